@@ -1,0 +1,48 @@
+"""toolbox: image-classification experiments as composed commands, with the evidence kept.
+
+Importing this package is cheap: what is heavy is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Workspace": "toolbox.workspace",
+    "hookimpl": "toolbox.plugin.hookspecs",
+    "DatasetComponent": "toolbox.plugin.components",
+    "AugmenterComponent": "toolbox.plugin.components",
+    "ModelComponent": "toolbox.plugin.components",
+    "EvaluatorComponent": "toolbox.plugin.components",
+}
+
+if TYPE_CHECKING:
+    from toolbox.plugin.components import (
+        AugmenterComponent,
+        DatasetComponent,
+        EvaluatorComponent,
+        ModelComponent,
+    )
+    from toolbox.plugin.hookspecs import hookimpl
+    from toolbox.workspace import Workspace
+
+__all__ = [
+    "AugmenterComponent",
+    "DatasetComponent",
+    "EvaluatorComponent",
+    "ModelComponent",
+    "Workspace",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its room on first use (PEP 562)."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'toolbox' has no attribute {name!r}")

@@ -1,0 +1,311 @@
+"""What a component's factory returns, by kind. Plugins subclass these; the core relies on nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from PIL import Image
+
+Scalar = bool | int | float | str
+Params = dict[str, Scalar]
+"""What one copy was made with: plain JSON scalars, so that a lineage line is enough to make it again."""
+
+
+# --------------------------------------------------------------------------------------------------- dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled image.
+
+    ``id`` is unique within the dataset and stable. ``path`` is POSIX style and relative to the dataset's
+    ``root``, or virtual (``scan.nii.gz#z=42``) where the dataset loads its samples itself. ``group`` is what a
+    split must never divide (a patient); empty means that the sample stands alone. ``split`` is ``train``,
+    ``val``, ``test`` or empty where the dataset doesn't say. ``columns`` holds anything else worth keeping.
+    """
+
+    id: str
+    path: str
+    label: str
+    group: str = ""
+    split: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dataset(ABC):
+    """A source of samples whose paths are image files below ``root``."""
+
+    root: Path | None = None
+    """What the samples' paths are relative to; ``None`` where every path is virtual."""
+
+    suggestions: Mapping[str, Any] = {}
+    """Settings that suit this dataset, by dotted name (``{"training.size": 64}``); every user setting wins."""
+
+    note: str = ""
+    """What a reader of figures made with this dataset must know (``"synthetic"``); shown wherever they are."""
+
+    embedded: bool = False
+    """True only for a dataset that the toolbox brings itself; unobtainable weights may then become random."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[Sample]:
+        """Every sample, in a stable order, without holding them all.
+
+        Raises
+        ------
+        toolbox.errors.UsageError: the dataset has not the shape that it should have.
+        """
+
+
+class VirtualDataset(Dataset):
+    """A dataset whose samples are not image files one by one and which therefore loads them itself."""
+
+    @abstractmethod
+    def load(self, sample: Sample) -> Image.Image:
+        """The sample's picture, fully decoded: mode ``L`` or ``RGB``.
+
+        Raises
+        ------
+        OSError, ValueError: it can't be read; the sample is then quarantined with the error's text.
+        """
+
+
+# ------------------------------------------------------------------------------------------------- augmenter
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an augmenter may know of a source when it draws: ``height`` and ``width`` in pixels, ``channels``."""
+
+    height: int
+    width: int
+    channels: int
+
+
+class Augmenter(ABC):
+    """Draws parameters, then applies them. The division makes lineage, replay and batching possible."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
+        """Parameters for one copy: JSON scalars that depend on ``rng`` and ``info`` alone.
+
+        ``rng`` is counter-based and keyed by (seed, the source's pixel hash, copy number). Fields (of noise, of
+        displacement) are drawn as a seed for ``apply``, never as a field.
+        """
+
+    @abstractmethod
+    def apply(
+        self, images: npt.NDArray[np.uint8], params: Sequence[Params], size: int
+    ) -> npt.NDArray[np.uint8]:
+        """Copies of ``images`` by ``params``, one each.
+
+        ``images``: uint8 ``[N, H, W, C]`` in 0..255 with C of 1 or 3, as the sources are; ``params``: N dicts
+        of :meth:`draw`. Returns uint8 ``[N, size, size, C]``. A copy depends on its own image and params alone,
+        not on its batch. The aspect ratio is not kept: the whole source is mapped onto the square.
+        """
+
+    @abstractmethod
+    def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
+        """:meth:`apply` for a uint8 tensor ``[N, C, H, W]`` on any device; the result stays on that device.
+
+        Agrees with :meth:`apply` within ``tolerance`` grey levels, a pixel's mean absolute difference.
+        """
+
+    tolerance: ClassVar[float] = 1.0
+    """Grey levels (of 255) by which :meth:`apply` and :meth:`apply_tensor` may differ on average."""
+
+
+# ----------------------------------------------------------------------------------------------------- model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is to be built for.
+
+    ``size`` is the side of the square input in pixels. ``head``: ``"linear"`` (pooled features, one linear
+    layer; for a model whose head is its own design, that head) or ``"flatten-N"`` (flatten, dense N with ReLU,
+    dense: ``flatten-4096`` is study B's). ``pretrained``: the factory's own weights are wanted.
+    """
+
+    classes: int
+    channels: int
+    size: int
+    head: str = "linear"
+    pretrained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Trunk, last block and head as disjoint sets of parameter names that together cover the module."""
+
+    trunk: frozenset[str]
+    last: frozenset[str]
+    head: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The forward pass in three steps: ``head(last(trunk(x)))`` equals ``module(x)``, to the bit.
+
+    ``trunk`` takes normalised float ``[N, C, size, size]``; ``head`` returns logits ``[N, classes]``. What lies
+    between may have any shape with N first. ``head`` holds only the head's parameters, so that pooling, which
+    has none, belongs to ``last`` and features can be kept pooled.
+    """
+
+    trunk: Callable[[torch.Tensor], torch.Tensor]
+    last: Callable[[torch.Tensor], torch.Tensor]
+    head: Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltModel:
+    """A module with what training must know of it.
+
+    ``mean`` and ``std``: the normalisation of input in [0, 1], one value a channel. ``weights``: where they
+    came from (``"random"``, or name and origin). ``stages`` may be ``None``: then nothing of the forward pass
+    is computed once and kept.
+    """
+
+    module: torch.nn.Module
+    parts: Parts
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weights: str = "random"
+    stages: Stages | None = None
+
+
+class Model(ABC):
+    """An architecture, ready to be built."""
+
+    size: int = 224
+    """Side of the square input in pixels where neither user nor dataset says."""
+
+    channels: int = 3
+    """Channels that it takes by default; sources are converted."""
+
+    weights_name: str = ""
+    """The file of its pretrained weights, and where it comes from, for people; empty where it has none."""
+
+    @abstractmethod
+    def build(self, request: ModelRequest) -> BuiltModel:
+        """The module on the CPU, float32, in training mode. Draws initial weights from torch's global generator.
+
+        Raises
+        ------
+        toolbox.errors.WeightsUnavailable: pretrained weights are wanted and can't be had here.
+        toolbox.errors.UsageError: the request makes no sense for this architecture.
+        """
+
+
+# ------------------------------------------------------------------------------------------------- evaluator
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an evaluator gets: predictions on one split.
+
+    ``targets``: int64 ``[N]``, indices into ``classes``; ``probabilities``: float64 ``[N, K]``, rows sum to 1;
+    ``groups``: N strings, empty where a sample stands alone; ``columns``: further manifest columns, N strings
+    each; ``seed``: for resampling. ``images`` and ``model`` are there only for an evaluator that asks for them.
+    """
+
+    ids: Sequence[str]
+    targets: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    classes: Sequence[str]
+    split: str = "test"
+    groups: Sequence[str] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: int = 0
+    images: Callable[[int], Image.Image] | None = None
+    model: Callable[[], BuiltModel] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A scalar with its 95 % interval. ``low`` and ``high`` are ``None`` where there is no sound interval;
+
+    ``value`` is ``None`` where it is not defined (precision of a class that was never predicted).
+    ``method`` names how the interval was made. ``share`` is true for what people read in per cent.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    label: str = ""
+    share: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of strings and numbers under column names."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or group of bars. For bars, ``x`` holds the categories."""
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[float | None]
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture as data; the report draws it. ``alt`` says in words what it shows.
+
+    ``matrix`` figures hold ``values`` with one row for each of ``rows`` and one column for each of ``columns``.
+    """
+
+    name: str
+    title: str
+    kind: Literal["lines", "bars", "matrix"]
+    alt: str
+    x_label: str = ""
+    y_label: str = ""
+    series: Sequence[Series] = ()
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    values: Sequence[Sequence[float]] = ()
+    square: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluator says. ``extra`` is kept in ``evaluation.json`` as it is (JSON)."""
+
+    metrics: Mapping[str, Metric]
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Evaluator(ABC):
+    """Turns predictions into figures."""
+
+    needs_images: bool = False
+    needs_model: bool = False
+
+    @abstractmethod
+    def evaluate(self, evidence: Evidence) -> Evaluation:
+        """Metrics, tables and figures of ``evidence``; independent of the order of its samples.
+
+        Raises
+        ------
+        toolbox.errors.UsageError: the evidence can't be evaluated (empty, say).
+        """
