@@ -102,9 +102,7 @@ class Augmenter(ABC):
         """
 
     @abstractmethod
-    def apply(
-        self, images: npt.NDArray[np.uint8], params: Sequence[Params], size: int
-    ) -> npt.NDArray[np.uint8]:
+    def apply(self, images: npt.NDArray[np.uint8], params: Sequence[Params], size: int) -> npt.NDArray[np.uint8]:
         """Copies of ``images`` by ``params``, one each.
 
         ``images``: uint8 ``[N, H, W, C]`` in 0..255 with C of 1 or 3, as the sources are; ``params``: N dicts

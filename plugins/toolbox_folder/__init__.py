@@ -1,0 +1,16 @@
+"""First-party plugin: class folders of image files."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import DatasetComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_datasets() -> Iterator[DatasetComponent]:
+    """The ``folder`` dataset."""
+    yield DatasetComponent(
+        name="folder",
+        summary="class folders of image files, with or without train/val/test folders above them",
+        factory="toolbox_folder.dataset:FolderDataset",
+    )

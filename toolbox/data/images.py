@@ -1,0 +1,144 @@
+"""The one reader for every image in the program.
+
+It decodes fully (a header's promise is not enough), applies the EXIF orientation, and gives 8-bit grey (``L``)
+or ``RGB``, whatever the file held. What it can't read it refuses with a reason; it never substitutes or repairs.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""Formats that are read, by Pillow's names; decoders beyond these are attack surface that nobody needs here."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"}
+)
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded (a decompression bomb claims more)."""
+
+MAX_BYTES = 512 * 1024 * 1024
+
+
+class UnreadableImage(ValueError):
+    """A file that is no whole, acceptable image; the text is the reason that ``quarantine.csv`` states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture as the program sees it: ``image`` in mode ``L`` or ``RGB``, and what was special about it.
+
+    ``mode`` is the file's own mode; ``note`` tells of what was left out (further frames) or windowed.
+    """
+
+    image: Image.Image
+    mode: str
+    note: str = ""
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises
+    ------
+    UnreadableImage: it is missing, no regular file, empty, or larger than :data:`MAX_BYTES`.
+    """
+    try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise UnreadableImage("not a regular file")
+        if info.st_size == 0:
+            raise UnreadableImage("the file is empty")
+        if info.st_size > MAX_BYTES:
+            raise UnreadableImage(f"the file is larger than {MAX_BYTES // 1024**2} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"can't be read: {error.strerror or error}") from error
+
+
+def decode(data: bytes) -> Decoded:
+    """The picture in ``data``.
+
+    Raises
+    ------
+    UnreadableImage: not one of :data:`FORMATS`, cut off, damaged, or too large.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns of what it half understands (odd EXIF, odd palettes); the pixels are what counts here.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise UnreadableImage(
+                        f"claims {opened.width} × {opened.height} pixels; the limit is {MAX_PIXELS // 10**6} million"
+                    )
+                frames = getattr(opened, "n_frames", 1)
+                opened.seek(0)
+                opened.load()
+                mode = opened.mode
+                oriented = ImageOps.exif_transpose(opened)
+                image, note = to_grey_or_rgb(oriented if oriented is not None else opened)
+        except UnreadableImage:
+            raise
+        except Image.UnidentifiedImageError as error:
+            raise UnreadableImage(f"no image in a format that is read here ({', '.join(FORMATS)})") from error
+        except Exception as error:  # decoders raise anything on hostile input
+            raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error
+    if frames > 1:
+        note = "; ".join(filter(None, [note, f"the first of {frames} frames"]))
+    return Decoded(image, mode, note)
+
+
+def to_grey_or_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+    """``image`` as 8-bit ``L`` (if it is grey) or ``RGB``, and a note of what was lost on the way.
+
+    Transparency is laid over white. Greyscale beyond 8 bits is windowed by the picture's own range, since
+    dropping low bytes would leave a 12-bit scan 16 levels.
+    """
+    if image.mode in ("L", "RGB"):
+        return image.copy(), ""
+    if image.mode == "1":
+        return image.convert("L"), ""
+    if image.mode.startswith(("I", "F")):
+        return _windowed(np.asarray(image, dtype=np.float64))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        grey = image.mode in ("LA", "La") or (image.mode == "L")
+        layer = image.convert("RGBA")
+        flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        return (flat.convert("L") if grey else flat), "transparency laid over white"
+    return image.convert("RGB"), ""
+
+
+def as_array(image: Image.Image, channels: int | None = None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """``image`` as uint8 ``[H, W, C]``, C as in the picture or ``channels`` (1 or 3)."""
+    if channels is not None:
+        image = image.convert("L" if channels == 1 else "RGB")
+    array = np.asarray(image, dtype=np.uint8)
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def squashed(image: Image.Image, size: int) -> Image.Image:
+    """``image`` on a square of ``size`` pixels, filtered against aliasing; its aspect ratio is not kept.
+
+    Nothing of the picture is cut off, and a copy and its source are mapped the same way.
+    """
+    if image.size == (size, size):
+        return image
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _windowed(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[Image.Image, str]:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise UnreadableImage("holds no finite value")
+    low, high = float(finite.min()), float(finite.max())
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255.0 / max(high - low, 1e-12))
+    grey = Image.fromarray(np.rint(np.clip(scaled, 0, 255)).astype(np.uint8))
+    return grey, f"greyscale {low:g} to {high:g} windowed to 0 to 255"

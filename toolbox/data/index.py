@@ -1,0 +1,136 @@
+"""Looks at every sample once: what decodes becomes a row of the manifest, what doesn't is quarantined."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from toolbox.data.manifest import Manifest, Row
+from toolbox.data.source import Source
+from toolbox.errors import UsageError
+from toolbox.files import atomic, fingerprint
+from toolbox.plugin.protocols import Sample, VirtualDataset
+from toolbox.progress import Reporter, tracked
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A sample that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a dataset really holds. ``modes`` are the files' own (``RGB``, ``L``, ``CMYK`` …), one a row."""
+
+    manifest: Manifest
+    modes: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+def build(source: Source, reporter: Reporter) -> Index:
+    """Read every sample of ``source``.
+
+    Raises
+    ------
+    UsageError: no sample, none readable, two samples with one id, or labels that some file system can't tell
+        apart (``Cat`` beside ``cat``).
+    """
+    samples = list(source.dataset.samples())
+    check_samples(samples, source.spec)
+
+    def look(sample: Sample) -> tuple[Row, str, str] | Quarantined:
+        try:
+            decoded, digest = source.read(sample)
+        except (OSError, ValueError) as error:
+            return Quarantined(sample.path, " ".join(str(error).split()))
+        return _row(sample, digest, decoded.image), decoded.mode, decoded.note
+
+    rows, modes, notes, bad = [], [], [], []
+    looked = threaded(look, samples)
+    for found in tracked(looked, reporter, "reading images", len(samples), "images"):
+        if isinstance(found, Quarantined):
+            bad.append(found)
+            continue
+        row, mode, note = found
+        rows.append(row)
+        modes.append(mode)
+        if note:
+            notes.append((row.path, note))
+    if not rows:
+        raise UsageError(
+            f"none of the {len(samples)} files of {source.spec} can be read", f"{bad[0].path}: {bad[0].reason}"
+        )
+    root = None if isinstance(source.dataset, VirtualDataset) else source.dataset.root
+    return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
+
+
+def threaded(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting."""
+    workers = min(8, os.cpu_count() or 1)
+    rest = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(rest, 4 * workers))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
+
+
+def check_samples(samples: Sequence[Sample], what: str) -> None:
+    """Refuse what could not be told apart later (see :func:`build`)."""
+    if not samples:
+        raise UsageError(f"{what} holds no images")
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.id in seen:
+            raise UsageError(f"{what} has two samples with the id {sample.id!r}")
+        seen.add(sample.id)
+    labels: dict[str, str] = {}
+    for label in sorted({sample.label for sample in samples}):
+        other = labels.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
+        if other != label:
+            raise UsageError(
+                f"the classes {other!r} and {label!r} differ only in case or Unicode form",
+                "Some file systems can't tell them apart: merge or rename them.",
+            )
+
+
+def write_quarantine(quarantined: Iterable[Quarantined], path: Path) -> None:
+    """Write ``quarantine.csv``: one line a file, empty but for its header where all is well."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["path", "reason"])
+    writer.writerows(sorted((item.path, item.reason) for item in quarantined))
+    atomic.write_text(path, buffer.getvalue())
+
+
+def _row(sample: Sample, digest: str, image: Image.Image) -> Row:
+    return Row(
+        id=sample.id,
+        path=sample.path,
+        label=sample.label,
+        group=sample.group,
+        split=sample.split,
+        sha256=digest,
+        pixels=fingerprint.of_pixels(image),
+        width=image.width,
+        height=image.height,
+        columns=sample.columns,
+    )

@@ -1,0 +1,125 @@
+"""Opens what ``--data`` names: a folder, a manifest file, or a dataset component spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from toolbox.data import manifest as manifests
+from toolbox.data.images import Decoded, decode, read_file, to_grey_or_rgb
+from toolbox.data.manifest import Manifest, Row
+from toolbox.errors import UsageError, closest
+from toolbox.files import fingerprint
+from toolbox.plugin.protocols import Dataset, Sample, VirtualDataset
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec, looks_like_path, parse
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened dataset and the spec that opens it again."""
+
+    dataset: Dataset
+    spec: str
+
+    def read(self, sample: Sample | Row) -> tuple[Decoded, str]:
+        """The sample's picture, and the SHA-256 of its file (empty where there is no file).
+
+        Raises
+        ------
+        toolbox.data.images.UnreadableImage: the file is no whole image.
+        OSError, ValueError: the dataset's own loader failed.
+        """
+        if isinstance(self.dataset, VirtualDataset):
+            known = sample if isinstance(sample, Sample) else _as_sample(sample)
+            loaded = self.dataset.load(known)
+            image, note = to_grey_or_rgb(loaded)
+            return Decoded(image, loaded.mode, note), ""
+        data = read_file((self.dataset.root or Path()) / sample.path)
+        return decode(data), fingerprint.of_bytes(data)
+
+    def image(self, row: Row) -> Image.Image:
+        """The sample's picture alone; see :meth:`read`."""
+        return self.read(row)[0].image
+
+
+class ManifestDataset(Dataset):
+    """The samples of a manifest file, whose pictures are files."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.root = manifest.root
+
+    def samples(self) -> Iterator[Sample]:
+        """The rows in their order."""
+        return (_as_sample(row) for row in self.manifest.rows)
+
+
+class VirtualManifestDataset(VirtualDataset):
+    """The samples of a manifest file, whose pictures another dataset loads."""
+
+    def __init__(self, manifest: Manifest, inner: VirtualDataset) -> None:
+        self.manifest = manifest
+        self.inner = inner
+        self.suggestions = inner.suggestions
+        self.note = inner.note
+        self.embedded = inner.embedded
+
+    def samples(self) -> Iterator[Sample]:
+        """The rows in their order."""
+        return (_as_sample(row) for row in self.manifest.rows)
+
+    def load(self, sample: Sample) -> Image.Image:
+        """The inner dataset's picture."""
+        return self.inner.load(sample)
+
+
+def open_source(data: str | Mapping[str, Any], registry: Registry) -> Source:
+    """The dataset that ``data`` names.
+
+    Raises
+    ------
+    UsageError: no such folder or file, or an unknown component.
+    """
+    if not isinstance(data, str):
+        return _component(parse(data), registry)
+    if looks_like_path(data):
+        return _path(Path(data).expanduser(), registry)
+    spec = parse(data)
+    if spec.name not in registry.names("dataset") and not spec.parameters:
+        raise UsageError(
+            f"{data!r} is neither a folder, nor a manifest file, nor a dataset",
+            closest(data, registry.names("dataset")),
+        )
+    return _component(spec, registry)
+
+
+def _component(spec: Spec, registry: Registry) -> Source:
+    return Source(registry.dataset(spec), str(spec))
+
+
+def _path(path: Path, registry: Registry) -> Source:
+    if path.is_dir():
+        spec = Spec("folder", {"path": str(path.resolve())})
+        return Source(registry.dataset(spec), str(path.resolve()))
+    if not path.exists():
+        raise UsageError(f"there is no folder or file {path}", "Check --data, or 'data' in toolbox.toml.")
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path} is neither a folder nor a manifest (.csv)")
+    manifest = manifests.read(path)
+    spec_text = str(path.resolve())
+    if manifest.root is None:
+        if not manifest.data:
+            raise UsageError(f"{path} has neither a root nor a dataset to load its samples", "Delete its .json file.")
+        inner = open_source(manifest.data, registry).dataset
+        if isinstance(inner, VirtualDataset):
+            return Source(VirtualManifestDataset(manifest, inner), spec_text)
+    return Source(ManifestDataset(manifest), spec_text)
+
+
+def _as_sample(row: Row) -> Sample:
+    return Sample(row.id, row.path, row.label, row.group, row.split, row.columns)

@@ -1,0 +1,37 @@
+"""One process at a time in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolbox.errors import EnvironmentFailure
+from toolbox.files.atomic import make_folder, told
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, doing: str) -> Iterator[None]:
+    """Hold ``folder`` for this process.
+
+    The lock dies with its process, so a killed one leaves nothing to clean up.
+
+    Raises
+    ------
+    EnvironmentFailure: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(folder)
+    lock = FileLock(folder / ".lock")
+    try:
+        with told("lock", folder):
+            lock.acquire(timeout=0)
+    except Timeout as error:
+        raise EnvironmentFailure(
+            f"another process is {doing} in {folder}", "Wait for it to end, or stop it, and run this again."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,104 @@
+"""The factory's signature is the schema: its keyword parameters are the component's options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import PydanticUndefined
+
+from toolbox.errors import PluginError, UsageError, closest
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One option of a component, as ``toolbox show`` prints it."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    description: str
+
+
+def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
+    """A pydantic model with a field for each parameter of ``factory``.
+
+    Raises
+    ------
+    PluginError: a parameter without annotation, or one that can't be given by name.
+    """
+    fields: dict[str, Any] = {}
+    try:
+        signature = inspect.signature(factory, eval_str=True)
+    except (TypeError, ValueError, NameError) as error:
+        raise PluginError(f"the signature of {what} can't be read: {error}") from error
+    for parameter in signature.parameters.values():
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise PluginError(f"parameter {parameter.name!r} of {what} can't be given by name")
+        if parameter.annotation is parameter.empty:
+            raise PluginError(f"parameter {parameter.name!r} of {what} has no annotation")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (parameter.annotation, default)
+    # No protected namespaces: a component may have a parameter called model_something.
+    config = ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True)
+    model: type[BaseModel] = create_model("Parameters", __config__=config, **fields)
+    return model
+
+
+def parameters(factory: Callable[..., Any], what: str) -> list[Parameter]:
+    """What ``factory`` can be given, in the order of its signature."""
+    model = signature_model(factory, what)
+    annotations = inspect.signature(factory).parameters
+    return [
+        Parameter(
+            name=name,
+            type=_type_text(annotations[name].annotation, info.annotation),
+            default=None if info.default is PydanticUndefined else info.default,
+            required=info.is_required(),
+            description=info.description or "",
+        )
+        for name, info in model.model_fields.items()
+    ]
+
+
+def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """``given`` checked and converted by the signature; defaults are left to the factory.
+
+    Raises
+    ------
+    UsageError: an unknown key (the closest known one is named), a missing or a bad value.
+    """
+    model = signature_model(factory, what)
+    for key in given:
+        if key not in model.model_fields:
+            raise UsageError(f"{what} has no parameter {key!r}", closest(key, model.model_fields))
+    try:
+        checked = model(**given)
+    except ValidationError as error:
+        raise UsageError(f"{what}: {explain(error)}") from error
+    return {key: getattr(checked, key) for key in given}
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error as one line: where, what is wrong, what was given."""
+    parts = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"])
+        message = item["msg"][:1].lower() + item["msg"][1:]
+        given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
+        parts.append(f"{where}: {message}{given}")
+    return "; ".join(parts)
+
+
+def _type_text(written: Any, resolved: Any) -> str:
+    """The annotation as its author would say it, without the machinery around it."""
+    if isinstance(resolved, type) and not getattr(resolved, "__args__", ()):
+        return resolved.__name__
+    text = str(resolved if resolved is not None else written)
+    if text.startswith("typing.Literal"):
+        return " | ".join(str(choice) for choice in resolved.__args__)
+    return text.replace("typing.", "")

@@ -1,0 +1,129 @@
+"""Every setting there is, with its default, its range, and what it means.
+
+The names are those of ``--set`` and of the TOML files. Defaults work on a user's own photos; the two source
+studies' figures stand in the examples.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ComponentSpec = str | dict[str, Any]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+TrainOn = Literal["auto", "originals", "augmented", "online"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
+Rate = Annotated[float, Field(gt=0, le=1000, description="learning rate")]
+Batch = Annotated[int, Field(ge=1, le=65_536, description="images a step")]
+Ratio = Annotated[float, Field(ge=0, lt=1)]
+Side = Annotated[int, Field(ge=8, le=8192, description="side of the square image, pixels")]
+
+
+class Section(BaseModel):
+    """A table of settings: unknown keys are errors, and nothing changes once it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SplitSettings(Section):
+    """How samples are dealt into training, validation and test."""
+
+    test: Ratio = Field(0.15, description="share of each class for the test split; floor(ratio × count)")
+    val: Ratio = Field(0.15, description="share for validation of what is left after the test split")
+    seed: int = Field(0, description="of its own, so that training seeds share one split")
+    group_by: str = Field("", description="regular expression on the path with one capture, or a manifest column")
+    protocol: Literal["split-then-augment"] = Field(
+        "split-then-augment", description="splits are made before augmentation"
+    )
+
+
+class AugmentSettings(Section):
+    """What ``toolbox augment`` makes."""
+
+    augmenter: ComponentSpec = Field("flip-rotate-zoom", description="augmenter component spec")
+    factor: int = Field(50, ge=1, le=100_000, description="files per training image")
+    include_source: bool = Field(False, description="file 0 is the source itself, resized")
+    size: Side = 224
+    format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
+    quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
+
+
+class TrainingSettings(Section):
+    """Training from scratch; the two stages of fine-tuning fall back to it for what they don't set."""
+
+    batch_size: Batch = 32
+    epochs: Epochs = 30
+    lr: Rate = 0.001
+    optimizer: Optimizer = "adamw"
+    weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled for adamw, L2 for the others")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    schedule: Schedule = Field("constant", description="of the learning rate, over a stage's epochs")
+    early_stopping: bool = Field(True, description="stop when validation loss no longer falls; best weights kept")
+    patience: int = Field(8, ge=1, le=100_000, description="epochs without a better validation loss")
+    train_on: TrainOn = Field("auto", description="originals, the augmented set, or copies made on the fly")
+    size: int = Field(0, ge=0, le=8192, description="side of the square input, pixels; 0: the model's own")
+    pretrained: bool = Field(True, description="finetune starts from the model's pretrained weights")
+    weights: str = Field("", description="weight file (.safetensors, .pth) to start from")
+    weights_dir: str = Field("", description="folder of weight files, for places without network")
+    cache_gb: float = Field(8.0, ge=0, le=100_000, description="disk for a frozen trunk's activations, GB")
+
+
+class StageSettings(Section):
+    """One stage of fine-tuning; what is not set falls back to ``[training]``."""
+
+    batch_size: Batch | None = None
+    lr: Rate | None = None
+    optimizer: Optimizer | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    schedule: Schedule | None = None
+    early_stopping: bool | None = None
+    patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
+class HeadSettings(StageSettings):
+    """Stage 1: a new head on the frozen trunk."""
+
+    type: str = Field("linear", description="linear, or flatten-N (flatten-4096 is the paper's)")
+    epochs: Epochs = 20
+
+
+class LastSettings(StageSettings):
+    """Stage 2, with ``--unfreeze-last``: the last block and the head."""
+
+    epochs: Epochs = 30
+    lr: Rate | None = 0.0001
+
+
+class Settings(Section):
+    """All settings of an experiment."""
+
+    seed: int = Field(0, description="of training and of augmentation")
+    data: str | dict[str, Any] = Field("phantom", description="a folder, a manifest, or a dataset component spec")
+    device: Device = Field("auto", description="auto takes cuda, else mps, else cpu")
+    evaluators: list[ComponentSpec] = Field(["classification"], description="evaluator component specs")
+    split: SplitSettings = SplitSettings()
+    augment: AugmentSettings = AugmentSettings()
+    training: TrainingSettings = TrainingSettings()
+    head: HeadSettings = HeadSettings()
+    last: LastSettings = LastSettings()
+
+
+SECTIONS = ("split", "augment", "training", "head", "last")
+
+
+def known_names() -> dict[str, str]:
+    """Every setting's dotted name, with its description."""
+    names: dict[str, str] = {}
+    for name, info in Settings.model_fields.items():
+        if name in SECTIONS:
+            section: type[BaseModel] = info.annotation  # type: ignore[assignment]  # a Section by construction
+            for key, field in section.model_fields.items():
+                names[f"{name}.{key}"] = field.description or ""
+        else:
+            names[name] = info.description or ""
+    return names
