@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats that are read, by Pillow's names; decoders beyond these are attack surface that nobody needs here."""
@@ -87,7 +87,7 @@ def decode(data: bytes) -> Decoded:
                 image, note = to_grey_or_rgb(oriented if oriented is not None else opened)
         except UnreadableImage:
             raise
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise UnreadableImage(f"no image in a format that is read here ({', '.join(FORMATS)})") from error
         except Exception as error:  # decoders raise anything on hostile input
             raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -87,23 +87,29 @@ def write(manifest: Manifest, path: Path) -> None:
 
     Equal manifests give equal bytes.
     """
-    extra = sorted({name for row in manifest.rows for name in row.columns})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*COLUMNS, *extra])
-    for row in manifest.rows:
-        fixed = [getattr(row, name) for name in COLUMNS]
-        writer.writerow([*fixed, *(row.columns.get(name, "") for name in extra)])
-    text = buffer.getvalue()
-    atomic.write_text(path, text)
+    digest = write_table(manifest.rows, path)
     sidecar = {
         "root": str(manifest.root) if manifest.root is not None else None,
         "data": manifest.data,
         "fingerprint": manifest.fingerprint,
-        "sha256": fingerprint.of_bytes(text.encode()),
+        "sha256": digest,
         "samples": len(manifest.rows),
     }
     atomic.write_json(path.with_suffix(".json"), sidecar)
+
+
+def write_table(rows: Sequence[Row], path: Path) -> str:
+    """Write ``rows`` as CSV, paths relative to the file; the SHA-256 of what was written."""
+    extra = sorted({name for row in rows for name in row.columns})
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*COLUMNS, *extra])
+    for row in rows:
+        fixed = [getattr(row, name) for name in COLUMNS]
+        writer.writerow([*fixed, *(row.columns.get(name, "") for name in extra)])
+    data = buffer.getvalue().encode()
+    atomic.write_bytes(path, data)
+    return fingerprint.of_bytes(data)
 
 
 def read(path: Path) -> Manifest:

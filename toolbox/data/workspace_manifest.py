@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from toolbox.data import index, manifest, split
 from toolbox.data.index import Index, Quarantined
-from toolbox.data.manifest import Manifest
+from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.errors import UsageError
 from toolbox.progress import Reporter
@@ -27,6 +29,18 @@ class Prepared:
         """What is not used, and why."""
         return self.index.quarantined
 
+    @cached_property
+    def shared_pixels(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of samples with identical pixels that lie in more than one split: each is a leak."""
+        same: dict[str, list[Row]] = defaultdict(list)
+        for row in self.manifest.rows:
+            same[row.pixels].append(row)
+        return tuple(
+            tuple(row.id for row in rows)
+            for rows in same.values()
+            if len({row.split for row in rows}) > 1
+        )
+
 
 def prepare(source: Source, settings: SplitSettings, reporter: Reporter) -> Prepared:
     """Read ``source`` and split it; writes nothing. Raises what :func:`index.build` and :func:`split.assign` do."""
@@ -44,16 +58,16 @@ def keep(prepared: Prepared, workspace: Path, reporter: Reporter) -> None:
     UsageError: the workspace's manifest was edited by hand, so that writing would lose the user's work.
     """
     path = workspace / manifest.FILE_NAME
+    index.write_quarantine(prepared.quarantined, workspace / "quarantine.csv")
     if prepared.source.spec == str(path.resolve()):
         return
     if path.exists():
-        if manifest.read_sidecar(path).get("fingerprint") == prepared.manifest.fingerprint:
-            return
         if manifest.edited_by_hand(path):
             raise UsageError(
-                f"{path} was edited by hand and does not match --data and [split]",
+                f"{path} was not written by the toolbox, or was edited since, and is not what --data names",
                 f"Use it with --data {path}, or move it away.",
             )
+        if manifest.read_sidecar(path).get("fingerprint") == prepared.manifest.fingerprint:
+            return
         reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
     manifest.write(prepared.manifest, path)
-    index.write_quarantine(prepared.quarantined, workspace / "quarantine.csv")

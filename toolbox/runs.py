@@ -1,0 +1,179 @@
+"""A run on disk: one training with its resolved configuration, its metrics, its predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolbox.errors import EnvironmentFailure, UsageError, closest
+from toolbox.files import atomic
+from toolbox.files.names import safe_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FOLDER = "runs"
+RUN = "run.json"
+HISTORY = "metrics.jsonl"
+PREDICTIONS = "predictions.csv"
+EVALUATION = "evaluation.json"
+MODEL = "model.safetensors"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder. What it holds is read when asked for."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """``run.json``."""
+        return _read_json(self.path / RUN)
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """``evaluation.json``."""
+        return _read_json(self.path / EVALUATION)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end."""
+        return self.record.get("status") == "finished"
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """The evaluation's metrics: name to value, low and high."""
+        return dict(self.evaluation["metrics"])
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``, one an epoch; a last line that was cut off is left out."""
+        path = self.path / HISTORY
+        if not path.exists():
+            return []
+        lines = []
+        for text in path.read_text("utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines
+
+
+def create(workspace: Path, model: str, record: Mapping[str, Any]) -> Run:
+    """A new run's folder, ``runs/<number>-<model>``, with its first ``run.json``.
+
+    Raises
+    ------
+    EnvironmentFailure: it can't be written.
+    """
+    folder = atomic.make_folder(workspace / FOLDER)
+    number = 1 + max((_number(path.name) for path in folder.iterdir()), default=0)
+    while True:
+        path = folder / f"{number:03d}-{safe_name(model)}"
+        try:
+            with atomic.told("create the folder", path):
+                # Making the folder is what claims the number, so two trainings at once get two.
+                path.mkdir()
+            break
+        except EnvironmentFailure as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            number += 1
+    run = Run(path)
+    save(run, record)
+    return run
+
+
+def save(run: Run, record: Mapping[str, Any]) -> None:
+    """Write ``run.json``."""
+    atomic.write_json(run.path / RUN, {"id": run.id, **record})
+    run.__dict__.pop("record", None)
+
+
+def append_history(run: Run, line: Mapping[str, Any]) -> None:
+    """Add an epoch to ``metrics.jsonl``."""
+    path = run.path / HISTORY
+    with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def all_of(workspace: Path) -> list[Run]:
+    """The workspace's runs that have a ``run.json``, oldest first."""
+    folder = workspace / FOLDER
+    if not folder.is_dir():
+        return []
+    return [Run(path) for path in sorted(folder.iterdir()) if (path / RUN).is_file()]
+
+
+def find(workspace: Path, name: str = "") -> Run:
+    """The run that ``name`` (its id, number, or path) names; without a name the newest finished one.
+
+    Raises
+    ------
+    UsageError: there is none.
+    """
+    runs = all_of(workspace)
+    if not name:
+        finished = [run for run in runs if run.finished]
+        if not finished:
+            raise UsageError(f"there is no finished run in {workspace / FOLDER}", "Train one: 'toolbox finetune …'.")
+        return finished[-1]
+    if (Path(name) / RUN).is_file():
+        return Run(Path(name))
+    for run in runs:
+        if run.id == name or (name.isdecimal() and _number(run.id) == int(name)):
+            return run
+    raise UsageError(f"there is no run {name!r} in {workspace / FOLDER}", closest(name, [run.id for run in runs]))
+
+
+def write_predictions(
+    run_path: Path, rows: Sequence[Mapping[str, str]], probabilities: npt.NDArray[np.float64], classes: Sequence[str]
+) -> None:
+    """Write ``predictions.csv``: id, path, label, group, split, prediction, and a probability for each class.
+
+    Probabilities are written so that reading gives the same float64 back.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["id", "path", "label", "group", "split", "prediction", *(f"p:{name}" for name in classes)])
+    for row, values in zip(rows, probabilities, strict=True):
+        fixed = [row[name] for name in ("id", "path", "label", "group", "split")]
+        writer.writerow([*fixed, classes[int(values.argmax())], *(repr(float(value)) for value in values)])
+    atomic.write_text(run_path, buffer.getvalue())
+
+
+def read_predictions(path: Path) -> Iterator[dict[str, str]]:
+    """The lines of a ``predictions.csv``."""
+    with atomic.told("read", path), path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {path}", "Did the run come to its end?") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} holds no JSON object")
+    return document
+
+
+def _number(name: str) -> int:
+    digits = name.partition("-")[0]
+    return int(digits) if digits.isdecimal() else 0

@@ -1,0 +1,109 @@
+"""Builds the model that a run wants, with its weights, and says where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from toolbox.errors import PluginError, UsageError, WeightsUnavailable
+from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest
+from toolbox.plugin.spec import Spec
+from toolbox.progress import Reporter
+from toolbox.settings.schema import Settings
+from toolbox.training import weights
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model by its spec, and what it is to be built for."""
+
+    spec: Spec
+    model: Model
+    request: ModelRequest
+
+
+def wanted(spec: Spec, model: Model, settings: Settings, classes: int, finetune: bool) -> Wanted:
+    """What ``settings`` say of the model: size, channels, head, and whether pretrained weights are wanted."""
+    request = ModelRequest(
+        classes=classes,
+        channels=model.channels,
+        size=settings.training.size or model.size,
+        head=settings.head.type if finetune else "linear",
+        pretrained=finetune and settings.training.pretrained,
+    )
+    return Wanted(spec, model, request)
+
+
+def build(wanted: Wanted, settings: Settings, embedded: bool, reporter: Reporter) -> BuiltModel:
+    """The model with its weights: a weight file's, the model's pretrained ones, or random.
+
+    On the embedded dataset, and only there, weights that can't be had become random ones, with a warning.
+
+    Raises
+    ------
+    WeightsUnavailable: they can't be had, and the data are the user's.
+    UsageError: the weight file is not what it should be.
+    """
+    request = wanted.request
+    file = _weight_file(wanted, settings)
+    if file is not None:
+        built = weights.load_into(_built(wanted, replace(request, pretrained=False)), weights.read(file))
+    elif not request.pretrained:
+        built = _built(wanted, request)
+    else:
+        try:
+            built = _built(wanted, request)
+        except WeightsUnavailable as error:
+            if not embedded:
+                raise
+            reporter.warn(f"{error.message}; on the embedded dataset random weights do instead (weights: random)")
+            built = _built(wanted, replace(request, pretrained=False))
+    _check_parts(built, wanted)
+    return built
+
+
+def device_of(settings: Settings) -> torch.device:
+    """The device that ``settings.device`` names; auto takes CUDA, else Apple's mps, else the CPU.
+
+    Raises
+    ------
+    UsageError: it is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if settings.device == "auto":
+        return torch.device(next(name for name, available in there.items() if available and name != "cpu" or name == "cpu"))
+    if not there[settings.device]:
+        raise UsageError(f"there is no {settings.device} device here", "Use --device auto; see 'toolbox doctor'.")
+    return torch.device(settings.device)
+
+
+def _weight_file(wanted: Wanted, settings: Settings) -> Path | None:
+    if settings.training.weights:
+        return Path(settings.training.weights)
+    if not wanted.request.pretrained:
+        return None
+    names = [wanted.spec.name, *(str(value) for value in wanted.spec.parameters.values() if isinstance(value, str))]
+    return weights.find_in_folder(settings.training.weights_dir, names)
+
+
+def _built(wanted: Wanted, request: ModelRequest) -> BuiltModel:
+    # Initial weights follow from the seed alone, whatever was drawn before.
+    torch.manual_seed(torch.initial_seed())
+    try:
+        return wanted.model.build(request)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{wanted.spec} can't be built for {request}: {reason}") from error
+
+
+def _check_parts(built: BuiltModel, wanted: Wanted) -> None:
+    names = {name for name, _ in built.module.named_parameters()}
+    parts = (built.parts.trunk, built.parts.last, built.parts.head)
+    if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
+        raise PluginError(f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head")
+    if not built.parts.head:
+        raise PluginError(f"the model {wanted.spec.name!r} has no head")

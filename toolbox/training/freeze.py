@@ -1,0 +1,57 @@
+"""What is frozen is frozen to the bit: parameters, and the buffers of BatchNorm with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import torch
+from torch import nn
+
+
+def freeze_all_but(module: nn.Module, trainable: Collection[str]) -> None:
+    """Let gradients flow to the parameters named in ``trainable`` and to no other, and set the mode to match.
+
+    ``module.train()`` would put a frozen BatchNorm back to updating its statistics; so a submodule is put into
+    training mode only if all it holds is trained.
+    """
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in trainable)
+    set_training_mode(module)
+
+
+def set_training_mode(module: nn.Module) -> None:
+    """Training mode where everything is trained, evaluation mode elsewhere (see :func:`freeze_all_but`)."""
+    module.eval()
+    _train_where_trained(module)
+
+
+def _train_where_trained(module: nn.Module) -> None:
+    own = list(module.parameters())
+    if own and all(parameter.requires_grad for parameter in own):
+        module.train()
+        return
+    for child in module.children():
+        _train_where_trained(child)
+
+
+def frozen_hash(module: nn.Module) -> str:
+    """SHA-256 over every parameter that takes no gradient and every buffer of a submodule in evaluation mode."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_frozen(module).items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        # A view as bytes: NumPy knows no bfloat16.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _frozen(module: nn.Module) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {
+        name: parameter for name, parameter in module.named_parameters() if not parameter.requires_grad
+    }
+    for prefix, child in module.named_modules():
+        if not child.training:
+            for name, buffer in child.named_buffers(prefix, recurse=False):
+                found[name] = buffer
+    return found

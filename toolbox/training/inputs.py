@@ -1,0 +1,183 @@
+"""What a step is fed with: pixels kept as uint8, copies made on the fly, or activations computed once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from toolbox.augment.copies import generator
+from toolbox.data.images import as_array, squashed
+from toolbox.data.index import threaded
+from toolbox.data.manifest import Row
+from toolbox.data.source import Source
+from toolbox.files.atomic import told
+from toolbox.plugin.protocols import Augmenter, ImageInfo
+from toolbox.progress import Reporter, tracked
+
+IN_MEMORY = 1_000_000_000
+"""Bytes up to which decoded images and activations stay in memory; above, they lie in a memory-mapped file."""
+
+Array = npt.NDArray[np.uint8]
+
+
+class Inputs(Protocol):
+    """A numbered set of inputs of one shape."""
+
+    def __len__(self) -> int: ...
+
+    def start_epoch(self, epoch: int) -> None:
+        """Tell which epoch the next batches belong to (augmentation on the fly draws anew)."""
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """Float inputs for ``indices`` (int64, on the CPU), on the device: ``[B, …]``."""
+
+
+class Pixels:
+    """Decoded images, normalised when they are used.
+
+    ``images``: uint8 ``[N, H, W, C]``; a batch is float32 ``[B, C, H, W]``, channels-last in memory, with
+    ``mean`` and ``std`` (one a channel, for values in [0, 1]) taken off.
+    """
+
+    def __init__(
+        self, images: Array, mean: Sequence[float], std: Sequence[float], device: torch.device
+    ) -> None:
+        self.images = images
+        self.device = device
+        shape = (1, -1, 1, 1)
+        self._mean = torch.tensor(mean, device=device).reshape(shape) * 255
+        self._std = torch.tensor(std, device=device).reshape(shape) * 255
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Nothing changes from epoch to epoch."""
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Inputs`."""
+        return self.normalised(self.raw(indices))
+
+    def raw(self, indices: torch.Tensor) -> torch.Tensor:
+        """The pixels as they are: uint8 ``[B, C, H, W]`` on the device."""
+        chosen = torch.from_numpy(self.images[indices.numpy()])
+        return chosen.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """``pixels`` (uint8 ``[B, C, H, W]``) as the model wants them."""
+        return (pixels.float() - self._mean) / self._std
+
+
+class OnlineCopies(Pixels):
+    """Pixels that get a fresh copy each epoch, drawn by (seed, the source's pixel hash, epoch)."""
+
+    def __init__(self, pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter, seed: int) -> None:
+        self.__dict__.update(pixels.__dict__)
+        self.rows = rows
+        self.augmenter = augmenter
+        self.seed = seed
+        self.epoch = 0
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw anew from here on."""
+        self.epoch = epoch
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Inputs`."""
+        _, height, width, channels = self.images.shape
+        info = ImageInfo(height, width, channels)
+        keys = [self.rows[index].pixels for index in indices.tolist()]
+        params = [self.augmenter.draw(generator(self.seed, key, self.epoch), info) for key in keys]
+        return self.normalised(self.augmenter.apply_tensor(self.raw(indices), params, height))
+
+
+class Activations:
+    """What a frozen part of the model gives, computed once. ``values``: float32 ``[N, …]``."""
+
+    def __init__(self, values: npt.NDArray[np.float32], device: torch.device) -> None:
+        self.values = values
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Nothing changes from epoch to epoch."""
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Inputs`."""
+        chosen = torch.from_numpy(self.values[indices.numpy()]).to(self.device, non_blocking=True)
+        # As a convolution left it: the frozen part's output is channels-last, and so its cached copy must be.
+        return chosen.contiguous(memory_format=torch.channels_last) if chosen.dim() == 4 else chosen
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for memory-mapped files that goes away with the training."""
+    from platformdirs import user_cache_path
+
+    parent = user_cache_path("toolbox") / "scratch"
+    with told("create the folder", parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def room(shape: tuple[int, ...], dtype: type[np.generic], folder: Path) -> npt.NDArray[np.generic]:
+    """An array to fill: in memory, or memory-mapped in ``folder`` from :data:`IN_MEMORY` on."""
+    if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        name = file.name
+    with told("write", Path(name)):
+        return np.memmap(name, dtype, "w+", shape=shape)
+
+
+def decoded(
+    rows: Sequence[Row], source: Source, size: int, channels: int, folder: Path, reporter: Reporter, what: str
+) -> Array:
+    """The pictures of ``rows``, each decoded once: uint8 ``[N, size, size, channels]``."""
+    images: Array = room((len(rows), size, size, channels), np.uint8, folder)  # type: ignore[assignment]
+    read: Callable[[Row], Array] = lambda row: as_array(squashed(source.image(row), size), channels)  # noqa: E731
+    arrays = tracked(threaded(read, rows), reporter, f"decoding {what}", len(rows), "images")
+    for position, array in enumerate(arrays):
+        images[position] = array
+    return images
+
+
+def activations(
+    part: Callable[[torch.Tensor], torch.Tensor],
+    inputs: Inputs,
+    batch_size: int,
+    device: torch.device,
+    folder: Path,
+    reporter: Reporter,
+    what: str,
+) -> Activations:
+    """What ``part`` (frozen, in evaluation mode) gives for ``inputs``."""
+    steps = in_order(len(inputs), batch_size)
+    with torch.inference_mode():
+        for indices in tracked(steps, reporter, f"computing {what} once", len(steps), "batches"):
+            output = part(inputs.batch(indices)).float().cpu().numpy()
+            if indices[0] == 0:
+                values = room((len(inputs), *output.shape[1:]), np.float32, folder)
+            values[indices.numpy()] = output
+    return Activations(cast("npt.NDArray[np.float32]", values), device)
+
+
+def in_order(count: int, batch_size: int) -> list[torch.Tensor]:
+    """The indices 0 to ``count`` in batches."""
+    return list(torch.split(torch.arange(count), batch_size))
+
+
+def activation_bytes(part: Callable[[torch.Tensor], torch.Tensor], inputs: Inputs, count: int) -> int:
+    """Bytes that ``count`` activations of ``part`` take in float32, from computing one."""
+    with torch.inference_mode():
+        return int(part(inputs.batch(torch.arange(1))).numel()) * 4 * count

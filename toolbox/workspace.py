@@ -1,0 +1,254 @@
+"""A workspace: the folder a user works in, and everything that can be done there.
+
+The commands are thin over this class, and a notebook uses it directly::
+
+    from toolbox import Workspace
+
+    ws = Workspace("study", data="cats_dogs", settings={"augment.factor": 5})
+    ws.augment()
+    run = ws.finetune("efficientnet-lite0", unfreeze_last=True)
+    print(run.metrics["accuracy"])
+    ws.report()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolbox import runs
+from toolbox.data import workspace_manifest
+from toolbox.data.source import Source, open_source
+from toolbox.data.workspace_manifest import Prepared
+from toolbox.errors import UsageError
+from toolbox.files import atomic
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec, parse
+from toolbox.progress import Reporter, SilentReporter
+from toolbox.runs import Run
+from toolbox.settings import layers
+from toolbox.settings.layers import Layer
+from toolbox.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from toolbox.augment.engine import Estimate, Result
+    from toolbox.augment.recipe import Recipe
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class AugmentPlan:
+    """What :meth:`Workspace.augment` would do."""
+
+    recipe: Recipe
+    estimate: Estimate
+    exists: bool
+
+
+class Workspace:
+    """A folder to work in, with its settings resolved.
+
+    Parameters
+    ----------
+    path: the folder; made when something is first written.
+    data: as ``--data``: a folder, a manifest file, or a dataset component spec.
+    settings: by dotted name, over those of ``toolbox.toml``.
+    reporter: who is told of progress.
+
+    Raises
+    ------
+    UsageError: unknown settings or bad values.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = ".",
+        *,
+        data: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        reporter: Reporter | None = None,
+        registry: Registry | None = None,
+        command: str = "",
+    ) -> None:
+        self.path = Path(path)
+        self.reporter = reporter or SilentReporter()
+        self.registry = registry or Registry()
+        self.command = command
+        file = self.path / layers.FILE_NAME
+        self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
+        given = dict(settings or {})
+        if data is not None:
+            given["data"] = str(data)
+        self._given = layers.from_names("command line", given)
+
+    @cached_property
+    def source(self) -> Source:
+        """The opened dataset."""
+        plain = layers.resolve([*self._file_layers, self._given])
+        if "data" not in self._given.values and not any("data" in layer.values for layer in self._file_layers):
+            self.reporter.info(
+                f"no --data and no {layers.FILE_NAME} with 'data': using the embedded dataset {plain.data!r}"
+            )
+        source = open_source(plain.data, self.registry)
+        if source.dataset.note:
+            self.reporter.info(f"{source.spec}: {source.dataset.note}")
+        return source
+
+    @cached_property
+    def settings(self) -> Settings:
+        """All settings: defaults < what the dataset suggests < toolbox.toml < what was given."""
+        suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
+        return layers.resolve([suggested, *self._file_layers, self._given])
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The dataset, read and split, and the workspace's manifest brought up to it."""
+        prepared = workspace_manifest.prepare(self.source, self.settings.split, self.reporter)
+        workspace_manifest.keep(prepared, self.path, self.reporter)
+        if prepared.shared_pixels:
+            first = prepared.shared_pixels[0]
+            self.reporter.warn(
+                f"leak: {len(prepared.shared_pixels)} groups of pixel-identical images lie in more than one split"
+                f" ({first[0]} and {first[1]}, for one); runs and reports are marked leaky"
+            )
+        return prepared
+
+    @property
+    def quarantined(self) -> int:
+        """How many files could not be read, as far as the dataset has been looked at."""
+        return len(self.prepared.quarantined) if "prepared" in self.__dict__ else 0
+
+    def plan_augment(self) -> AugmentPlan:
+        """What :meth:`augment` would make; writes nothing but the manifest."""
+        from toolbox.augment import engine, recipe
+
+        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+        augmenter = self.registry.augmenter(wanted.spec)
+        rows = self.prepared.manifest.part("train")
+        measured = engine.estimate(wanted, rows, self.source, augmenter)
+        return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
+
+    def augment(self) -> Result:
+        """Write ``augment.factor`` files for each training image, and none for any other."""
+        from toolbox.augment import engine, recipe
+
+        # An unknown augmenter is told before hundreds of photos are read.
+        augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
+        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+        return engine.run(wanted, self.prepared.manifest, self.source, augmenter, self.path, self.reporter)
+
+    def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
+        """Train ``model`` from scratch, evaluate it, keep the run."""
+        return self._train(model, finetune=False, unfreeze_last=False)
+
+    def finetune(self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False) -> Run:
+        """Train a new head on the frozen trunk of ``model`` and, with ``unfreeze_last``, its last block after that."""
+        return self._train(model, finetune=True, unfreeze_last=unfreeze_last)
+
+    def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
+        """Evaluate a run anew, on its own held-out split or on another dataset (an external test)."""
+        found = self.run(run)
+        return self._evaluate_on(found, str(data)) if data is not None else self._evaluate_own(found)
+
+    def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
+        """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
+        from toolbox.report.gather import gather
+        from toolbox.report.html import write_report
+
+        path = output or self.path / REPORT
+        write_report(gather(self, self.chosen_runs(names)), path)
+        return path
+
+    def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:
+        """The runs that ``names`` name; without names every finished one.
+
+        Raises
+        ------
+        UsageError: there is none.
+        """
+        if names:
+            return [self.run(name) for name in names]
+        finished = [run for run in runs.all_of(self.path) if run.finished]
+        return finished or [self.run("")]
+
+    def run(self, name: str = "") -> Run:
+        """The run ``name``; the newest finished one without a name."""
+        return runs.find(self.path, name)
+
+    def _train(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Run:
+        from toolbox.training.experiment import Experiment
+        from toolbox.training.experiment import run as train
+
+        spec = model if isinstance(model, Spec) else parse(model)
+        # Unknown names are told before anything is read or trained.
+        self.registry.model(spec)
+        evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
+        if not evaluators:
+            raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
+        experiment = Experiment(
+            spec, self.settings, self.prepared, self.path, self.registry, finetune, unfreeze_last, self.command
+        )
+        run = train(experiment, self.reporter)
+        self._evaluate_own(run)
+        runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
+        return run
+
+    def _evaluate_own(self, run: Run) -> dict[str, Any]:
+        from toolbox.evaluation import evaluate as evaluation
+
+        predictions = evaluation.read(run.path / runs.PREDICTIONS)
+        split = evaluation.split_of(predictions)
+        evaluators = layers.resolve([*self._file_layers, self._given]).evaluators
+        document = evaluation.evaluate(
+            run, predictions.part(split), evaluators, self.registry, split, held_out=split == "test"
+        )
+        evaluation.save(run, document)
+        return document
+
+    def _evaluate_on(self, run: Run, data: str) -> dict[str, Any]:
+        from toolbox.data import index
+        from toolbox.evaluation import evaluate as evaluation
+        from toolbox.training.use import probabilities_for
+
+        source = open_source(data, self.registry)
+        found = index.build(source, self.reporter)
+        classes = tuple(run.record["data"]["classes"])
+        if set(found.manifest.classes) - set(classes):
+            raise UsageError(
+                f"{data} has the classes {', '.join(found.manifest.classes)}; the run {run.id} knows {', '.join(classes)}",
+                "An external test needs the same class names.",
+            )
+        # A dataset that brings a test part is tested on it, any other on everything it holds.
+        rows = found.manifest.part("test") or list(found.manifest.rows)
+        settings = layers.resolve([*self._file_layers, self._given])
+        values = probabilities_for(run, rows, source, self.registry, settings, self.reporter)
+        predictions = evaluation.of_rows(rows, classes, values)
+        document = evaluation.evaluate(
+            run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
+        )
+        tag = found.manifest.fingerprint[:8]
+        fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
+        runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
+        evaluation.save(run, document, f"evaluation-{tag}.json")
+        self.__dict__["prepared"] = Prepared(source, found.manifest, found)
+        return document
+
+
+def init(path: Path, data: str, overwrite: bool = False) -> Path:
+    """Write a ``toolbox.toml`` for ``data`` into ``path``.
+
+    Raises
+    ------
+    UsageError: there is one already.
+    """
+    from toolbox.settings.template import render
+
+    file = path / layers.FILE_NAME
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} exists already", "Edit it, or give --force to write it anew.")
+    atomic.write_text(file, render(data))
+    return file
