@@ -19,3 +19,20 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "missing"
     return found
+
+
+def hardware() -> dict[str, str]:
+    """Which devices torch sees, how many threads it uses, and how much memory there is on the GPU. Imports torch."""
+    import os
+
+    import torch
+
+    found = {"cpus": str(os.cpu_count()), "threads": str(torch.get_num_threads())}
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        found["device"] = f"cuda: {properties.name}, {properties.total_memory / 1e9:.1f} GB"
+    elif torch.backends.mps.is_available():
+        found["device"] = "mps (Apple)"
+    else:
+        found["device"] = "cpu"
+    return found

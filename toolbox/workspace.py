@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolbox import runs
 from toolbox.data import workspace_manifest
+from toolbox.data.index import Quarantined
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
 from toolbox.errors import UsageError
@@ -36,6 +37,7 @@ from toolbox.settings.schema import Settings
 if TYPE_CHECKING:
     from toolbox.augment.engine import Estimate, Result
     from toolbox.augment.recipe import Recipe
+    from toolbox.training.experiment import Experiment
 
 REPORT = "report.html"
 
@@ -84,6 +86,8 @@ class Workspace:
         if data is not None:
             given["data"] = str(data)
         self._given = layers.from_names("command line", given)
+        self.quarantined: tuple[Quarantined, ...] = ()
+        """What could not be read, as far as datasets have been looked at."""
 
     @cached_property
     def source(self) -> Source:
@@ -108,6 +112,7 @@ class Workspace:
     def prepared(self) -> Prepared:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
         prepared = workspace_manifest.prepare(self.source, self.settings.split, self.reporter)
+        self.quarantined = prepared.quarantined
         workspace_manifest.keep(prepared, self.path, self.reporter)
         if prepared.shared_pixels:
             first = prepared.shared_pixels[0]
@@ -116,11 +121,6 @@ class Workspace:
                 f" ({first[0]} and {first[1]}, for one); runs and reports are marked leaky"
             )
         return prepared
-
-    @property
-    def quarantined(self) -> int:
-        """How many files could not be read, as far as the dataset has been looked at."""
-        return len(self.prepared.quarantined) if "prepared" in self.__dict__ else 0
 
     def plan_augment(self) -> AugmentPlan:
         """What :meth:`augment` would make; writes nothing but the manifest."""
@@ -146,7 +146,7 @@ class Workspace:
         return self._train(model, finetune=False, unfreeze_last=False)
 
     def finetune(self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False) -> Run:
-        """Train a new head on the frozen trunk of ``model`` and, with ``unfreeze_last``, its last block after that."""
+        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that."""
         return self._train(model, finetune=True, unfreeze_last=unfreeze_last)
 
     def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Workspace:
         from toolbox.report.html import write_report
 
         path = output or self.path / REPORT
-        write_report(gather(self, self.chosen_runs(names)), path)
+        write_report(gather(self.path, self.chosen_runs(names), self.registry), path)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:
@@ -179,9 +179,24 @@ class Workspace:
         """The run ``name``; the newest finished one without a name."""
         return runs.find(self.path, name)
 
+    def plan_training(
+        self, model: str | Mapping[str, Any] | Spec, *, finetune: bool, unfreeze_last: bool = False
+    ) -> dict[str, Any]:
+        """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
+        from toolbox.training.plan import plan
+
+        return plan(self._experiment(model, finetune, unfreeze_last))
+
     def _train(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Run:
-        from toolbox.training.experiment import Experiment
         from toolbox.training.experiment import run as train
+
+        run = train(self._experiment(model, finetune, unfreeze_last), self.reporter)
+        self._evaluate_own(run)
+        runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
+        return run
+
+    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Experiment:
+        from toolbox.training.experiment import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
         # Unknown names are told before anything is read or trained.
@@ -189,13 +204,9 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
-        experiment = Experiment(
+        return Experiment(
             spec, self.settings, self.prepared, self.path, self.registry, finetune, unfreeze_last, self.command
         )
-        run = train(experiment, self.reporter)
-        self._evaluate_own(run)
-        runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
-        return run
 
     def _evaluate_own(self, run: Run) -> dict[str, Any]:
         from toolbox.evaluation import evaluate as evaluation
@@ -219,7 +230,8 @@ class Workspace:
         classes = tuple(run.record["data"]["classes"])
         if set(found.manifest.classes) - set(classes):
             raise UsageError(
-                f"{data} has the classes {', '.join(found.manifest.classes)}; the run {run.id} knows {', '.join(classes)}",
+                f"{data} has the classes {', '.join(found.manifest.classes)};"
+                f" the run {run.id} knows {', '.join(classes)}",
                 "An external test needs the same class names.",
             )
         # A dataset that brings a test part is tested on it, any other on everything it holds.
@@ -234,7 +246,7 @@ class Workspace:
         fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
         runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
         evaluation.save(run, document, f"evaluation-{tag}.json")
-        self.__dict__["prepared"] = Prepared(source, found.manifest, found)
+        self.quarantined = found.quarantined
         return document
 
 

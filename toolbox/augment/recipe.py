@@ -96,7 +96,8 @@ def load(folder: Path) -> AugmentedSet:
         names = Recipe.__dataclass_fields__
         recipe = Recipe(**{key: value for key, value in document.items() if key in names})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{folder} is no augmented set: {error}", "Delete it and run 'toolbox augment' again.") from error
+        hint = "Delete it and run 'toolbox augment' again."
+        raise UsageError(f"{folder} is no augmented set: {error}", hint) from error
     return AugmentedSet(folder, recipe)
 
 

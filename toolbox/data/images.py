@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import stat
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,27 +69,24 @@ def decode(data: bytes) -> Decoded:
     ------
     UnreadableImage: not one of :data:`FORMATS`, cut off, damaged, or too large.
     """
-    with warnings.catch_warnings():
-        # Pillow warns of what it half understands (odd EXIF, odd palettes); the pixels are what counts here.
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise UnreadableImage(
-                        f"claims {opened.width} × {opened.height} pixels; the limit is {MAX_PIXELS // 10**6} million"
-                    )
-                frames = getattr(opened, "n_frames", 1)
-                opened.seek(0)
-                opened.load()
-                mode = opened.mode
-                oriented = ImageOps.exif_transpose(opened)
-                image, note = to_grey_or_rgb(oriented if oriented is not None else opened)
-        except UnreadableImage:
-            raise
-        except UnidentifiedImageError as error:
-            raise UnreadableImage(f"no image in a format that is read here ({', '.join(FORMATS)})") from error
-        except Exception as error:  # decoders raise anything on hostile input
-            raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise _bomb(f"{opened.width} × {opened.height}")
+            frames = getattr(opened, "n_frames", 1)
+            opened.seek(0)
+            opened.load()
+            mode = opened.mode
+            oriented = ImageOps.exif_transpose(opened)
+            image, note = to_grey_or_rgb(oriented if oriented is not None else opened)
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _bomb("too many") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(f"no image in a format that is read here ({', '.join(FORMATS)})") from error
+    except Exception as error:  # decoders raise anything on hostile input
+        raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error
     if frames > 1:
         note = "; ".join(filter(None, [note, f"the first of {frames} frames"]))
     return Decoded(image, mode, note)
@@ -132,6 +128,10 @@ def squashed(image: Image.Image, size: int) -> Image.Image:
     if image.size == (size, size):
         return image
     return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _bomb(pixels: str) -> UnreadableImage:
+    return UnreadableImage(f"claims {pixels} pixels; the limit is {MAX_PIXELS // 10**6} million")
 
 
 def _windowed(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[Image.Image, str]:

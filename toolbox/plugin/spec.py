@@ -84,9 +84,13 @@ def _from_table(table: Mapping[str, Any]) -> Spec:
 
 def _split(text: str, whole: str) -> list[str]:
     """``text`` at its commas, but not at those within quotes or brackets."""
-    pieces, start, depth, quote = [], 0, 0, ""
+    pieces, start, depth, quote, escaped = [], 0, 0, "", False
     for position, character in enumerate(text):
-        if quote:
+        if escaped:
+            escaped = False
+        elif quote:
+            # As in TOML: a backslash escapes within double quotes, and is itself within single ones.
+            escaped = character == "\\" and quote == '"'
             quote = "" if character == quote else quote
         elif character in _QUOTES:
             quote = character
@@ -107,8 +111,8 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(_toml(item) for item in value) + "]"
-    # A JSON string, number or boolean is a TOML one too.
-    return json.dumps(value, ensure_ascii=False)
+    # A JSON string, number or boolean is a TOML one too, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _exists(text: str) -> bool:

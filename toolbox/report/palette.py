@@ -2,8 +2,8 @@
 
 The series colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart under every common
 colour-vision deficiency, darkened on light paper until each reaches a contrast of 3 to 1. Text reaches 4.5 to 1
-(WCAG 2.2, AA). No two roles of the light scheme share a colour: figures are drawn in it, and each colour is then
-replaced by its role's CSS variable.
+(WCAG 2.2, AA). No two roles of the light scheme share a colour, and none is plain black, which SVG writers leave
+out as the default: figures are drawn in it, and each colour is then replaced by its role's CSS variable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIGHT: Mapping[str, str] = {
     "warn-panel": "#fdf1e3",
     "warn-line": "#d98324",
     "accent": "#0b4a82",
-    "on-weak": "#000000",
+    "on-weak": "#000001",
     "on-strong": "#ffffff",
     "series-1": "#0072b2",
     "series-2": "#c65500",

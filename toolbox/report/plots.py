@@ -80,10 +80,11 @@ Pick = Callable[[Epoch], float | None]
 
 def _curve(what: str, history: Sequence[Epoch], train: Pick, val: Pick) -> Figure:
     epochs = range(1, len(history) + 1)
+    curves = {"training": [finite(train(e)) for e in history], "validation": [finite(val(e)) for e in history]}
     series = [
         Series(name, list(epochs), values)
-        for name, pick in (("training", train), ("validation", val))
-        if any(value is not None for value in (values := [finite(pick(epoch)) for epoch in history]))
+        for name, values in curves.items()
+        if any(value is not None for value in values)
     ]
     return Figure(
         name=f"learning-curve-{what}",

@@ -75,7 +75,9 @@ def device_of(settings: Settings) -> torch.device:
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if settings.device == "auto":
-        return torch.device(next(name for name, available in there.items() if available and name != "cpu" or name == "cpu"))
+        return torch.device(
+            next(name for name, available in there.items() if (available and name != "cpu") or name == "cpu")
+        )
     if not there[settings.device]:
         raise UsageError(f"there is no {settings.device} device here", "Use --device auto; see 'toolbox doctor'.")
     return torch.device(settings.device)
@@ -104,6 +106,8 @@ def _check_parts(built: BuiltModel, wanted: Wanted) -> None:
     names = {name for name, _ in built.module.named_parameters()}
     parts = (built.parts.trunk, built.parts.last, built.parts.head)
     if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
-        raise PluginError(f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head")
+        raise PluginError(
+            f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head"
+        )
     if not built.parts.head:
         raise PluginError(f"the model {wanted.spec.name!r} has no head")

@@ -24,7 +24,6 @@ from toolbox.progress import Reporter
 from toolbox.runs import Run
 from toolbox.settings.schema import Settings
 from toolbox.training import build, freeze, inputs, loop
-from toolbox.training.build import Wanted
 from toolbox.training.inputs import Activations, Inputs, OnlineCopies, Pixels
 from toolbox.training.loop import Epoch, Labelled, Stage
 from toolbox.training.material import choose
@@ -127,29 +126,34 @@ def _stages(session: Session, kept: Run, reporter: Reporter) -> list[dict[str, A
         return _stage(session, plan, names, frozen, rest, train, val, on_epoch)
 
     module, parts, steps = session.built.module, session.built.parts, session.built.stages
+    plans = stages_of(session.experiment)
     if not session.experiment.finetune:
-        plan = loop.resolved("train", settings.training.epochs, settings.training)
-        return [stage(plan, parts.trunk | parts.last | parts.head, None, module)]
-    head = loop.resolved("head", settings.head.epochs, settings.training, settings.head)
+        return [stage(plans[0], parts.trunk | parts.last | parts.head, None, module)]
     if steps is None:
-        done = [stage(head, parts.head, None, module)]
-    else:
-        trunk, last = steps.trunk, steps.last
-        if session.experiment.unfreeze_last:
-            # Both stages need the trunk's output: computed once here, the last block's is made from it.
-            train, val = _once(session, trunk, train, val, "the trunk's activations")
-        before = last if isinstance(train.inputs, Activations) else lambda x: last(trunk(x))
-        done = [stage(head, parts.head, before, steps.head)]
+        names = (parts.head, parts.last | parts.head)
+        return [stage(plan, trained, None, module) for plan, trained in zip(plans, names, strict=False)]
+    trunk, last, head = steps.trunk, steps.last, steps.head
     if session.experiment.unfreeze_last:
-        plan = loop.resolved("last", settings.last.epochs, settings.training, settings.last)
-        names = parts.last | parts.head
-        if steps is None:
-            done.append(stage(plan, names, None, module))
-        else:
-            whole: Forward = lambda x: steps.head(steps.last(x))  # noqa: E731
-            cached = isinstance(train.inputs, Activations)
-            done.append(stage(plan, names, None, whole if cached else module))
+        # Both stages need the trunk's output: computed once here, the last block's is made from it.
+        train, val = _once(session, trunk, train, val, "the trunk's activations")
+    cached = isinstance(train.inputs, Activations)
+    before: Forward = last if cached else lambda x: last(trunk(x))
+    done = [stage(plans[0], parts.head, before, head)]
+    if session.experiment.unfreeze_last:
+        whole: Forward = (lambda x: head(last(x))) if cached else module
+        done.append(stage(plans[1], parts.last | parts.head, None, whole))
     return done
+
+
+def stages_of(experiment: Experiment) -> list[Stage]:
+    """The stages that an experiment trains in, their settings resolved."""
+    settings = experiment.settings
+    if not experiment.finetune:
+        return [loop.resolved("train", settings.training.epochs, settings.training)]
+    stages = [loop.resolved("head", settings.head.epochs, settings.training, settings.head)]
+    if experiment.unfreeze_last:
+        stages.append(loop.resolved("last", settings.last.epochs, settings.training, settings.last))
+    return stages
 
 
 def _stage(
@@ -211,9 +215,7 @@ def _once(
         return train, val
 
     def computed(given: Labelled) -> Labelled:
-        values = inputs.activations(
-            part, given.inputs, 32, session.device, session.folder, session.reporter, what
-        )
+        values = inputs.activations(part, given.inputs, 32, session.device, session.folder, session.reporter, what)
         return replace(given, inputs=values)
 
     return computed(train), computed(val) if val else None

@@ -40,7 +40,8 @@ def find_in_folder(folder: str, names: Iterable[str]) -> Path | None:
         if not text:
             continue
         if not Path(text).is_dir():
-            raise UsageError(f"there is no folder of weights {text}", f"Check training.weights_dir and ${FOLDER_VARIABLE}.")
+            hint = f"Check training.weights_dir and ${FOLDER_VARIABLE}."
+            raise UsageError(f"there is no folder of weights {text}", hint)
         for name in names:
             for suffix in SUFFIXES:
                 path = Path(text) / f"{safe_name(name)}{suffix}"
@@ -64,7 +65,8 @@ def read(path: Path) -> WeightFile:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling hostile or damaged bytes raises anything
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} can't be read as weights: {reason}", "Only files of plain tensors are read.") from error
+        hint = "Only files of plain tensors are read."
+        raise UsageError(f"{path} can't be read as weights: {reason}", hint) from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]

@@ -1,0 +1,109 @@
+"""The three networks of study A."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from toolbox.errors import UsageError
+from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts, Stages
+from toolbox.training.heads import DenseHead, hidden_units
+from toolbox_alzheimer.model import AlzheimerModel, Init, Variant
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network's shape: for each convolution, whether pooling follows it; units of the dense layers."""
+
+    pooled: tuple[bool, ...]
+    dense: tuple[int, ...]
+
+
+PLANS: dict[Variant, Plan] = {
+    "proposed": Plan(pooled=(True, True, True, True), dense=(128, 64)),
+    "test-1": Plan(pooled=(True, True), dense=(128,)),
+    "test-2": Plan(pooled=(False, True), dense=(128, 64)),
+}
+
+WEIGHTS: dict[Init, Callable[[torch.Tensor], object]] = {
+    "glorot-uniform": nn.init.xavier_uniform_,
+    "glorot-normal": nn.init.xavier_normal_,
+    "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "zeros": nn.init.zeros_,
+    "ones": nn.init.ones_,
+}
+"""What fills a weight, for every ``init`` but ``pytorch``."""
+
+
+class AlzheimerCNN(nn.Module):
+    """Convolution blocks (``trunk``, then ``last``), then dense layers (``head``).
+
+    Takes float ``[N, channels, H, W]`` in [0, 1], gives logits ``[N, classes]``.
+    """
+
+    def __init__(self, trunk: nn.Module, last: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.last = last
+        self.head = head
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits for ``images``."""
+        logits: torch.Tensor = self.head(self.last(self.trunk(images)))
+        return logits
+
+
+def built(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
+    """``model`` for ``request``; what is checked before torch is there, :meth:`AlzheimerModel.build` has checked."""
+    plan = PLANS[model.variant]
+    *trunk, last = _blocks(plan, request.channels, model.filters)
+    side = request.size >> sum(plan.pooled)
+    head = DenseHead(model.filters * side**2, _dense(model, plan, request.head), request.classes, model.dropout)
+    module = AlzheimerCNN(nn.Sequential(*trunk), last, head)
+    if model.init != "pytorch":
+        _initialise(module, WEIGHTS[model.init], model.bias)
+    return BuiltModel(
+        module=module,
+        parts=Parts(*(_names(module, part) for part in ("trunk", "last", "head"))),
+        mean=(0.0,) * request.channels,
+        std=(1.0,) * request.channels,
+        stages=Stages(module.trunk, module.last, module.head),
+    )
+
+
+def _blocks(plan: Plan, channels: int, filters: int) -> list[nn.Sequential]:
+    widths = pairwise([channels, *[filters] * len(plan.pooled)])
+    return [_block(*ends, pooled) for ends, pooled in zip(widths, plan.pooled, strict=True)]
+
+
+def _block(channels: int, filters: int, pooled: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(channels, filters, kernel_size=3, padding="same"), nn.ReLU()]
+    return nn.Sequential(*layers, nn.MaxPool2d(2)) if pooled else nn.Sequential(*layers)
+
+
+def _dense(model: AlzheimerModel, plan: Plan, head: str) -> Sequence[int]:
+    units = hidden_units(head)
+    if units is None:
+        return plan.dense if model.dense is None else model.dense
+    if model.dense is not None:
+        raise UsageError(
+            f"alzheimer-cnn is given dense layers twice: dense={model.dense} and the head {head!r}",
+            "Leave out 'dense', or set head.type to linear.",
+        )
+    return [units]
+
+
+def _initialise(module: nn.Module, fill: Callable[[torch.Tensor], object], bias: float) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            assert layer.bias is not None
+            fill(layer.weight)
+            nn.init.constant_(layer.bias, bias)
+
+
+def _names(module: nn.Module, part: str) -> frozenset[str]:
+    return frozenset(name for name, _ in module.named_parameters() if name.startswith(f"{part}."))

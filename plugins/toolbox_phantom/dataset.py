@@ -1,0 +1,102 @@
+"""The embedded dataset: slices of made-up brains, rendered when they are asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from PIL import Image
+from pydantic import Field
+
+from toolbox.plugin.protocols import Sample, VirtualDataset
+from toolbox_phantom.randomness import stream
+from toolbox_phantom.render import render
+from toolbox_phantom.subject import Subject
+
+CLASSES = ("AD", "MCI")
+_PATH = re.compile(r"sub-(\d{3,})#z=(\d+)")
+
+
+class PhantomDataset(VirtualDataset):
+    """Synthetic brain-like axial slices of made-up AD and MCI subjects, rendered on the fly."""
+
+    embedded = True
+    note = "synthetic: rendered brain-like pictures of made-up subjects; says nothing about patients"
+
+    def __init__(
+        self,
+        *,
+        subjects: Annotated[int, Field(ge=4, le=999, description="subjects in all, half of each class")] = 40,
+        slices: Annotated[int, Field(ge=1, le=50, description="slices of each subject")] = 6,
+        size: Annotated[int, Field(ge=32, le=512, description="side of a slice in pixels")] = 64,
+        seed: Annotated[int, Field(ge=0, description="another seed makes other subjects")] = 0,
+        separation: Annotated[
+            float,
+            Field(ge=0, le=4, description="scale of the difference between the classes; 0: they are alike"),
+        ] = 1.0,
+        shuffle_labels: Annotated[
+            bool, Field(description="deal the class labels to the subjects at random; the pictures stay")
+        ] = False,
+    ) -> None:
+        self.subjects = subjects
+        self.slices = slices
+        self.size = size
+        self.seed = seed
+        self.separation = separation
+        self.suggestions = {"training.size": size, "augment.size": size}
+        self._classes = [_class_of(seed, number) for number in range(1, subjects + 1)]
+        self._labels = _dealt_anew(self._classes, seed) if shuffle_labels else self._classes
+
+    def samples(self) -> Iterator[Sample]:
+        """Every slice, by subject and from the bottom up. The numbers of subjects say nothing of their class."""
+        for number, label in enumerate(self._labels, start=1):
+            group = f"sub-{number:03d}"
+            for z in range(self.slices):
+                yield Sample(
+                    id=f"{label}/{group}_z-{z}",
+                    path=f"{group}#z={z}",
+                    label=label,
+                    group=group,
+                    columns={"slice": str(z)},
+                )
+
+    def load(self, sample: Sample) -> Image.Image:
+        """The slice that ``sample.path`` names: mode ``L``, ``size`` × ``size``.
+
+        Raises
+        ------
+        ValueError: this dataset has no such slice.
+        """
+        match = _PATH.fullmatch(sample.path)
+        number, z = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not (1 <= number <= self.subjects and 0 <= z < self.slices):
+            raise ValueError(f"the phantom has no slice {sample.path!r}")
+        sign = 1 if self._classes[number - 1] == "AD" else -1
+        subject = Subject.draw(self.seed, number, sign * self.separation / 2)
+        level = (z + 0.5) / self.slices
+        rng = stream("phantom", self.seed, number, "slice", z)
+        return Image.fromarray(render(subject, level, self.size, rng))
+
+
+def _class_of(seed: int, number: int) -> str:
+    """A coin falls for every two subjects, so that classes are equal and a subject stays what it is among more."""
+    first = int(stream("phantom", seed, (number - 1) // 2, "class").randint(2))
+    return CLASSES[(first + number) % 2]
+
+
+def _dealt_anew(classes: list[str], seed: int) -> list[str]:
+    """A permutation of ``classes`` in which every label falls to as many true AD as true MCI (give or take one).
+
+    Nothing of the class is left to learn then, by luck neither.
+    """
+    rng = stream("phantom", seed, "shuffle")
+    labels = list(classes)
+    spare = 0  # 
+    for name in CLASSES:
+        members = [index for index, true in enumerate(classes) if true == name]
+        rng.shuffle(members)
+        for turn, index in enumerate(members):
+            labels[index] = CLASSES[(turn + spare) % 2]
+        spare += len(members)
+    return labels

@@ -1,0 +1,149 @@
+"""A module of timm for a task: image size, channels, head, parts and stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import timm
+import torch
+from timm.layers.classifier import ClassifierHead
+from timm.models import VGG, get_arch_name, is_model_in_modules
+from torch import Tensor, nn
+
+from toolbox.errors import UsageError, WeightsUnavailable
+from toolbox.plugin.protocols import BuiltModel, ModelRequest
+from toolbox.training.heads import DenseHead, hidden_units
+from toolbox_timm.heavy.hub import configuration
+from toolbox_timm.heavy.parts import TimmModule, classifier_names, parts_of
+from toolbox_timm.heavy.quiet import quiet
+from toolbox_timm.heavy.stages import exact, stages_of
+
+
+def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], origin: str) -> BuiltModel:
+    """``architecture`` for ``request``.
+
+    ``weights``: the entries of timm's pretrained configuration that name the weights to load (``file`` or
+    ``state_dict``), empty for random ones; ``origin``: what to say of them.
+
+    Raises
+    ------
+    WeightsUnavailable: the weights can't be read or don't fit.
+    UsageError: the architecture can't take the image size, the channels or the head.
+    """
+    hidden = hidden_units(request.head)
+    module = _created(architecture, request, weights, origin)
+    images = torch.rand(1, request.channels, request.size, request.size, generator=torch.Generator().manual_seed(0))
+    if hidden is None:
+        _put_linear_head(module, request.classes, fresh=bool(weights))
+    else:
+        _put_flatten_head(module, architecture, hidden, request, images)
+    logits = _tried(module, architecture, request, images)
+    if logits.shape != (1, request.classes):
+        raise UsageError(
+            f"{architecture} gives {tuple(logits.shape)} for one image, not {request.classes} logits",
+            "It is no classifier, or takes no other head: choose another architecture.",
+        )
+    parts = parts_of(module, architecture)
+    stages = stages_of(module)
+    settings = module.pretrained_cfg
+    return BuiltModel(
+        module=module,
+        parts=parts,
+        mean=_fitted(settings["mean"], request.channels),
+        std=_fitted(settings["std"], request.channels),
+        weights=origin if weights else "random",
+        stages=stages if exact(stages, module, images) else None,
+    )
+
+
+def _created(architecture: str, request: ModelRequest, weights: Mapping[str, Any], origin: str) -> TimmModule:
+    settings = configuration(architecture)
+    options: dict[str, Any] = {"num_classes": request.classes, "in_chans": request.channels}
+    if settings.fixed_input_size and tuple(settings.input_size[-2:]) != (request.size, request.size):
+        options["img_size"] = request.size
+    if not weights and is_model_in_modules(get_arch_name(architecture), ["vgg"]):
+        options["mlp_ratio"] = 1 / 4096  # the two dense layers of 100 million weights are thrown away anyway
+    try:
+        with quiet():
+            module: TimmModule = timm.create_model(
+                architecture, pretrained=bool(weights), pretrained_cfg_overlay=dict(weights), **options
+            )
+    except (AssertionError, TypeError, ValueError) as error:
+        raise _unfit(architecture, request, error) from error
+    except Exception as error:  # damaged files raise anything
+        if not weights:
+            raise _unfit(architecture, request, error) from error
+        raise WeightsUnavailable(
+            f"{origin} can't be loaded into {architecture}: {_one_line(error)}",
+            "If the file is damaged, delete it from the hub's cache (see HF_HOME) and try again.",
+        ) from error
+    module.pretrained_cfg.pop("state_dict", None)  # a second copy of the weights
+    return module
+
+
+def _put_linear_head(module: TimmModule, classes: int, fresh: bool) -> None:
+    """``fresh``: the classifier may be ImageNet's (where that has as many classes); a new task gets a new one."""
+    if isinstance(module, VGG):
+        _drop_dense_layers(module, classes, "avg")
+    elif fresh and classes == module.pretrained_cfg["num_classes"]:
+        module.reset_classifier(classes)
+
+
+def _put_flatten_head(
+    module: TimmModule, architecture: str, hidden: int, request: ModelRequest, images: Tensor
+) -> None:
+    """A dense head in the place of the classifier, with pooling turned off before it."""
+    names = classifier_names(module)
+    try:
+        if len(names) != 1:
+            raise TypeError(f"it has {len(names)} classifiers")
+        if isinstance(module, VGG):
+            _drop_dense_layers(module, 0, "")
+        else:
+            module.reset_classifier(0, "")
+    except (AssertionError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{architecture} can't have the head {request.head!r}: {_one_line(error)}", "Set head.type to linear."
+        ) from error
+    features = _tried(module, architecture, request, images)
+    module.set_submodule(names[0], DenseHead(features[0].numel(), [hidden], request.classes))
+    module.num_classes = request.classes
+
+
+def _drop_dense_layers(module: TimmModule, classes: int, pooling: str) -> None:
+    """A classifier right on the convolutions' 512 channels, as timm's own pruning leaves it."""
+    module.pre_logits = nn.Identity()
+    module.head = ClassifierHead(module.num_features, classes, pool_type=pooling)
+    module.head_hidden_size = module.num_features
+    module.num_classes = classes
+
+
+def _tried(module: nn.Module, architecture: str, request: ModelRequest, images: Tensor) -> Tensor:
+    """What ``module`` gives for ``images``, in evaluation mode."""
+    module.eval()
+    try:
+        with torch.inference_mode():
+            output: Tensor = module(images)
+    except Exception as error:  # timm's architectures refuse what they can't take in many ways
+        raise _unfit(architecture, request, error) from error
+    finally:
+        module.train()
+    return output
+
+
+def _unfit(architecture: str, request: ModelRequest, error: Exception) -> UsageError:
+    return UsageError(
+        f"{architecture} can't take {request.size}-pixel images with {request.channels} channels: {_one_line(error)}",
+        f"Set training.size; its own is {configuration(architecture).input_size[-1]}.",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fitted(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """One value a channel; where their number differs, the average for each."""
+    values = tuple(float(value) for value in values)
+    return values if len(values) == channels else (sum(values) / len(values),) * channels

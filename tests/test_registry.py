@@ -1,0 +1,152 @@
+"""Plugins: each loaded by itself, a broken one named and never in the way."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from toolbox.errors import PluginError, UsageError
+from toolbox.plugin import schema
+from toolbox.plugin.components import KINDS, DatasetComponent
+from toolbox.plugin.registry import Registry, as_kind
+
+GOOD = """
+    from toolbox.plugin.components import DatasetComponent
+    from toolbox.plugin.hookspecs import hookimpl
+    from toolbox.plugin.protocols import Dataset, Sample
+
+    class Few(Dataset):
+        def __init__(self, *, many: int = 3) -> None:
+            self.many = many
+        def samples(self):
+            yield from (Sample(str(number), str(number), "ab"[number % 2]) for number in range(self.many))
+
+    def not_a_dataset() -> int:
+        return 3
+
+    @hookimpl
+    def toolbox_datasets():
+        yield DatasetComponent("few", "a few", "PLUGIN:Few")
+        yield DatasetComponent("wrong", "returns a number", "PLUGIN:not_a_dataset")
+        yield DatasetComponent("gone", "has no factory", "PLUGIN:Gone")
+"""
+BROKEN = {
+    "raises": "raise RuntimeError('no luck')",
+    "exits": "import sys; sys.exit('bye')",
+    "syntax": "def (",
+    "misspelt": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_dataset():\n    return []",
+    "signature": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets(wrong):\n    return []",
+    "descriptor": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets():\n    return ['few']",
+    "in_hook": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets():\n    raise OSError('hook')",
+    "old_api": (
+        "from toolbox.plugin.hookspecs import hookimpl\nfrom toolbox.plugin.components import DatasetComponent\n"
+        "@hookimpl\ndef toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b', api_version=99)]"
+    ),
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path whose modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def plugin(folder: Path, name: str, text: str) -> EntryPoint:
+    (folder / f"{name}.py").write_text(textwrap.dedent(text).replace("PLUGIN", name))
+    return EntryPoint(name, name, "toolbox")
+
+
+def test_each_broken_plugin_is_named_with_its_reason_and_the_good_one_works(modules: Path) -> None:
+    points = [plugin(modules, name, text) for name, text in BROKEN.items()]
+    registry = Registry([*points, plugin(modules, "good", GOOD), EntryPoint("absent", "no_such_module_here", "toolbox")])
+    assert {status.name for status in registry.failures()} == {*BROKEN, "absent"}
+    assert all(status.error for status in registry.failures())
+    assert registry.names("dataset") == ["few", "gone", "wrong"]
+    assert len(list(registry.dataset("few:many=5").samples())) == 5
+
+
+def test_a_plugin_that_prints_does_not_reach_stdout(modules: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Registry([plugin(modules, "loud", "print('hello')")])
+    captured = capfd.readouterr()
+    assert captured.out == "" and "hello" in captured.err
+
+
+def test_a_factory_that_breaks_its_contract_is_a_plugin_error(modules: Path) -> None:
+    registry = Registry([plugin(modules, "good", GOOD)])
+    with pytest.raises(PluginError, match="returned int"):
+        registry.dataset("wrong")
+    with pytest.raises(PluginError, match="can't be imported"):
+        registry.dataset("gone")
+
+
+def test_two_plugins_with_one_name_are_both_named(modules: Path) -> None:
+    registry = Registry([plugin(modules, "one", GOOD), plugin(modules, "two", GOOD)])
+    with pytest.raises(UsageError, match=r"one .* and two"):
+        registry.dataset("few")
+
+
+def test_unknown_names_and_keys_name_the_closest(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="resnet50"):
+        registry.model("resnet5")
+    with pytest.raises(UsageError, match="rotation"):
+        registry.augmenter("alzheimer:rotatoin=3")
+    with pytest.raises(UsageError, match="is a model, not an augmenter"):
+        registry.augmenter("resnet50")
+
+
+def test_every_first_party_plugin_loads(registry: Registry) -> None:
+    assert registry.failures() == []
+    offered = {(offer.component.kind, offer.component.name) for offer in registry.offers()}
+    assert offered >= {
+        ("dataset", "folder"),
+        ("dataset", "phantom"),
+        ("augmenter", "flip-rotate-zoom"),
+        ("augmenter", "alzheimer"),
+        ("model", "alzheimer-cnn"),
+        ("model", "vgg16"),
+        ("model", "resnet50"),
+        ("model", "efficientnet-lite0"),
+        ("model", "timm"),
+        ("evaluator", "classification"),
+    }
+
+
+def test_every_parameter_of_every_component_is_described(registry: Registry) -> None:
+    for offer in registry.offers():
+        for parameter in schema.parameters(registry.factory(offer), offer.component.name):
+            assert parameter.description, f"{offer.component.name}: {parameter.name}"
+
+
+def test_the_signature_is_the_schema() -> None:
+    def factory(*, side: Annotated[int, Field(ge=1, description="pixels")], border: Literal["a", "b"] = "a") -> None: ...
+
+    side, border = schema.parameters(factory, "it")
+    assert (side.name, side.type, side.required, side.description) == ("side", "int", True, "pixels")
+    assert (border.type, border.default) == ("a | b", "a")
+    assert schema.validated(factory, {"side": "3"}, "it") == {"side": 3}
+    for bad in ({}, {"side": 0}, {"side": 1, "border": "c"}, {"side": 1, "bordre": "a"}):
+        with pytest.raises(UsageError):
+            schema.validated(factory, bad, "it")
+
+
+@pytest.mark.parametrize("bad", [{"name": "Has Space"}, {"factory": "no.colon"}, {"summary": " "}])
+def test_a_bad_descriptor_is_refused(bad: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        DatasetComponent(**{"name": "ok", "summary": "fine", "factory": "a.b:c", **bad})
+
+
+def test_kinds_are_singular_or_plural() -> None:
+    assert [as_kind(f"{kind}s") for kind in KINDS] == [as_kind(kind) for kind in KINDS] == list(KINDS)
+    with pytest.raises(UsageError):
+        as_kind("thing")

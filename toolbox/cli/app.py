@@ -1,0 +1,77 @@
+"""The command line: its commands, and how their failures are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import typer
+
+from toolbox.cli import terminal
+from toolbox.cli.commands import augment as augmenting
+from toolbox.cli.commands import components, data, demo, evaluate, init, train
+from toolbox.cli.commands import report as reporting
+from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
+
+app = typer.Typer(
+    name="toolbox",
+    help="Image-classification experiments as composed commands, every figure with its evidence.",
+    epilog="Start with 'toolbox demo', or in a folder of your own with 'toolbox init PATH'.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+init.register(app)
+data.register(app)
+augmenting.register(app)
+train.register(app)
+evaluate.register(app)
+reporting.register(app)
+demo.register(app)
+components.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)) -> None:
+    """Image-classification experiments as composed commands, every figure with its evidence."""
+    if version:
+        from toolbox import __version__
+
+        typer.echo(f"toolbox {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; its exit code. Failures become one line and a hint on stderr, never a traceback."""
+    as_json = "--json" in arguments
+    # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        return int(app(list(arguments), prog_name="toolbox", standalone_mode=False) or 0)
+    except ToolboxError as error:
+        return terminal.failure(error.message, error.hint, error.exit_code, as_json)
+    except typer.TyperException as error:
+        return _usage(error, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return terminal.failure("interrupted", "", EXIT_INTERRUPTED, as_json)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except MemoryError:
+        return terminal.failure("out of memory", "Lower training.batch_size or training.size.", EXIT_FAILED, as_json)
+    except Exception as error:
+        return terminal.crash(error, as_json)
+
+
+def _usage(error: typer.TyperException, as_json: bool) -> int:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    code = int(getattr(error, "exit_code", EXIT_FAILED))
+    if not message:
+        return code
+    context = getattr(error, "ctx", None)
+    hint = f"See '{context.command_path} --help'." if context is not None else ""
+    return terminal.failure(message, hint, code, as_json)

@@ -1,0 +1,199 @@
+"""``toolbox list``, ``show``, ``plugins`` and ``doctor``: what there is, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolbox.cli import options
+
+if TYPE_CHECKING:
+    from toolbox.plugin.registry import Registry
+
+plugins = typer.Typer(help="Plugins: what is installed and what it offers.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command("list", rich_help_panel="Look around")(list_components)
+    app.command(rich_help_panel="Look around")(show)
+    app.command(rich_help_panel="Look around")(doctor)
+    app.add_typer(plugins, name="plugins", rich_help_panel="Look around")
+
+
+def list_components(
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="dataset, augmenter, model or evaluator.")] = "",
+    as_json: options.AsJson = False,
+) -> None:
+    """List the components on offer, and who offers them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.cli.terminal import Terminal
+    from toolbox.plugin.registry import Registry, as_kind
+
+    terminal = Terminal(as_json)
+    registry = Registry()
+    offers = registry.offers(as_kind(kind) if kind else None)
+    table = Table("kind", "name", "what it is", "plugin", box=None, pad_edge=False, header_style="bold")
+    for offer in offers:
+        component = offer.component
+        table.add_row(component.kind, Text(component.name, "bold"), Text(component.summary), Text(offer.plugin, "dim"))
+    terminal.show(table)
+    _mention_failures(registry, terminal.reporter().warn)
+    rows = [
+        {
+            "kind": offer.component.kind,
+            "name": offer.component.name,
+            "summary": offer.component.summary,
+            "plugin": offer.plugin,
+            "distribution": offer.distribution,
+        }
+        for offer in offers
+    ]
+    terminal.emit({"components": rows})
+
+
+def show(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The component, or a spec of a model.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Show one component: what it does, its parameters, and where it comes from."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.cli.terminal import Terminal
+    from toolbox.plugin import schema
+    from toolbox.plugin.registry import Registry, as_kind, describe
+    from toolbox.plugin.spec import parse
+
+    terminal = Terminal(as_json)
+    registry = Registry()
+    spec = parse(name)
+    offer = registry.find(as_kind(kind), spec.name)
+    factory = registry.factory(offer)
+    parameters = schema.parameters(factory, f"{offer.component.kind} {spec.name!r}")
+    terminal.show(
+        Text.assemble((spec.name, "bold"), f"  {offer.component.kind} of plugin {offer.plugin} ({offer.distribution})"),
+        Text(_unwrapped(describe(factory)) or offer.component.summary),
+    )
+    table = Table("parameter", "type", "default", "meaning", box=None, pad_edge=False, header_style="bold")
+    for item in parameters:
+        default = "required" if item.required else _shown(item.default)
+        table.add_row(Text(item.name, "bold"), Text(item.type), Text(default), Text(item.description))
+    terminal.show("", table if parameters else Text("It has no parameters.", "dim"))
+    document: dict[str, Any] = {
+        "kind": offer.component.kind,
+        "name": spec.name,
+        "plugin": offer.plugin,
+        "summary": offer.component.summary,
+        "description": describe(factory),
+        "parameters": [
+            {
+                "name": item.name,
+                "type": item.type,
+                "default": item.default if _is_json(item.default) else str(item.default),
+                "required": item.required,
+                "description": item.description,
+            }
+            for item in parameters
+        ],
+    }
+    if offer.component.kind == "model" and not any(
+        item.required for item in parameters if item.name not in spec.parameters
+    ):
+        document["parts"] = _show_parts(registry, spec, terminal)
+    terminal.emit(document)
+
+
+@plugins.command("list")
+def list_plugins(as_json: options.AsJson = False) -> None:
+    """List the installed plugins: version, what each offers, and which failed and why."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.cli.terminal import Terminal
+    from toolbox.plugin.registry import Registry
+
+    terminal = Terminal(as_json)
+    table = Table("plugin", "from", "offers", box=None, pad_edge=False, header_style="bold")
+    rows = []
+    for plugin in Registry().plugins:
+        offers = ", ".join(f"{component.kind} {component.name}" for component in plugin.components)
+        state = Text(f"failed: {plugin.error}", "red") if plugin.error else Text(offers or "nothing")
+        table.add_row(Text(plugin.name, "bold"), Text(f"{plugin.distribution} {plugin.version}"), state)
+        rows.append(
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "components": [{"kind": c.kind, "name": c.name} for c in plugin.components],
+                "error": plugin.error,
+            }
+        )
+    terminal.show(table)
+    terminal.emit({"plugins": rows})
+
+
+def doctor(as_json: options.AsJson = False) -> None:
+    """Show what is installed, which device is used, and which plugins failed and why."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox import environment
+    from toolbox.cli.terminal import Terminal
+    from toolbox.plugin.registry import Registry
+
+    terminal = Terminal(as_json)
+    registry = Registry()
+    report = {**environment.versions(), **environment.hardware()}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in report.items():
+        table.add_row(Text(name, "bold"), Text(value))
+    terminal.show(table)
+    for plugin in registry.failures():
+        terminal.show(
+            Text(f"plugin {plugin.name} ({plugin.distribution} {plugin.version}) failed: {plugin.error}", "red"),
+            Text(f"  Upgrade it, or take it away: pip uninstall {plugin.distribution or plugin.module}"),
+        )
+    if not registry.failures():
+        terminal.show(Text(f"all {len(registry.plugins)} plugins load", "green"))
+    failed = [{"name": plugin.name, "error": plugin.error} for plugin in registry.failures()]
+    terminal.emit({"environment": report, "plugins": len(registry.plugins), "failed_plugins": failed})
+
+
+def _show_parts(registry: Registry, spec: Any, terminal: Any) -> dict[str, Any]:
+    """Print what a model's trunk, last block and head are."""
+    from rich.text import Text
+
+    from toolbox.training.describe import outline
+
+    found = outline(spec, registry.model(spec))
+    size, channels = found["size"], found["channels"]
+    terminal.show("", Text.assemble(("input  ", "bold"), f"{channels} × {size} × {size} pixels, mean {found['mean']}"))
+    for part in ("trunk", "last", "head"):
+        modules, count = ", ".join(found[part]["modules"]) or "none", found[part]["parameters"]
+        terminal.show(Text.assemble((f"{part:<7}", "bold"), f"{modules} ({count:,} parameters)"))
+    terminal.show(Text.assemble(("weights ", "bold"), found["weights"] or "none of its own"))
+    return found
+
+
+def _mention_failures(registry: Registry, warn: Any) -> None:
+    for plugin in registry.failures():
+        warn(f"plugin {plugin.name} failed to load ({plugin.error}); see 'toolbox doctor'")
+
+
+def _unwrapped(text: str) -> str:
+    """``text`` with the lines of each paragraph joined, so that the terminal can wrap them to its width."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return "\n\n".join(paragraphs).replace("``", "")
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else repr(value) if value == "" else str(value)
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | list | dict)

@@ -1,0 +1,41 @@
+"""``toolbox evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolbox.cli import options
+from toolbox.cli.options import open_workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(rich_help_panel="Experiment")(evaluate)
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id or number; the newest without one.")] = "",
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="OTHER", help="Another dataset with the same classes: an external test."),
+    ] = None,
+    evaluator: options.Evaluator = None,
+    workspace: options.WorkspaceDir = Path(),
+    device: options.Device = None,
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Evaluate a run on its test split, or on another dataset."""
+    from toolbox.cli.render import evaluation_result
+    from toolbox.cli.terminal import Terminal
+
+    terminal = Terminal(as_json, quiet)
+    place = open_workspace(workspace, terminal, sets, None, {"evaluators": evaluator or None, "device": device})
+    document = place.evaluate(run, data=data)
+    terminal.show(*evaluation_result(document))
+    terminal.emit(document)
+    terminal.end(place.quarantined)

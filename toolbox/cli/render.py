@@ -1,0 +1,120 @@
+"""Results as rich renderables: what the commands print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from toolbox.runs import Run
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` as people say it: ``8 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes with the unit that suits it."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def run_result(run: Run, width: int) -> list[RenderableType]:
+    """A finished training: its curves, its confusion matrix, its metrics with intervals, and where it is."""
+    from rich.text import Text
+
+    from toolbox.report.gather import run_view
+    from toolbox.report.terminal import confusion_matrix, learning_curves, results_table
+
+    view = run_view(run)
+    things = [learning_curves(view, width), confusion_matrix(view), results_table([view])]
+    return [*(thing for thing in things if thing is not None), *_remarks(run.evaluation), Text(f"Run: {run.path}")]
+
+
+def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
+    """An evaluation's metrics with their intervals."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.plugin.protocols import Metric
+    from toolbox.report.wording import interval_text, value_text
+
+    table = Table("metric", "value", "95 % interval", "by", box=None, pad_edge=False, header_style="bold")
+    for name, metric in document["metrics"].items():
+        found = Metric(**metric)
+        table.add_row(Text(found.label or name), value_text(found), interval_text(found), Text(found.method, "dim"))
+    where = document["external"] or f"the {document['split']} split"
+    head = Text(f"{document['run']} ({document['model']}) on {document['n']} images of {where}", "bold")
+    return [head, table, *_remarks(document)]
+
+
+def runs_table(runs: Sequence[Run]) -> list[RenderableType]:
+    """The runs' metrics side by side."""
+    from toolbox.report.gather import run_view
+    from toolbox.report.terminal import results_table
+
+    return [results_table([run_view(run) for run in runs])]
+
+
+def counts_table(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
+    """Images by split and class."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    labels = list(dict.fromkeys(label for row in counts.values() for label in row))
+    table = Table("split", *(escape(label) for label in labels), "all", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for split, row in counts.items():
+        table.add_row(split or "(none yet)", *(f"{row[label]:,}" for label in labels), f"{sum(row.values()):,}")
+    return table
+
+
+def inspection(document: Mapping[str, Any]) -> list[RenderableType]:
+    """What ``toolbox data inspect`` shows."""
+    from rich.bar import Bar
+    from rich.table import Table
+    from rich.text import Text
+
+    most = max(document["classes"].values())
+    bars = Table(box=None, pad_edge=False, show_header=False)
+    for label, count in document["classes"].items():
+        bars.add_row(Text(label, "bold"), f"{count:,}", Bar(most, 0, count, width=30, color="cyan"))
+    width, height = document["width"], document["height"]
+    modes = ", ".join(f"{count:,} {mode}" for mode, count in document["modes"].items())
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_row("images", f"{document['images']:,}")
+    facts.add_row("width", f"{width['min']} to {width['max']} pixels, median {width['median']:g}")
+    facts.add_row("height", f"{height['min']} to {height['max']} pixels, median {height['median']:g}")
+    facts.add_row("modes", modes)
+    if document["groups"]:
+        facts.add_row("groups", f"{document['groups']:,} (a split never divides one)")
+    if document["identical"]:
+        facts.add_row("repeated", f"{document['identical']:,} images have the pixels of another")
+    facts.add_row("unreadable", f"{len(document['quarantined']):,}")
+    things: list[RenderableType] = [Text(document["data"], "bold"), bars, "", facts]
+    if set(document["counts"]) != {""}:
+        things += ["", counts_table(document["counts"])]
+    things += [Text(f"{item['path']}: {item['note']}", "dim") for item in document["notes"][:5]]
+    return things
+
+
+def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
+    """What a reader of the figures must know."""
+    from rich.text import Text
+
+    found = []
+    if document["note"]:
+        found.append(document["note"])
+    if not document["held_out"]:
+        found.append(f"not held out: the {document['split']} split took part in training")
+    if document["leaky"]:
+        found.append("leaky: images of the test split were trained on")
+    return [Text(f"note: {text}", "yellow") for text in found]

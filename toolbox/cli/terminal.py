@@ -1,0 +1,164 @@
+"""What people see: results on stdout, progress and messages on stderr, and with ``--json`` one document on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolbox.errors import EXIT_FAILED, EXIT_QUARANTINED
+from toolbox.progress import Task
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
+
+    from toolbox.data.index import Quarantined
+
+
+class Terminal:
+    """The two streams of one command.
+
+    ``quiet`` leaves only errors; ``as_json`` sends everything for people to stderr.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        from rich.console import Console
+
+        self.as_json = as_json
+        self.quiet = quiet
+        self.messages = Console(stderr=True, highlight=False, quiet=quiet)
+        self.results = Console(stderr=as_json, highlight=False, quiet=quiet)
+
+    def show(self, *things: RenderableType) -> None:
+        """Print a command's result for people."""
+        for thing in things:
+            self.results.print(thing)
+
+    def emit(self, document: Mapping[str, Any]) -> None:
+        """Print a command's result for programs, if that was asked for."""
+        if self.as_json:
+            from toolbox.files.atomic import json_text
+
+            sys.stdout.write(json_text(dict(document)))
+            sys.stdout.flush()
+
+    def reporter(self) -> RichReporter:
+        """Where computing code sends its progress."""
+        return RichReporter(self.messages)
+
+    def end(self, quarantined: tuple[Quarantined, ...] = ()) -> None:
+        """End the command: with exit code 3 and a list if files could not be used."""
+        if not quarantined:
+            return
+        import typer
+        from rich.markup import escape
+
+        number = len(quarantined)
+        self.messages.print(f"[yellow]{number} file{'s' * (number > 1)} could not be read and were left out:[/]")
+        for item in quarantined[:10]:
+            self.messages.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
+        if number > 10:
+            self.messages.print(f"  … and {number - 10} more in quarantine.csv")
+        raise typer.Exit(EXIT_QUARANTINED)
+
+
+class RichReporter:
+    """Draws bars with rates and the time left; they vanish when they are done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def task(self, description: str, total: int | None = None, unit: str = "") -> Task:
+        """Begin a bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn(unit, style="dim", markup=False),
+            _rate_column(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal or self._console.quiet,
+        )
+        progress.start()
+        return _Bar(progress, progress.add_task(description, total=total))
+
+    def info(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, style="dim", markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line that stands out."""
+        self._console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, steps: int = 1) -> None:
+        self._progress.advance(self._task, steps)
+
+    def describe(self, text: str) -> None:
+        self._progress.update(self._task, description=text)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def _rate_column() -> Any:
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Steps a second."""
+
+        def render(self, task: Any) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s", style="dim")
+
+    return Rate()
+
+
+def failure(message: str, hint: str, code: int, as_json: bool) -> int:
+    """Tell a failure in one line, with what to do about it below; returns ``code``."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    if hint:
+        console.print(Text(hint, style="dim"), soft_wrap=True)
+    if as_json:
+        from toolbox.files.atomic import json_text
+
+        sys.stdout.write(json_text({"error": message, "hint": hint, "exit_code": code}))
+    return code
+
+
+def crash(error: Exception, as_json: bool) -> int:
+    """Tell of a failure that nobody foresaw: one line, and where its traceback was kept."""
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("TOOLBOX_DEBUG"):
+        sys.stderr.write(text)
+    return failure(
+        f"internal error: {type(error).__name__}: {' '.join(str(error).split())}", _kept(text), EXIT_FAILED, as_json
+    )
+
+
+def _kept(text: str) -> str:
+    from platformdirs import user_log_path
+
+    try:
+        path = user_log_path("toolbox", ensure_exists=True) / "last-error.txt"
+        path.write_text(text, "utf-8")
+    except OSError:
+        return "Set TOOLBOX_DEBUG=1 to see its traceback."
+    return f"This is a fault of the toolbox or of a plugin; its traceback is in {path}."
