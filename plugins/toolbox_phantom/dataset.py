@@ -27,7 +27,9 @@ class PhantomDataset(VirtualDataset):
     def __init__(
         self,
         *,
-        subjects: Annotated[int, Field(ge=4, le=999, description="subjects in all, half of each class")] = 40,
+        subjects: Annotated[
+            int, Field(ge=4, le=998, multiple_of=2, description="subjects in all, half of each class")
+        ] = 40,
         slices: Annotated[int, Field(ge=1, le=50, description="slices of each subject")] = 6,
         size: Annotated[int, Field(ge=32, le=512, description="side of a slice in pixels")] = 64,
         seed: Annotated[int, Field(ge=0, description="another seed makes other subjects")] = 0,
@@ -80,23 +82,20 @@ class PhantomDataset(VirtualDataset):
 
 
 def _class_of(seed: int, number: int) -> str:
-    """A coin falls for every two subjects, so that classes are equal and a subject stays what it is among more."""
-    first = int(stream("phantom", seed, (number - 1) // 2, "class").randint(2))
-    return CLASSES[(first + number) % 2]
+    """A coin falls for every two subjects: the classes are of one size, and subjects stay as more are added."""
+    coin = int(stream("phantom", seed, (number - 1) // 2, "class").randint(2))
+    return CLASSES[(coin + number) % 2]
 
 
 def _dealt_anew(classes: list[str], seed: int) -> list[str]:
-    """A permutation of ``classes`` in which every label falls to as many true AD as true MCI (give or take one).
+    """``classes`` permuted so that each label falls to as many true AD as true MCI, give or take one.
 
-    Nothing of the class is left to learn then, by luck neither.
+    By chance alone some of the true class might be left in the labels, and a model might learn that.
     """
     rng = stream("phantom", seed, "shuffle")
+    members = ([i for i, true in enumerate(classes) if true == name] for name in CLASSES)
+    order = [i for group in members for i in rng.permutation(group)]
     labels = list(classes)
-    spare = 0  # 
-    for name in CLASSES:
-        members = [index for index, true in enumerate(classes) if true == name]
-        rng.shuffle(members)
-        for turn, index in enumerate(members):
-            labels[index] = CLASSES[(turn + spare) % 2]
-        spare += len(members)
+    for turn, i in enumerate(order):
+        labels[i] = CLASSES[turn % 2]
     return labels

@@ -6,7 +6,9 @@ size of a pixel. All is float64, in which machines differ by far less than round
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,8 +91,8 @@ def render(subject: Subject, level: float, size: int, rng: np.random.RandomState
     frame = _frame(head, level, size, 0.008 * rng.standard_normal(2))
     picture = _tissues(subject, frame)
     picture *= 1 + head.bias_strength * head.bias(frame.x, frame.y)
-    real, imaginary = head.noise * rng.standard_normal((2, size, size))
-    magnitude = np.hypot(picture + real, imaginary)  # hence noise as Rice has it
+    noise = head.noise * rng.standard_normal((2, size, size))
+    magnitude: Plane = np.hypot(picture + noise[0], noise[1])  # of a complex signal: Rician noise
     return np.rint(255 * np.clip(magnitude, 0, 1)).astype(np.uint8)
 
 
@@ -102,9 +104,7 @@ def _frame(head: Head, level: float, size: int, movement: Line) -> Frame:
     cos, sin = np.cos(head.angle) / narrowing, np.sin(head.angle) / narrowing
     u = cos * x[None, :] + sin * y[:, None]
     v = cos * y[:, None] - sin * x[None, :]
-    across, down = (
-        _at(level, low(x, y), high(x, y)) for low, high in head.folding.warp
-    )
+    across, down = (_at(level, low(x, y), high(x, y)) for low, high in head.folding.warp)
     return Frame(
         x=x,
         y=y,
@@ -120,7 +120,7 @@ def _frame(head: Head, level: float, size: int, movement: Line) -> Frame:
 
 def _at(level: float, low: Plane, high: Plane) -> Plane:
     """Turns one pattern into another as the level rises, without a change of variance."""
-    return np.cos(0.8 * level) * low + np.sin(0.8 * level) * high
+    return math.cos(0.8 * level) * low + math.sin(0.8 * level) * high
 
 
 def _tissues(subject: Subject, frame: Frame) -> Plane:
@@ -190,7 +190,7 @@ def _ventricles(subject: Subject, frame: Frame) -> Plane:
     side, v = np.abs(frame.side), frame.v
     width_here = width * (1 + subject.head.asymmetry * np.sign(frame.side))
     distance = np.full_like(side, np.inf)
-    for (from_u, from_v, from_radius), (to_u, to_v, to_radius) in zip(axis[:-1], axis[1:], strict=True):
+    for (from_u, from_v, from_radius), (to_u, to_v, to_radius) in pairwise(axis):
         du, dv = to_u - from_u, to_v - from_v
         share = np.clip(((side - from_u) * du + (v - from_v) * dv) / (du**2 + dv**2), 0.0, 1.0)
         away = np.hypot(side - from_u - share * du, v - from_v - share * dv)

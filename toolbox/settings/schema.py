@@ -14,6 +14,7 @@ ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
+BatchNorm = Literal["train", "frozen"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
@@ -64,6 +65,7 @@ class TrainingSettings(Section):
     schedule: Schedule = Field("constant", description="of the learning rate, over a stage's epochs")
     early_stopping: bool = Field(True, description="stop when validation loss no longer falls; best weights kept")
     patience: int = Field(8, ge=1, le=100_000, description="epochs without a better validation loss")
+    batch_norm: BatchNorm = Field("train", description="statistics of trained BatchNorm layers: updated, or kept")
     train_on: TrainOn = Field("auto", description="originals, the augmented set, or copies made on the fly")
     size: int = Field(0, ge=0, le=8192, description="side of the square input, pixels; 0: the model's own")
     pretrained: bool = Field(True, description="finetune starts from the model's pretrained weights")
@@ -83,6 +85,7 @@ class StageSettings(Section):
     schedule: Schedule | None = None
     early_stopping: bool | None = None
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    batch_norm: BatchNorm | None = None
 
 
 class HeadSettings(StageSettings):
@@ -97,6 +100,8 @@ class LastSettings(StageSettings):
 
     epochs: Epochs = 30
     lr: Rate | None = 0.0001
+    # Statistics of some hundred photos would undo what those of a million images brought.
+    batch_norm: BatchNorm | None = Field("frozen", description="keep the pretrained statistics, or train them")
 
 
 class Settings(Section):

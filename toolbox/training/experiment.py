@@ -168,7 +168,7 @@ def _stage(
 ) -> dict[str, Any]:
     """Train ``names``. ``frozen`` leads from the inputs to where training begins, ``rest`` from there to logits."""
     module = session.built.module
-    freeze.freeze_all_but(module, names)
+    freeze.freeze_all_but(module, names, plan.batch_norm)
     before = freeze.frozen_hash(module)
     forward = rest
     if frozen is not None and plan.epochs > 0:
@@ -182,7 +182,7 @@ def _stage(
         outcome = loop.fit(module, forward, train, val, plan, seed, on_epoch, session.reporter)
     else:
         outcome = loop.Outcome(0, 0, False)
-    freeze.set_training_mode(module)
+    freeze.set_training_mode(module, plan.batch_norm)
     after = freeze.frozen_hash(module)
     module.eval()
     return {

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-def freeze_all_but(module: nn.Module, trainable: Collection[str]) -> None:
+def freeze_all_but(module: nn.Module, trainable: Collection[str], batch_norm: str = "train") -> None:
     """Let gradients flow to the parameters named in ``trainable`` and to no other, and set the mode to match.
 
     ``module.train()`` would put a frozen BatchNorm back to updating its statistics; so a submodule is put into
@@ -17,13 +17,20 @@ def freeze_all_but(module: nn.Module, trainable: Collection[str]) -> None:
     """
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name in trainable)
-    set_training_mode(module)
+    set_training_mode(module, batch_norm)
 
 
-def set_training_mode(module: nn.Module) -> None:
-    """Training mode where everything is trained, evaluation mode elsewhere (see :func:`freeze_all_but`)."""
+def set_training_mode(module: nn.Module, batch_norm: str = "train") -> None:
+    """Training mode where everything is trained, evaluation mode elsewhere (see :func:`freeze_all_but`).
+
+    With ``batch_norm="frozen"`` BatchNorm layers keep their statistics even where their weights are trained.
+    """
     module.eval()
     _train_where_trained(module)
+    if batch_norm == "frozen":
+        for child in module.modules():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                child.eval()
 
 
 def _train_where_trained(module: nn.Module) -> None:

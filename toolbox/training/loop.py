@@ -34,6 +34,7 @@ class Stage:
     schedule: str
     early_stopping: bool
     patience: int
+    batch_norm: str
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def fit(
 ) -> Outcome:
     """Train the parameters of ``module`` that take gradients, through ``forward`` (inputs to logits).
 
-    With ``stage.early_stopping`` and a validation part, the weights of the epoch with the lowest validation loss
-    are put back at the end. The order of samples follows from ``seed``, stage and epoch alone.
+    With ``stage.early_stopping`` and a validation part, the weights with the lowest validation loss, those at the
+    start included, are put back at the end. The order of samples follows from ``seed``, stage and epoch alone.
 
     Raises
     ------
@@ -103,13 +104,16 @@ def fit(
     optimizer = make_optimizer(parameters, stage)
     scheduler = make_scheduler(optimizer, stage)
     torch.manual_seed(key(seed, stage.name, "layers"))  # for dropout
-    best_loss, best_epoch, best_state = math.inf, 0, {}
+    best_loss, best_epoch, best_state = math.inf, 0, _trained_state(module)
+    if stage.early_stopping and val:
+        # The weights a stage starts with are its first candidate: it can't end worse than it began.
+        best_loss = measure(module, forward, val, stage.batch_size)[0]
     epoch = 0
     task = reporter.task(stage.name, stage.epochs * len(order(len(train.targets), stage, seed, 1)), "steps")
     try:
         for epoch in range(1, stage.epochs + 1):
             start = time.perf_counter()
-            set_training_mode(module)
+            set_training_mode(module, stage.batch_norm)
             train.inputs.start_epoch(epoch)
             loss_sum = torch.zeros((), device=device)
             correct = torch.zeros((), device=device)
@@ -154,10 +158,11 @@ def fit(
         ) from error
     finally:
         task.close()
-    if best_state:
-        module.load_state_dict(best_state, strict=False)
     module.eval()
-    return Outcome(epoch, best_epoch or epoch, epoch < stage.epochs)
+    if not (stage.early_stopping and val):
+        return Outcome(epoch, epoch, False)
+    module.load_state_dict(best_state, strict=False)
+    return Outcome(epoch, best_epoch, epoch < stage.epochs)
 
 
 def measure(

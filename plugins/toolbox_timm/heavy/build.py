@@ -15,7 +15,7 @@ from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.training.heads import DenseHead, hidden_units
 from toolbox_timm.heavy.hub import configuration
-from toolbox_timm.heavy.parts import TimmModule, classifier_names, parts_of
+from toolbox_timm.heavy.parts import TimmModule, parts_of, trunk_names
 from toolbox_timm.heavy.quiet import quiet
 from toolbox_timm.heavy.stages import exact, stages_of
 
@@ -34,26 +34,26 @@ def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], 
     hidden = hidden_units(request.head)
     module = _created(architecture, request, weights, origin)
     images = torch.rand(1, request.channels, request.size, request.size, generator=torch.Generator().manual_seed(0))
-    if hidden is None:
-        _put_linear_head(module, request.classes, fresh=bool(weights))
-    else:
-        _put_flatten_head(module, architecture, hidden, request, images)
-    logits = _tried(module, architecture, request, images)
+    trunk = trunk_names(module)
+    if isinstance(module, VGG):
+        _drop_dense_layers(module, request.classes)
+    try:
+        logits = _output(module, images)
+    except Exception as error:  # architectures refuse what they can't take in many ways
+        raise _unfit(architecture, request, error) from error
     if logits.shape != (1, request.classes):
-        raise UsageError(
-            f"{architecture} gives {tuple(logits.shape)} for one image, not {request.classes} logits",
-            "It is no classifier, or takes no other head: choose another architecture.",
-        )
-    parts = parts_of(module, architecture)
+        raise UsageError(f"{architecture} is no classifier: for one image it gives {tuple(logits.shape)}")
+    if hidden is not None:
+        logits = _put_flatten_head(module, architecture, hidden, request, images)
     stages = stages_of(module)
     settings = module.pretrained_cfg
     return BuiltModel(
         module=module,
-        parts=parts,
+        parts=parts_of(module, trunk, architecture),
         mean=_fitted(settings["mean"], request.channels),
         std=_fitted(settings["std"], request.channels),
         weights=origin if weights else "random",
-        stages=stages if exact(stages, module, images) else None,
+        stages=stages if exact(stages, module, images, logits) else None,
     )
 
 
@@ -79,62 +79,60 @@ def _created(architecture: str, request: ModelRequest, weights: Mapping[str, Any
             "If the file is damaged, delete it from the hub's cache (see HF_HOME) and try again.",
         ) from error
     module.pretrained_cfg.pop("state_dict", None)  # a second copy of the weights
+    if weights and request.classes == settings.num_classes:
+        module.reset_classifier(request.classes)  # timm kept ImageNet's; a new task gets a new one
     return module
 
 
-def _put_linear_head(module: TimmModule, classes: int, fresh: bool) -> None:
-    """``fresh``: the classifier may be ImageNet's (where that has as many classes); a new task gets a new one."""
-    if isinstance(module, VGG):
-        _drop_dense_layers(module, classes, "avg")
-    elif fresh and classes == module.pretrained_cfg["num_classes"]:
-        module.reset_classifier(classes)
-
-
-def _put_flatten_head(
-    module: TimmModule, architecture: str, hidden: int, request: ModelRequest, images: Tensor
-) -> None:
-    """A dense head in the place of the classifier, with pooling turned off before it."""
-    names = classifier_names(module)
-    try:
-        if len(names) != 1:
-            raise TypeError(f"it has {len(names)} classifiers")
-        if isinstance(module, VGG):
-            _drop_dense_layers(module, 0, "")
-        else:
-            module.reset_classifier(0, "")
-    except (AssertionError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{architecture} can't have the head {request.head!r}: {_one_line(error)}", "Set head.type to linear."
-        ) from error
-    features = _tried(module, architecture, request, images)
-    module.set_submodule(names[0], DenseHead(features[0].numel(), [hidden], request.classes))
-    module.num_classes = request.classes
-
-
-def _drop_dense_layers(module: TimmModule, classes: int, pooling: str) -> None:
-    """A classifier right on the convolutions' 512 channels, as timm's own pruning leaves it."""
+def _drop_dense_layers(module: TimmModule, classes: int) -> None:
+    """A classifier right on the convolutions' 512 channels, as timm's own pruning leaves a VGG."""
     module.pre_logits = nn.Identity()
-    module.head = ClassifierHead(module.num_features, classes, pool_type=pooling)
+    module.head = ClassifierHead(module.num_features, classes)
     module.head_hidden_size = module.num_features
     module.num_classes = classes
 
 
-def _tried(module: nn.Module, architecture: str, request: ModelRequest, images: Tensor) -> Tensor:
+def _put_flatten_head(
+    module: TimmModule, architecture: str, hidden: int, request: ModelRequest, images: Tensor
+) -> Tensor:
+    """A dense head in the place of the classifier, with pooling turned off before it; the logits it gives."""
+    classifier = module.get_classifier()
+    place = next((name for name, layer in module.named_modules() if layer is classifier), None)
+    if place is None:
+        raise _no_flatten(architecture, request, "it has several classifiers")
+    try:
+        module.reset_classifier(0, "")
+        features = _output(module, images)
+        module.set_submodule(place, DenseHead(features[0].numel(), [hidden], request.classes))
+        module.num_classes = request.classes
+        logits = _output(module, images)
+    except Exception as error:
+        raise _no_flatten(architecture, request, _one_line(error)) from error
+    if logits.shape != (1, request.classes):
+        raise _no_flatten(architecture, request, "timm does not let its classifier be replaced")
+    return logits
+
+
+def _output(module: nn.Module, images: Tensor) -> Tensor:
     """What ``module`` gives for ``images``, in evaluation mode."""
     module.eval()
     try:
-        with torch.inference_mode():
-            output: Tensor = module(images)
-    except Exception as error:  # timm's architectures refuse what they can't take in many ways
-        raise _unfit(architecture, request, error) from error
+        with torch.no_grad():  # not inference mode: some architectures keep what they computed
+            output = module(images)
     finally:
         module.train()
+    if not isinstance(output, Tensor):
+        raise TypeError(f"it gives a {type(output).__name__}, not logits")
     return output
+
+
+def _no_flatten(architecture: str, request: ModelRequest, reason: str) -> UsageError:
+    return UsageError(f"{architecture} can't have the head {request.head!r}: {reason}", "Set head.type to linear.")
 
 
 def _unfit(architecture: str, request: ModelRequest, error: Exception) -> UsageError:
     return UsageError(
-        f"{architecture} can't take {request.size}-pixel images with {request.channels} channels: {_one_line(error)}",
+        f"{architecture} can't take {request.channels} x {request.size} x {request.size} images: {_one_line(error)}",
         f"Set training.size; its own is {configuration(architecture).input_size[-1]}.",
     )
 

@@ -14,35 +14,48 @@ from toolbox.plugin.protocols import Parts
 TimmModule = Any
 """An ``nn.Module`` with what timm adds to it: timm has no type for that."""
 
+_USUAL = {
+    "stem": r"^stem|patch_embed|cls_token|pos_embed",
+    "blocks": r"^(?:stages|blocks|layers|transformers)\.(\d+)",
+}
+"""timm's names for stem and blocks, for the few architectures that bring no grouping."""
 
-def parts_of(module: TimmModule, architecture: str) -> Parts:
-    """The parts of a module that timm made.
 
-    Head: the classifier. Trunk: stem and blocks before the last, by timm's own coarse grouping (the one that it
-    makes layer-wise learning rates with). Last: everything else, which is the last block and any norm or
-    convolution between it and the classifier.
+def parts_of(module: TimmModule, trunk: frozenset[str], architecture: str) -> Parts:
+    """The parts of a module that timm made and that has its head.
+
+    Head: the classifier. Trunk: as :func:`trunk_names` says. Last: everything else, which is the last block and any
+    norm or convolution between it and the classifier. Disjoint and covering by construction.
 
     Raises
     ------
-    UsageError: timm names no classifier or no blocks for this architecture.
+    UsageError: one of them would be empty.
     """
-    classifiers = tuple(f"{name}." for name in classifier_names(module))
+    names = frozenset(name for name, _ in module.named_parameters())
+    head = frozenset(_classifier_parameters(module))
+    parts = Parts(trunk - head, names - trunk - head, head)
+    for part, found in (("trunk", parts.trunk), ("last block", parts.last), ("head", parts.head)):
+        if not found:
+            raise UsageError(f"{architecture} has no {part} that timm knows of", "Choose another architecture.")
+    return parts
+
+
+def trunk_names(module: TimmModule) -> frozenset[str]:
+    """The parameters of stem and blocks before the last, by timm's own coarse grouping.
+
+    It is what timm makes layer-wise learning rates with. To be asked before the head is replaced: some
+    architectures group by the layers that they were born with. Empty where nothing looks like blocks.
+    """
     names = [name for name, _ in module.named_parameters()]
-    head = frozenset(name for name in names if name.startswith(classifiers))
-    trunk = _trunk(module, names) - head
-    last = frozenset(names) - trunk - head
-    if not (trunk and last and head):
-        raise UsageError(
-            f"{architecture} can't be fine-tuned in two stages: timm does not say where its last block begins",
-            "Choose another architecture.",
-        )
-    return Parts(trunk, last, head)
-
-
-def classifier_names(module: TimmModule) -> tuple[str, ...]:
-    """The names of the submodules that make the logits: one, or two for a distilled model, or none."""
-    names = module.pretrained_cfg.get("classifier")
-    return (names,) if isinstance(names, str) else tuple(names or ())
+    if isinstance(module, VGG):
+        # timm's blocks are single layers here.
+        early = tuple(f"features.{index}." for index in range(vgg_boundary(module)))
+        return frozenset(name for name in names if name.startswith(early))
+    named: Any = _Named([*names, _STRANGER])
+    group: dict[str, int] = group_parameters(named, _matcher(module), reverse=True)
+    # Groups are numbered from stem to head; what no pattern matches comes last, and the stranger with it.
+    last_block = max((group[name] for name in names if group[name] < group[_STRANGER]), default=0)
+    return frozenset(name for name in names if group[name] < last_block)
 
 
 def vgg_boundary(module: VGG) -> int:
@@ -51,22 +64,8 @@ def vgg_boundary(module: VGG) -> int:
     return pools[-2] + 1
 
 
-def _trunk(module: TimmModule, names: list[str]) -> frozenset[str]:
-    if isinstance(module, VGG):
-        # timm's blocks are single layers here.
-        early = tuple(f"features.{index}." for index in range(vgg_boundary(module)))
-        return frozenset(name for name in names if name.startswith(early))
-    if not hasattr(module, "group_matcher"):
-        return frozenset()
-    named: Any = _Named([*names, _STRANGER])
-    group: dict[str, int] = group_parameters(named, module.group_matcher(coarse=True), reverse=True)
-    # The groups are numbered from stem to head; what no pattern knows comes last, and the stranger with it.
-    last_block = max((group[name] for name in names if group[name] < group[_STRANGER]), default=0)
-    return frozenset(name for name in names if group[name] < last_block)
-
-
 _STRANGER = "?"
-"""A parameter name that no pattern of timm's matches."""
+"""A parameter name that no pattern matches."""
 
 
 class _Named:
@@ -77,3 +76,24 @@ class _Named:
 
     def named_parameters(self) -> Iterator[tuple[str, None]]:
         return ((name, None) for name in self.names)
+
+
+def _matcher(module: TimmModule) -> Any:
+    if not hasattr(module, "group_matcher"):
+        return _USUAL
+    try:
+        return module.group_matcher(coarse=True)
+    except AssertionError:  # it has one grouping only
+        return module.group_matcher(coarse=False)
+
+
+def _classifier_parameters(module: TimmModule) -> Iterator[str]:
+    """Names of what makes the logits: the classifier by timm's method, and further ones by its configuration."""
+    classifier = module.get_classifier()
+    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    own = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    stated = module.pretrained_cfg.get("classifier") or ()
+    prefixes = tuple(f"{name}." for name in ((stated,) if isinstance(stated, str) else stated))
+    for name, parameter in module.named_parameters():
+        if id(parameter) in own or name.startswith(prefixes):
+            yield name

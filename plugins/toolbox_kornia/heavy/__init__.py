@@ -1,0 +1,1 @@
+"""The half of the plugin that computes; imported when an augmenter is used."""

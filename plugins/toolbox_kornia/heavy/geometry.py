@@ -1,0 +1,108 @@
+"""Geometric steps and the resize as one matrix. Pure numpy.
+
+Two frames. The **unit frame** is the output square: its centre is 0, its sides run from -1/2 to 1/2, x to the
+right and y downwards; every step acts there, so that it means the same whatever the source's size and shape.
+A **pixel frame** counts pixels from 0 with integers at the pixels' centres (0, 0 is the centre of the top left
+pixel, whose corner is at -1/2, -1/2), as kornia, OpenCV and ``scipy.ndimage`` do. With both, a resize maps edges
+onto edges (the half-pixel convention), and a resize to the same size moves nothing.
+
+All matrices are float64 ``[3, 3]``, act on columns ``(x, y, 1)`` and lead **forward**, from source to output.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from toolbox.errors import UsageError, closest
+from toolbox.plugin.protocols import Scalar
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What is done to a picture: rotated, then shifted, sheared, zoomed, and flipped, about the square's centre.
+
+    The order is that of Keras's ``ImageDataGenerator``. Defaults do nothing.
+
+    Attributes
+    ----------
+    rotation: degrees, positive is counter-clockwise as displayed.
+    shift_x, shift_y: fractions of the side, positive is to the right and downwards.
+    shear: degrees, of Keras's shear: y grows by ``tan(shear) * x`` (positive lowers the right edge) and
+        x is stretched by ``1 / cos(shear)``. Within ±90.
+    zoom: factor of both axes; above 1 magnifies, below 1 shows more than the picture. Positive.
+    zoom_x, zoom_y: further factors of one axis each. Positive.
+    flip: mirror left and right.
+    """
+
+    rotation: float = 0.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    shear: float = 0.0
+    zoom: float = 1.0
+    zoom_x: float = 1.0
+    zoom_y: float = 1.0
+    flip: bool = False
+
+    @classmethod
+    def of(cls, params: Mapping[str, Scalar]) -> Steps:
+        """Steps by their names; those that are not named do nothing.
+
+        Raises
+        ------
+        UsageError: an unknown name, or a value that is none (a text, an infinite rotation, a zoom of 0).
+        """
+        known = {field.name for field in fields(cls)}
+        for name, value in params.items():
+            if name not in known:
+                raise UsageError(f"no geometric step is called {name!r}", closest(name, known))
+            if isinstance(value, str) or not math.isfinite(value):
+                raise UsageError(f"the geometric step {name!r} can't be {value!r}", "Give a finite number.")
+            if name.startswith("zoom") and value <= 0:
+                raise UsageError(f"the geometric step {name!r} can't be {value!r}", "Give a positive factor.")
+        return cls(**params)  # type: ignore[arg-type]  # checked above, one by one
+
+    def matrix(self) -> Matrix:
+        """All steps as one matrix in the unit frame."""
+        turn, slant = math.radians(self.rotation), math.radians(self.shear)
+        cos, sin = math.cos(turn), math.sin(turn)
+        rotated = _matrix((cos, sin, 0.0), (-sin, cos, 0.0))
+        shifted = _matrix((1.0, 0.0, self.shift_x), (0.0, 1.0, self.shift_y))
+        sheared = _matrix((1.0 / math.cos(slant), 0.0, 0.0), (math.tan(slant), 1.0, 0.0))
+        zoomed = _matrix((self.zoom * self.zoom_x, 0.0, 0.0), (0.0, self.zoom * self.zoom_y, 0.0))
+        flipped = _matrix((-1.0 if self.flip else 1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+        return flipped @ zoomed @ sheared @ shifted @ rotated
+
+
+def pixel_matrix(steps: Matrix, height: int, width: int, size: int) -> Matrix:
+    """``steps`` (unit frame) with the resize: source pixels of ``height`` x ``width`` to pixels of the square."""
+    from_source = _matrix((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
+    to_output = _matrix((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
+    return to_output @ steps @ from_source
+
+
+def overshoot(matrix: Matrix, height: int, width: int, size: int) -> tuple[float, float]:
+    """How far the output's pixel centres lie outside those of the source, ``(vertical, horizontal)`` in pixels.
+
+    Negative where all lie inside. ``matrix`` is one of :func:`pixel_matrix`. An affine map takes a square's
+    extremes to its corners, so that four points tell.
+    """
+    last = size - 1.0
+    corners = np.array([[0.0, last, 0.0, last], [0.0, 0.0, last, last], [1.0, 1.0, 1.0, 1.0]])
+    x, y, _ = np.linalg.inv(matrix) @ corners
+    return max(-y.min(), y.max() - (height - 1)), max(-x.min(), x.max() - (width - 1))
+
+
+def translated(matrix: Matrix, vertical: float, horizontal: float) -> Matrix:
+    """``matrix`` for a source that begins ``vertical`` and ``horizontal`` pixels further out (that was padded)."""
+    return matrix @ _matrix((1.0, 0.0, -horizontal), (0.0, 1.0, -vertical))
+
+
+def _matrix(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:
+    return np.array([x, y, (0.0, 0.0, 1.0)])
