@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolbox.errors import EnvironmentFailure
-from toolbox.files.atomic import make_folder, told
+from toolbox.files.atomic import make_folder
 
 
 @contextlib.contextmanager
@@ -25,12 +25,13 @@ def only_one(folder: Path, doing: str) -> Iterator[None]:
     make_folder(folder)
     lock = FileLock(folder / ".lock")
     try:
-        with told("lock", folder):
-            lock.acquire(timeout=0)
-    except Timeout as error:
+        lock.acquire(timeout=0)
+    except Timeout as error:  # an OSError too, so it comes first
         raise EnvironmentFailure(
             f"another process is {doing} in {folder}", "Wait for it to end, or stop it, and run this again."
         ) from error
+    except OSError as error:
+        raise EnvironmentFailure(f"can't lock {folder}: {error.strerror or error}") from error
     try:
         yield
     finally:

@@ -21,6 +21,6 @@ def safe_name(text: str) -> str:
     while len(name.encode()) > _MAX_BYTES:
         name = name[:-1]
     name = name.strip(" .")
-    if name == text and not _RESERVED.match(name):
+    if name and name == text and not _RESERVED.match(name):
         return name
     return f"{name or 'x'}-{of_bytes(text.encode('utf-8', 'surrogatepass'))[:8]}"
