@@ -156,11 +156,16 @@ class Workspace:
 
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
+        from toolbox.report.figures import write_figures
         from toolbox.report.gather import gather
         from toolbox.report.html import write_report
 
         path = output or self.path / REPORT
-        write_report(gather(self.path, self.chosen_runs(names), self.registry), path)
+        chosen = self.chosen_runs(names)
+        inputs = gather(self.path, chosen, self.registry)
+        write_report(inputs, path)
+        for run, view in zip(chosen, inputs.runs, strict=True):
+            write_figures(view, run.path / runs.FIGURES)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:

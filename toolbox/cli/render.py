@@ -44,12 +44,12 @@ def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
     from rich.text import Text
 
     from toolbox.plugin.protocols import Metric
-    from toolbox.report.wording import interval_text, value_text
+    from toolbox.report.wording import interval, number
 
     table = Table("metric", "value", "95 % interval", "by", box=None, pad_edge=False, header_style="bold")
     for name, metric in document["metrics"].items():
         found = Metric(**metric)
-        table.add_row(Text(found.label or name), value_text(found), interval_text(found), Text(found.method, "dim"))
+        table.add_row(Text(found.label or name), number(found.value), interval(found), Text(found.method, "dim"))
     where = document["external"] or f"the {document['split']} split"
     head = Text(f"{document['run']} ({document['model']}) on {document['n']} images of {where}", "bold")
     return [head, table, *_remarks(document)]

@@ -35,11 +35,7 @@ class Prepared:
         same: dict[str, list[Row]] = defaultdict(list)
         for row in self.manifest.rows:
             same[row.pixels].append(row)
-        return tuple(
-            tuple(row.id for row in rows)
-            for rows in same.values()
-            if len({row.split for row in rows}) > 1
-        )
+        return tuple(tuple(row.id for row in rows) for rows in same.values() if len({row.split for row in rows}) > 1)
 
 
 def prepare(source: Source, settings: SplitSettings, reporter: Reporter) -> Prepared:

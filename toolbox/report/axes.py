@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolbox.plugin.protocols import Figure, Series
@@ -34,7 +35,8 @@ def size_of(drawing: Plot | Intervals) -> tuple[float, float]:
         bars = min(len(categories(figure)), MAX_BARS) * (len(figure.series) + 0.6)
         return WIDTH, 44.0 + max(14 * bars, 56)
     if figure.kind == "matrix":
-        return _matrix_size(figure)
+        layout = _layout(figure)
+        return layout.width, layout.height
     return (WIDTH, WIDTH) if figure.square else (WIDTH, 236.0)
 
 
@@ -113,9 +115,11 @@ def _limits(axes: Axes, plot: Plot) -> None:
         return
     xs = [x for series in figure.series for x in _points(series)[0]]
     if xs and all(x.is_integer() for x in xs):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        if len(set(xs)) == 1:
-            axes.set(xlim=(xs[0] - 1, xs[0] + 1), xticks=[xs[0]])
+        axes.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
+        if len(set(xs)) <= 8:
+            axes.set_xticks(sorted(set(xs)), [f"{x:,.0f}" for x in sorted(set(xs))])
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
 
 
 _FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -199,18 +203,29 @@ def _bar_text(length: float, name: str) -> str:
 # --------------------------------------------------------------------------------------------------- matrix
 
 
-def _matrix_size(figure: Figure) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Of a matrix: width and height of the drawing, whether column names stand upright, and every how many-th is set."""
+
+    width: float
+    height: float
+    upright: bool
+    step: int
+
+
+def _layout(figure: Figure) -> _Layout:
     count = max(len(figure.rows), len(figure.columns), 1)
+    beside, below = (6 * max((len(_name(n)) for n in names), default=0) for names in (figure.rows, figure.columns))
     if count > MAX_LABELLED:
-        return 620.0, 620.0
-    margin = 34 + 5.2 * max((len(shorten(name, 16)) for name in figure.rows), default=0)
-    cell = max(26.0, min(92.0, (WIDTH - margin) / count))
-    below = 40 if _flat_labels(figure, cell) else 30 + 5.2 * max(len(shorten(name, 16)) for name in figure.columns)
-    return max(WIDTH, margin + cell * len(figure.columns)), below + cell * len(figure.rows)
+        return _Layout(620.0, 620.0, True, math.ceil(count / 25))
+    cell = max(26.0, min(92.0, (WIDTH - 34 - beside) / count))
+    upright = below > cell - 3
+    width = max(WIDTH, 34 + beside + cell * len(figure.columns))
+    return _Layout(width, (26 + below if upright else 40) + cell * len(figure.rows), upright, 1)
 
 
-def _flat_labels(figure: Figure, cell: float) -> bool:
-    return all(5.4 * len(shorten(name, 16)) < cell for name in figure.columns)
+def _name(text: str) -> str:
+    return shorten(text, 16)
 
 
 def _matrix(axes: Axes, figure: Figure) -> None:
@@ -221,13 +236,14 @@ def _matrix(axes: Axes, figure: Figure) -> None:
         _picture(axes, weights)
     else:
         _cells(axes, figure, weights)
-        axes.set_xticks(range(columns), [shorten(name, 16) for name in figure.columns])
-        axes.set_yticks(range(rows), [shorten(name, 16) for name in figure.rows])
-        width, _ = _matrix_size(figure)
-        if not _flat_labels(figure, min(92.0, width / max(columns, 1) * 0.8)):
-            axes.tick_params(axis="x", rotation=90)
+    layout = _layout(figure)
+    axes.set_xticks(range(0, columns, layout.step), [_name(name) for name in figure.columns[:: layout.step]])
+    axes.set_yticks(range(0, rows, layout.step), [_name(name) for name in figure.rows[:: layout.step]])
+    if layout.upright:
+        axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=0, labelcolor=LIGHT["ink"])
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_visible(layout.step > 1)
+    axes.spines[:].set_color(LIGHT["hairline"])
     _labels(axes, figure.x_label, figure.y_label)
 
 
@@ -252,21 +268,23 @@ def _shares(figure: Figure) -> list[list[float]]:
 def _cells(axes: Axes, figure: Figure, weights: Sequence[Sequence[float]]) -> None:
     from matplotlib.patches import Rectangle
 
-    count = max(len(figure.rows), len(figure.columns))
+    rows, columns = len(figure.rows), len(figure.columns)
     counts = is_counts(figure)
-    large, small = (15.0, 8.5) if count <= 3 else (11.0, 7.0) if count <= 6 else (7.5, 0.0)
+    large, small = (15.0, 8.5) if max(rows, columns) <= 3 else (11.0, 7.0) if max(rows, columns) <= 6 else (7.5, 0.0)
     for i, (row, shades) in enumerate(zip(figure.values, weights, strict=True)):
         for j, (value, shade) in enumerate(zip(row, shades, strict=True)):
-            box = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=LIGHT["accent"], alpha=shade, linewidth=0)
-            frame = Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=LIGHT["hairline"], linewidth=0.7)
-            axes.add_patch(box)
-            axes.add_patch(frame)
+            if counts and not value and not small:
+                continue  # in a large matrix nothing says nothing
+            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=LIGHT["accent"], alpha=shade, linewidth=0))
             colour = LIGHT["on-strong" if shade >= ACCENT_STRONG else "on-weak"]
-            text = f"{value:,.0f}" if counts else _short_number(value)
             twice = counts and small > 0
+            text = f"{value:,.0f}" if counts else _short_number(value)
             axes.text(j, i - 0.06 * twice, text, ha="center", va="center", color=colour, fontsize=large)
             if twice:
                 axes.text(j, i + 0.2, f"{shade:.2f}", ha="center", va="center", color=colour, fontsize=small)
+    rules = {"colors": LIGHT["hairline"], "linewidths": 0.7, "clip_on": False}
+    axes.hlines([i - 0.5 for i in range(rows + 1)], -0.5, columns - 0.5, **rules)
+    axes.vlines([j - 0.5 for j in range(columns + 1)], -0.5, rows - 0.5, **rules)
 
 
 def _short_number(value: float) -> str:
@@ -282,7 +300,6 @@ def _picture(axes: Axes, weights: Sequence[Sequence[float]]) -> None:
     pixels[..., :3] = to_rgb(LIGHT["series-6"])
     pixels[..., 3] = np.asarray(weights)
     axes.imshow(pixels, interpolation="none")
-    axes.spines[:].set_color(LIGHT["hairline"])
 
 
 # ------------------------------------------------------------------------------------------------ intervals

@@ -53,9 +53,8 @@ _STYLE: Mapping[str, Any] = {
     "legend.borderaxespad": 0.4,
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
+    "figure.titlesize": 10.5,
+    "figure.titleweight": "bold",
     "svg.fonttype": "none",
     "svg.hashsalt": "toolbox",
     "image.composite_image": False,
@@ -173,7 +172,7 @@ def _render(drawing: Drawing, form: str, titled: bool) -> bytes:
         on.set_facecolor("none")
         axes.draw(on, drawing)
         if titled:
-            on.set_title(shorten(title_of(drawing), 60))
+            canvas.suptitle(shorten(title_of(drawing), 60), x=0.015, ha="left")
         data = io.BytesIO()
         if form == "svg":
             FigureCanvasSVG(canvas).print_svg(data, metadata=_NO_METADATA)

@@ -119,9 +119,7 @@ def class_counts(data: DataView) -> list[Plot]:
     if data.counts_after is not None:
         after = data.counts_after
         series = [Series("train", classes, [after.get(name, 0) for name in classes])]
-        plots.append(
-            _counts("classes-after", "Training files by class, after augmentation", "training files", series)
-        )
+        plots.append(_counts("classes-after", "Training files by class, after augmentation", "training files", series))
     return [plot for plot in plots if plot.figure.series and classes]
 
 

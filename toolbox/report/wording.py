@@ -100,8 +100,8 @@ def metric_label(key: str, label: str = "") -> str:
 
 
 def run_name(run: RunView) -> str:
-    """``resnet50 (run 3f2a)``."""
-    return f"{run.model} (run {run.id})"
+    """The run's id, with its model where the id doesn't name it: ``003-resnet50``, ``resnet50 (run 3f2a)``."""
+    return run.id if run.model.casefold() in run.id.casefold() else f"{run.model} (run {run.id})"
 
 
 def listing(items: Sequence[str], limit: int = 4) -> str:
@@ -179,8 +179,7 @@ def _sentences(runs: Sequence[RunView]) -> tuple[str, str]:
 def _one(run: RunView, metric: Metric) -> tuple[str, str]:
     return (
         f"{run_name(run)} reached an {HEADLINE} of {_said(metric, run.n)} on the held-out {run.split} split.",
-        "The interval covers the choice of these images only: one run says nothing about another seed or another "
-        "split."
+        "The interval covers the choice of these images only: one run says nothing about another seed or another split."
         if has_interval(metric)
         else "No interval is known for it, so how far chance moves this figure is open.",
     )

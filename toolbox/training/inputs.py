@@ -46,9 +46,7 @@ class Pixels:
     ``mean`` and ``std`` (one a channel, for values in [0, 1]) taken off.
     """
 
-    def __init__(
-        self, images: Array, mean: Sequence[float], std: Sequence[float], device: torch.device
-    ) -> None:
+    def __init__(self, images: Array, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         self.images = images
         self.device = device
         shape = (1, -1, 1, 1)
