@@ -120,7 +120,7 @@ class Head:
             grey=rng.uniform(0.45, 0.52),
             white=rng.uniform(0.76, 0.84),
             bias=SmoothField(rng, 0.5),
-            bias_strength=rng.uniform(0.04, 0.10),
+            bias_strength=rng.uniform(0.03, 0.08),
             texture=SmoothField(rng, 5.0),
             noise=rng.uniform(0.015, 0.028),
         )

@@ -154,7 +154,7 @@ def _samples(manifest: Manifest, source: Source) -> Iterable[Thumb]:
 def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, source: Source) -> Iterable[CopyRow]:
     folder = workspace / AUGMENTED / record["augmented_set"]
     rows = {row.id: row for row in manifest.part("train")}
-    first = {}
+    first: dict[str, Row] = {}
     for row in rows.values():
         first.setdefault(row.label, row)
     wanted = [row.id for row in [*first.values(), *rows.values()]][:SOURCES_SHOWN]

@@ -67,18 +67,13 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid
         [Column("run"), Column("evaluated on"), *(Column(label, figures=True) for _, label in columns)],
         [
             [
-                Cell(run_name(run), below="" if run_name(run) == run.model else model_below(run), link=f"#run-{at}"),
+                Cell(run.id, below="" if run_name(run) == run.id else run.model, link=f"#run-{at}"),
                 Cell(f"{run.split}, n = {run.n:,}", below=", ".join(flags(run))),
                 *(value_cell(run.evaluation.metrics.get(key) if run.evaluation else None) for key, _ in columns),
             ]
             for at, run in enumerate(runs, start=1)
         ],
     )
-
-
-def model_below(run: RunView) -> str:
-    """The model, where a run's name doesn't hold it already."""
-    return "" if run.model in run_name(run) else run.model
 
 
 def flags(run: RunView) -> list[str]:

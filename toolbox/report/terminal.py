@@ -17,7 +17,7 @@ NARROWEST = 60
 """Columns below which curves are left out: they could not be read."""
 
 _CURVE_HEIGHT = 8
-_AXIS = 14  # columns that plotille's axis takes
+_AXIS = 18  # columns that plotille's axis takes
 _MOST_CLASSES = 12
 
 
@@ -52,7 +52,7 @@ def confusion_matrix(run: RunView) -> RenderableType | None:
     if figure is None or len(figure.columns) > _MOST_CLASSES:
         return None
     headings = [shorten(name, 14) for name in figure.columns]
-    table = Table(Text("true \\ predicted", "dim"), box=None, pad_edge=False, header_style="bold")
+    table = Table("true / predicted", box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(Text(heading), justify="right")
     for index, (name, values) in enumerate(zip(figure.rows, figure.values, strict=True)):
@@ -91,7 +91,7 @@ def _panel(history: Sequence[Epoch], what: str, width: int) -> RenderableType:
     figure = plotille.Figure()
     figure.width, figure.height = width - _AXIS, _CURVE_HEIGHT
     figure.color_mode = "names"
-    figure.x_label, figure.y_label = "epoch", what
+    figure.x_label, figure.y_label = "", what
     figure.set_x_limits(1, len(history))
     low = 0.0 if what == "loss" else min(0.5, *values)
     figure.set_y_limits(low, max(1.0 if what == "accuracy" else 0.0, *values) or 1.0)

@@ -31,7 +31,7 @@ def weights(groups: Sequence[str], count: int, resamples: int, rng: np.random.Ge
 
 
 def confusions(targets: Integers, predicted: Integers, classes: int, drawn: npt.NDArray[np.int64]) -> Floats:
-    """The confusion matrix of each resample: float64 ``[resamples, classes, classes]``, rows true, columns predicted."""
+    """The confusion matrix of each resample: float64 ``[resamples, classes, classes]``, rows true."""
     cell = np.zeros((len(targets), classes * classes))
     cell[np.arange(len(targets)), targets * classes + predicted] = 1
     return (drawn @ cell).reshape(len(drawn), classes, classes)

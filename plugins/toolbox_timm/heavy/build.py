@@ -37,6 +37,8 @@ def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], 
     trunk = trunk_names(module)
     if isinstance(module, VGG):
         _drop_dense_layers(module, request.classes)
+    if hidden is None:
+        _start_small(module)
     try:
         logits = _output(module, images)
     except Exception as error:  # architectures refuse what they can't take in many ways
@@ -90,6 +92,20 @@ def _drop_dense_layers(module: TimmModule, classes: int) -> None:
     module.head = ClassifierHead(module.num_features, classes)
     module.head_hidden_size = module.num_features
     module.num_classes = classes
+
+
+def _start_small(module: TimmModule) -> None:
+    """Initial weights near zero for the new classifier, as in linear evaluation (big_vision, MoCo).
+
+    Some architectures draw them for a thousand classes trained from scratch (EfficientNet: uniform up to ±0.7 for
+    two classes); on a frozen trunk that noise never goes away: 92 instead of 97 of 100 cats-and-dogs test photos.
+    """
+    classifier = module.get_classifier()
+    for layer in classifier.modules() if isinstance(classifier, nn.Module) else ():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _put_flatten_head(
