@@ -12,7 +12,7 @@ from PIL import Image
 from toolbox.data import manifest as manifests
 from toolbox.data.images import Decoded, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
-from toolbox.errors import UsageError, closest
+from toolbox.errors import EnvironmentFailure, UsageError, closest
 from toolbox.files import fingerprint
 from toolbox.plugin.protocols import Dataset, Sample, VirtualDataset
 from toolbox.plugin.registry import Registry
@@ -43,8 +43,18 @@ class Source:
         return decode(data), fingerprint.of_bytes(data)
 
     def image(self, row: Row) -> Image.Image:
-        """The sample's picture alone; see :meth:`read`."""
-        return self.read(row)[0].image
+        """The picture of a sample that could be read when the manifest was made.
+
+        Raises
+        ------
+        EnvironmentFailure: it can't be read any more.
+        """
+        try:
+            return self.read(row)[0].image
+        except (OSError, ValueError) as error:
+            raise EnvironmentFailure(
+                f"{self.spec}: {row.path} can't be read any more: {error}", "Was it moved, changed or deleted?"
+            ) from error
 
 
 class ManifestDataset(Dataset):

@@ -8,11 +8,13 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from toolbox.files.atomic import make_folder, write_bytes
 from toolbox.plugin.protocols import Figure
-from toolbox.report import axes, svg
+from toolbox.report import svg
+from toolbox.report.drawing import draw, size_of
+from toolbox.report.drawing.style import STYLE
 from toolbox.report.inputs import RunView
 from toolbox.report.palette import LIGHT
 from toolbox.report.plots import Drawing, Intervals, Plot, learning_curves
@@ -22,42 +24,11 @@ _POINTS_PER_INCH = 72
 _PNG_DPI = 200
 _TITLE_HEIGHT = 22.0
 
-_STYLE: Mapping[str, Any] = {
-    # DejaVu Sans comes with matplotlib, so that layout is the same everywhere; a browser then sets its own font.
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "text.parse_math": False,  # a class called "$x" is not a formula
-    "text.color": LIGHT["ink"],
-    "axes.labelcolor": LIGHT["muted"],
-    "axes.edgecolor": LIGHT["muted"],
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "grid.color": LIGHT["grid"],
-    "grid.linewidth": 0.8,
-    "xtick.color": LIGHT["muted"],
-    "ytick.color": LIGHT["muted"],
-    "xtick.labelcolor": LIGHT["muted"],
-    "ytick.labelcolor": LIGHT["muted"],
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 0.0,
-    "lines.linewidth": 1.7,
-    "lines.markersize": 4.0,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "legend.fontsize": 9.0,
-    "legend.handlelength": 2.2,
-    "legend.columnspacing": 1.4,
-    "legend.borderaxespad": 0.4,
-    "figure.constrained_layout.h_pad": 0.03,
-    "figure.constrained_layout.w_pad": 0.03,
-    "figure.titlesize": 10.5,
-    "figure.titleweight": "bold",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "toolbox",
-    "image.composite_image": False,
+Form = Literal["svg", "png"]
+# Dates and versions would make equal inputs give different bytes.
+_NO_METADATA: Mapping[Form, dict[str, Any]] = {
+    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    "png": {"Software": None},
 }
 
 
@@ -82,7 +53,7 @@ def to_csv(drawing: Drawing) -> str:
     writer = csv.writer(out, lineterminator="\n")
     if isinstance(drawing, Intervals):
         writer.writerow(["name", "value", "low", "high"])
-        writer.writerows([clean(name), metric.value, metric.low, metric.high] for name, metric in drawing.rows)
+        writer.writerows([clean(row.name), row.metric.value, row.metric.low, row.metric.high] for row in drawing.rows)
         return out.getvalue()
     figure = drawing.figure
     if figure.kind == "matrix":
@@ -151,16 +122,14 @@ def write_figures(run: RunView, folder: Path) -> list[Path]:
     return paths
 
 
-def _render(drawing: Drawing, form: str, titled: bool) -> bytes:
+def _render(drawing: Drawing, form: Form, titled: bool) -> bytes:
     import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
-    width, height = axes.size_of(drawing)
+    width, height = size_of(drawing)
     height += _TITLE_HEIGHT * titled
     # A matplotlibrc of the user's must not change the bytes, so the style starts from matplotlib's own defaults.
-    with matplotlib.style.context(dict(_STYLE), after_reset=True), warnings.catch_warnings():
+    with matplotlib.style.context(dict(STYLE), after_reset=True), warnings.catch_warnings():
         # DejaVu lacks many scripts; a browser draws them from the text, a PNG shows boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         canvas = Canvas(
@@ -170,16 +139,9 @@ def _render(drawing: Drawing, form: str, titled: bool) -> bytes:
         )
         on = canvas.subplots()
         on.set_facecolor("none")
-        axes.draw(on, drawing)
+        draw(on, drawing)
         if titled:
             canvas.suptitle(shorten(title_of(drawing), 60), x=0.015, ha="left")
         data = io.BytesIO()
-        if form == "svg":
-            FigureCanvasSVG(canvas).print_svg(data, metadata=_NO_METADATA)
-        else:
-            canvas.set_dpi(_PNG_DPI)
-            FigureCanvasAgg(canvas).print_png(data, metadata={"Software": None})
+        canvas.savefig(data, format=form, dpi=_PNG_DPI, metadata=_NO_METADATA[form])
     return data.getvalue()
-
-
-_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))

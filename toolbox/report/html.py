@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import toolbox
 from toolbox.files.atomic import write_bytes
 from toolbox.report import figures, pictures, plots, svg, tables, wording
-from toolbox.report.axes import WIDTH, is_counts
+from toolbox.report.drawing.matrix import has_shares, is_counts
+from toolbox.report.drawing.style import WIDTH
 from toolbox.report.inputs import DataView, ReportInputs, RunView
 from toolbox.report.palette import DARK, LIGHT
 from toolbox.report.pictures import Picture
@@ -106,7 +107,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = wording.number
+    environment.filters["path"] = _breakable
     return environment
+
+
+def _breakable(text: str) -> Markup:
+    """``text`` with a place to break after each slash."""
+    from markupsafe import Markup, escape
+
+    return Markup("/<wbr>").join(escape(part) for part in wording.clean(text).split("/"))
 
 
 def _stylesheet() -> Markup:
@@ -169,13 +178,14 @@ def _drawn(drawing: Drawing, key: str) -> Drawn:
 def _note(drawing: Drawing) -> str:
     """What a caption adds to the title."""
     if not isinstance(drawing, Plot):
-        return "The bar is the interval, the dot the value."
+        doubtful = any(row.doubtful for row in drawing.rows)
+        return "Dot: value; bar: interval." + (" Hollow: leaky, or not held out." if doubtful else "")
     figure = drawing.figure
     hidden = plots.hidden_categories(figure)
     if hidden:
         return f"{hidden} more are left out here; the table has them all."
     if figure.kind == "matrix" and is_counts(figure):
-        return "Counts; shade, and the small figure where there is one, are the share of the row."
+        return "Counts, and below each its share of the row." if has_shares(figure) else "Shade: share of the row."
     if drawing.marks:
-        return f"The vertical line is where stage “{drawing.marks[0].before}” ends."
+        return f"The vertical line is where the stage “{drawing.marks[0].before}” ends."
     return ""

@@ -34,6 +34,15 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """A run's metric. ``doubtful``: leaky, or not held out."""
+
+    name: str
+    metric: Metric
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Intervals:
     """One metric of several runs, each with its interval, on one axis."""
 
@@ -41,7 +50,7 @@ class Intervals:
     title: str
     alt: str
     x_label: str
-    rows: Sequence[tuple[str, Metric]]
+    rows: Sequence[IntervalRow]
 
 
 Drawing = Plot | Intervals
@@ -67,7 +76,7 @@ def learning_curves(history: Sequence[Epoch]) -> list[Plot]:
         _curve("loss", history, lambda e: e.train_loss, lambda e: e.val_loss),
         _curve("accuracy", history, lambda e: e.train_accuracy, lambda e: e.val_accuracy),
     ]
-    return [Plot(figure, marks, figure.y_label == "accuracy") for figure in plots if figure.series]
+    return [Plot(figure, marks, bounded=figure.y_label == "accuracy") for figure in plots if figure.series]
 
 
 def stage_name(stage: str) -> str:
@@ -143,10 +152,14 @@ def categories(figure: Figure) -> list[str]:
 
 def metric_intervals(key: str, label: str, runs: Sequence[RunView]) -> Intervals | None:
     """A metric of every run that has it; ``None`` where fewer than two do, for then there is nothing to compare."""
-    rows = [(run_name(run), metric) for run in runs if (metric := metric_of(run, key))]
+    rows = [
+        IntervalRow(run_name(run), metric, run.leaky or not run.held_out)
+        for run in runs
+        if (metric := metric_of(run, key))
+    ]
     if len(rows) < 2:
         return None
-    spoken = "; ".join(f"{name}: {with_interval(metric)}" for name, metric in rows)
+    spoken = "; ".join(f"{row.name}: {with_interval(row.metric)}" for row in rows)
     title = f"{label.capitalize()} with 95 % intervals"
     return Intervals(f"intervals-{key}", title, f"{title}. {spoken}.", label, rows)
 

@@ -22,9 +22,7 @@ def for_page(svg: str, key: str, alt: str) -> str:
     root = _tidy(svg, key)
     for element in root.iter():
         _restyle(element, _ROLES)
-    width, height = root.attrib.pop("width", ""), root.attrib.pop("height", "")
-    del width, height  # the page decides; the viewBox keeps the proportions
-    root.attrib = {
+    root.attrib = {  # without width and height: the page decides, the viewBox keeps the proportions
         "class": "chart",
         "viewBox": root.attrib["viewBox"],
         "role": "img",

@@ -52,8 +52,10 @@ class Grid:
 
 
 def value_cell(metric: Metric | None) -> Cell:
-    """A metric with its interval below."""
-    if metric is None or number(metric.value) == UNDEFINED:
+    """A metric with its interval below; empty where the evaluators don't give this metric at all."""
+    if metric is None:
+        return Cell("")
+    if number(metric.value) == UNDEFINED:
         return Cell(UNDEFINED, hint=UNDEFINED_MEANING)
     ends = interval(metric)
     hint = f"95 % interval: {metric.method}" if ends and metric.method else metric.method
@@ -68,7 +70,7 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid
         [
             [
                 Cell(run.id, below="" if run_name(run) == run.id else run.model, link=f"#run-{at}"),
-                Cell(f"{run.split}, n = {run.n:,}", below=", ".join(flags(run))),
+                Cell(f"{run.split}, n = {run.n:,}" if run.evaluation else "nothing yet", below=", ".join(flags(run))),
                 *(value_cell(run.evaluation.metrics.get(key) if run.evaluation else None) for key, _ in columns),
             ]
             for at, run in enumerate(runs, start=1)
@@ -78,13 +80,11 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid
 
 def flags(run: RunView) -> list[str]:
     """What speaks against a run's figures, in a word or two each."""
-    if run.evaluation is None:
-        return ["not evaluated"]
     return [
         text
         for text, holds in (
             ("leaky", run.leaky),
-            ("not held out", not run.held_out),
+            ("not held out", run.evaluation is not None and not run.held_out),
             ("random weights", run.random_weights),
         )
         if holds

@@ -1,113 +1,169 @@
-"""The report's views for a terminal: rich renderables from the same inputs; nothing here prints."""
+"""The report's views for a terminal: rich renderables from the same inputs. Nothing here prints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from toolbox.report.inputs import Epoch, RunView
-from toolbox.report.plots import finite, stage_name
-from toolbox.report.wording import clean, metric_of, number, result_columns, shorten, with_interval
+from toolbox.plugin.protocols import Figure
+from toolbox.report import plots, tables
+from toolbox.report.inputs import ReportInputs, RunView
+from toolbox.report.plots import Plot, stage_name
+from toolbox.report.tables import Cell
+from toolbox.report.wording import clean, counted, metric_label, number, result_columns, shorten, summarise
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 NARROWEST = 60
 """Columns below which curves are left out: they could not be read."""
 
-_CURVE_HEIGHT = 8
-_AXIS = 18  # columns that plotille's axis takes
-_MOST_CLASSES = 12
+_WIDEST, _CURVE_HEIGHT, _MOST_CLASSES = 110, 8, 12
+_AXIS = len("0.123 │")
+_FIGURE = len("0.915–0.990")
+# Told apart without colour, too: points for training, a line for validation.
+_CURVES = {"training": ("•", "cyan"), "validation": ("", "yellow")}
 
 
-def results_table(runs: Sequence[RunView]) -> Table:
-    """The runs' metrics with their 95 % intervals: a row for each run, or, for one run, a row for each metric."""
-    from rich.table import Table
+def summary(inputs: ReportInputs) -> RenderableType:
+    """The two sentences at a report's head, and its caveats."""
     from rich.text import Text
 
-    columns = result_columns(runs)
+    found = summarise(inputs)
+    text = Text(f"{clean(found.finding)} {clean(found.limits)}")
+    for caveat in found.caveats:
+        text.append(f"\n{clean(caveat.title)}: ", "bold yellow").append(clean(caveat.text))
+    return text
+
+
+def results_table(runs: Sequence[RunView]) -> RenderableType:
+    """The runs' metrics, each value with its 95 % interval below it; for one run all of its metrics, one a line.
+
+    80 columns hold it: a run's name stands on a line of its own above its figures.
+    """
+    from rich.console import Group
+
     if len(runs) == 1:
-        run = runs[0]
-        table = Table("metric", "value (95 % interval)", box=None, pad_edge=False, header_style="bold")
-        for key, label in columns:
-            table.add_row(Text(clean(label)), _cell(run, key))
-        return table
-    table = Table(
-        "run", "n", *(Text(label).plain for _, label in columns), box=None, pad_edge=False, header_style="bold"
-    )
-    for run in runs:
-        name = Text(shorten(run.id, 40), "bold")
-        table.add_row(name, f"{run.n:,} {run.split}", *(_cell(run, key) for key, _ in columns))
+        return _metrics_of(runs[0])
+    grid = tables.results(runs, result_columns(runs))
+    headings = [column for column in grid.columns if column.figures]
+    parts: list[RenderableType] = [_figures_row([_text(column.text, "bold") for column in headings])]
+    for run, (name, evaluated, *values) in zip(runs, grid.rows, strict=True):
+        parts.append(_run_line(name, evaluated))
+        if run.evaluation is None:
+            continue
+        parts.append(_figures_row([_text(cell.text).append(f"\n{cell.below}", "dim") for cell in values]))
+    return Group(*parts)
+
+
+def _run_line(name: Cell, evaluated: Cell) -> Text:
+    line = _text(name.text, "bold")
+    line.append(clean(f"  {name.below}  {evaluated.text}" if name.below else f"  {evaluated.text}"), "dim")
+    return line.append(f"  {evaluated.below}" if evaluated.below else "", "yellow")
+
+
+def _figures_row(cells: Sequence[Text]) -> Table:
+    table = _plain_table()
+    table.show_header = False
+    for _ in cells:
+        table.add_column(justify="right", width=_FIGURE)
+    table.add_row(*cells)
+    return table
+
+
+def _metrics_of(run: RunView) -> Table:
+    table = _plain_table()
+    for heading in ("metric", "value", "95 % interval"):
+        table.add_column(_text(heading), justify="left" if heading == "metric" else "right")
+    for key, metric in run.evaluation.metrics.items() if run.evaluation else ():
+        cell = tables.value_cell(metric)
+        table.add_row(_text(metric_label(key, metric.label)), _text(cell.text), _text(cell.below))
     return table
 
 
 def confusion_matrix(run: RunView) -> RenderableType | None:
     """The run's confusion matrix; ``None`` where it has none, or one too wide for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    figures = run.evaluation.figures if run.evaluation else ()
-    figure = next((figure for figure in figures if figure.name == "confusion-matrix"), None)
+    figure = _confusion_figure(run)
     if figure is None or len(figure.columns) > _MOST_CLASSES:
         return None
-    headings = [shorten(name, 14) for name in figure.columns]
-    table = Table("true / predicted", box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(Text(heading), justify="right")
+    table = _plain_table()
+    table.add_column(_text(f"{figure.y_label} \\ {figure.x_label}"))
+    for name in figure.columns:
+        table.add_column(_text(shorten(name, 14)), justify="right")
     for index, (name, values) in enumerate(zip(figure.rows, figure.values, strict=True)):
-        cells = [
-            Text(number(int(value)), "bold green" if column == index else "") for column, value in enumerate(values)
-        ]
-        table.add_row(Text(shorten(name, 14), "bold"), *cells)
+        cells = [_text(f"{value:,.0f}") for value in values]
+        cells[index].stylize("bold")  # what was predicted rightly
+        table.add_row(_text(shorten(name, 14)), *cells)
     return table
 
 
+def _confusion_figure(run: RunView) -> Figure | None:
+    figures = run.evaluation.figures if run.evaluation else ()
+    return next((f for f in figures if f.kind == "matrix" and "confusion" in f.name and f.rows == f.columns), None)
+
+
 def learning_curves(run: RunView, width: int) -> RenderableType | None:
-    """Loss and accuracy by epoch, side by side; ``None`` below :data:`NARROWEST` columns or for a single epoch."""
+    """Loss and accuracy by epoch, side by side in ``width`` columns.
+
+    ``None`` where there is nothing to see: below :data:`NARROWEST` columns, or with a single epoch.
+    """
     from rich.console import Group
     from rich.table import Table
-    from rich.text import Text
 
-    if width < NARROWEST or len(run.history) < 2:
+    curves = plots.learning_curves(run.history)
+    if width < NARROWEST or len(run.history) < 2 or not curves:
         return None
-    side = min((width - 2) // 2, 54)
+    side = (min(width, _WIDEST) - 2) // 2
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(*(_panel(run.history, what, side) for what in ("loss", "accuracy")))
+    grid.add_row(*(_panel(curve, side) for curve in curves))
+    legend = _text("")
+    for name in dict.fromkeys(series.name for curve in curves for series in curve.figure.series):
+        sign, colour = _CURVES[name]
+        legend.append(f"{(sign or '⠒') * 3} ", colour).append(f"{name}   ")
     stages = " then ".join(dict.fromkeys(stage_name(epoch.stage) for epoch in run.history))
-    legend = Text.assemble(("━ training", "cyan"), "  ", ("━ validation", "yellow"))
-    return Group(grid, Text.assemble(legend, (f"   {len(run.history)} epochs: {stages}", "dim")), "")
+    legend.append(clean(f"{counted(len(run.history), 'epoch')}: {stages}"), "dim")
+    return Group(grid, legend, "")
 
 
-def _panel(history: Sequence[Epoch], what: str, width: int) -> RenderableType:
-    """One curve's plot, ``width`` columns wide."""
+def _panel(curve: Plot, width: int) -> Text:
+    """One plot, ``width`` columns wide: braille within axes that are labelled at their ends."""
     import plotille
     from rich.text import Text
 
-    curves = {"cyan": _points(history, f"train_{what}"), "yellow": _points(history, f"val_{what}")}
-    values = [value for points in curves.values() for _, value in points]
-    if not values:
-        return Text(f"no {what}", "dim")
-    figure = plotille.Figure()
-    figure.width, figure.height = width - _AXIS, _CURVE_HEIGHT
-    figure.color_mode = "names"
-    figure.x_label, figure.y_label = "", what
-    figure.set_x_limits(1, len(history))
-    low = 0.0 if what == "loss" else min(0.5, *values)
-    figure.set_y_limits(low, max(1.0 if what == "accuracy" else 0.0, *values) or 1.0)
-    figure.x_ticks_fkt = lambda value, _: f"{value:.0f}"
-    figure.y_ticks_fkt = lambda value, _: f"{value:.2f}"
-    for colour, points in curves.items():
-        if points:
-            figure.plot(*zip(*points, strict=True), lc=colour)
-    return Text.from_ansi(figure.show())
+    values = [y for series in curve.figure.series for y in series.y if y is not None]
+    low = min(0.5, *values) if curve.bounded else min(0.0, *values)
+    high = 1.0 if curve.bounded else max(values)
+    epochs = len(curve.figure.series[0].x)
+    columns = width - _AXIS
+    # A little beyond the last value: the canvas leaves its upper ends out.
+    right, top = epochs * 1.001, high + max(0.001 * (high - low), 1e-9)
+    canvas = plotille.Canvas(columns, _CURVE_HEIGHT, 1, low, right, top, mode="names")
+    for series in curve.figure.series:
+        sign, colour = _CURVES[series.name]
+        points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
+        if sign or len(points) == 1:
+            for point in points:
+                canvas.point(*point, color=colour, marker=sign or None)
+        for start, end in pairwise(() if sign else points):
+            canvas.line(*start, *end, color=colour)
+    ends = {0: number(high), _CURVE_HEIGHT - 1: number(low)}
+    lines = [f"{'':{_AXIS}}{curve.figure.y_label}"]
+    lines += [f"{ends.get(at, ''):>{_AXIS - 2}} │{row}" for at, row in enumerate(canvas.plot().splitlines())]
+    lines += [f"{'└':>{_AXIS}}{'─' * columns}", f"{'':{_AXIS}}1{epochs:>{columns - 1}}"]
+    return Text.from_ansi("\n".join(lines), no_wrap=True)
 
 
-def _cell(run: RunView, key: str) -> str:
-    metric = metric_of(run, key)
-    return "–" if metric is None else with_interval(metric)
+def _plain_table() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
-def _points(history: Sequence[Epoch], key: str) -> list[tuple[int, float]]:
-    values = [finite(getattr(epoch, key)) for epoch in history]
-    return [(number, value) for number, value in enumerate(values, start=1) if value is not None]
+def _text(text: str, style: str = "") -> Text:
+    # A Text, never a string: "[red]" is a class name here and no markup.
+    from rich.text import Text
+
+    return Text(clean(text), style)

@@ -18,6 +18,7 @@ HEADLINE = "accuracy"
 COLUMNS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
 """Metrics that the table of results has columns for, as far as any run has them."""
 
+_NBSP = "\N{NO-BREAK SPACE}"
 _LABELS = {"f1": "F1", "auc": "AUC"}
 # XML knows no control characters, UTF-8 no lone surrogates (file names that were not UTF-8 hold them), and a
 # terminal obeys the former.
@@ -34,7 +35,7 @@ def shorten(text: str, limit: int) -> str:
     text = " ".join(clean(text).split())
     if len(text) <= limit:
         return text
-    tail = (limit - 1) // 3
+    tail = (limit - 1) * 2 // 5  # an ending (a file's number, an AUC) often tells more than the middle
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :] if tail else ''}"
 
 
@@ -225,7 +226,8 @@ def _score(item: tuple[RunView, Metric]) -> float:
 
 def _said(metric: Metric, n: int) -> str:
     ends = interval(metric)
-    return f"{number(metric.value)} ({f'95 % interval {ends}, ' if ends else ''}n = {n:,})"
+    inner = [f"95{_NBSP}% interval {ends}"] if ends else []
+    return f"{number(metric.value)} ({', '.join([*inner, f'n{_NBSP}={_NBSP}{n:,}'])})"
 
 
 def _caveats(runs: Sequence[RunView], data: DataView | None) -> list[Caveat]:

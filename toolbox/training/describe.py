@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from toolbox.plugin.protocols import Model, ModelRequest
@@ -19,7 +19,7 @@ def outline(spec: Spec, model: Model) -> dict[str, Any]:
     built = build.build(Wanted(spec, model, request), Settings(), False, SilentReporter())
     sizes = {name: parameter.numel() for name, parameter in built.module.named_parameters()}
     parts = {
-        part: {"modules": covering(names), "parameters": sum(sizes[name] for name in names)}
+        part: {"modules": covering(names, sizes), "parameters": sum(sizes[name] for name in names)}
         for part, names in (("trunk", built.parts.trunk), ("last", built.parts.last), ("head", built.parts.head))
     }
     return {
@@ -32,10 +32,17 @@ def outline(spec: Spec, model: Model) -> dict[str, Any]:
     }
 
 
-def covering(names: Iterable[str]) -> list[str]:
-    """The modules that ``names`` (of parameters) belong to, two levels deep: enough to recognise a block."""
-    modules: dict[str, None] = {}
+def covering(names: frozenset[str], everything: Collection[str]) -> list[str]:
+    """The fewest modules (or parameters that stand alone) that hold ``names`` and nothing else of ``everything``."""
+    others = set(everything) - names
+    mixed = {"", *(prefix for name in others for prefix in _prefixes(name))}
+    found: dict[str, None] = {}
     for name in names:
-        path = name.split(".")[:-1] or [name]
-        modules[".".join(path[:2] if len(path) > 1 and path[1].isdecimal() else path[:1])] = None
-    return sorted(modules, key=lambda name: [(part.zfill(5) if part.isdecimal() else part) for part in name.split(".")])
+        found[next(prefix for prefix in _prefixes(name) if prefix not in mixed)] = None
+    return sorted(found, key=lambda name: [part.zfill(5) if part.isdecimal() else part for part in name.split(".")])
+
+
+def _prefixes(name: str) -> list[str]:
+    """``a``, ``a.b``, ``a.b.c`` for ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]

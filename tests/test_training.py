@@ -1,0 +1,271 @@
+"""Training: what is frozen stays frozen to the bit, what is cached changes nothing, and the loop does what it says."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from toolbox.errors import ToolboxError, UsageError, WeightsUnavailable
+from toolbox.plugin.protocols import ModelRequest
+from toolbox.plugin.registry import Registry
+from toolbox.progress import SilentReporter
+from toolbox.settings.schema import StageSettings, TrainingSettings
+from toolbox.training import freeze, loop, weights
+from toolbox.training.inputs import Pixels, activations, in_order
+from toolbox.training.loop import Labelled, Stage
+from toolbox.workspace import Workspace
+
+CPU = torch.device("cpu")
+TINY = "timm:arch=test_resnet"
+STAGE = Stage("train", 3, 4, 0.01, "adamw", 0.0, 0.9, "constant", False, 3, "train")
+QUICK = {"training.size": 32, "head.epochs": 2, "last.epochs": 2, "training.batch_size": 8, "training.pretrained": False}
+
+
+def tiny(registry: Registry, classes: int = 2):  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    return registry.model(TINY).build(ModelRequest(classes, 3, 32))
+
+
+def pixels(count: int, size: int = 32) -> Pixels:
+    images = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    return Pixels(images, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), CPU)
+
+
+def fit(module: nn.Module, count: int, stage: Stage, targets: torch.Tensor | None = None) -> list[loop.Epoch]:
+    lines: list[loop.Epoch] = []
+    given = Labelled(pixels(count), torch.arange(count) % 2 if targets is None else targets)
+    loop.fit(module, module, given, given, stage, 0, lines.append, SilentReporter())
+    return lines
+
+
+def test_it_overfits_eight_images(registry: Registry) -> None:
+    built = tiny(registry)
+    lines = fit(built.module, 8, replace(STAGE, epochs=30, lr=0.003))
+    assert lines[-1].val_accuracy == 1.0 and lines[-1].train_loss < 0.1
+
+
+@pytest.mark.parametrize("batch_norm", ["train", "frozen"])
+def test_what_is_frozen_stays_frozen_to_the_bit(registry: Registry, batch_norm: str) -> None:
+    built = tiny(registry)
+    before = {name: value.clone() for name, value in built.module.state_dict().items()}
+    freeze.freeze_all_but(built.module, built.parts.last | built.parts.head, batch_norm)
+    frozen = freeze.frozen_hash(built.module)
+    fit(built.module, 12, replace(STAGE, batch_norm=batch_norm))
+    freeze.set_training_mode(built.module, batch_norm)
+    assert freeze.frozen_hash(built.module) == frozen
+    changed = {name for name, value in built.module.state_dict().items() if not torch.equal(value, before[name])}
+    assert not changed & built.parts.trunk
+    assert {name for name, _ in built.module.named_parameters()} & changed == built.parts.last | built.parts.head
+    statistics = {name for name in changed if "running" in name}
+    assert bool(statistics) == (batch_norm == "train")
+    assert all(name.startswith("layer4") for name in statistics)
+
+
+def test_the_hash_sees_a_single_bit_and_a_statistic(registry: Registry) -> None:
+    built = tiny(registry)
+    freeze.freeze_all_but(built.module, built.parts.head)
+    hashes = {freeze.frozen_hash(built.module)}
+    with torch.no_grad():
+        weight = built.module.get_parameter(sorted(built.parts.trunk)[0])
+        weight.view(torch.int32)[(0,) * weight.dim()] ^= 1
+    hashes.add(freeze.frozen_hash(built.module))
+    built.module.get_buffer("bn1.running_mean")[0] += 1
+    hashes.add(freeze.frozen_hash(built.module))
+    assert len(hashes) == 3
+
+
+def test_cached_activations_train_the_same_head_to_the_bit(registry: Registry, tmp_path: Path) -> None:
+    heads = []
+    for cached in (True, False):
+        built = tiny(registry)
+        assert built.stages is not None
+        steps = built.stages
+        freeze.freeze_all_but(built.module, built.parts.head)
+        given, targets = pixels(12), torch.arange(12) % 2
+        before = lambda x, steps=steps: steps.last(steps.trunk(x))  # noqa: E731
+        if cached:
+            built.module.eval()
+            # As many at a time as the plain loop takes: convolutions may depend on the batch in their last bits.
+            kept = activations(before, given, 4, CPU, tmp_path, SilentReporter(), "features")
+            stage_input, forward = Labelled(kept, targets), steps.head
+        else:
+            stage_input, forward = Labelled(given, targets), lambda x, s=steps, b=before: s.head(b(x))  # type: ignore[misc]
+        loop.fit(built.module, forward, stage_input, None, STAGE, 0, lambda line: None, SilentReporter())
+        heads.append({name: built.module.get_parameter(name).detach().clone() for name in built.parts.head})
+    for name in heads[0]:
+        assert torch.allclose(heads[0][name], heads[1][name], atol=1e-6)
+
+
+def test_early_stopping_puts_the_best_weights_back(registry: Registry) -> None:
+    built = tiny(registry)
+    given = Labelled(pixels(12), torch.arange(12) % 2)
+    unlearnable = Labelled(pixels(12), 1 - torch.arange(12) % 2)
+    lines: list[loop.Epoch] = []
+    stage = replace(STAGE, epochs=40, lr=0.003, early_stopping=True, patience=3)
+    start = loop.measure(built.module, built.module, unlearnable, 4)[0]
+    outcome = loop.fit(built.module, built.module, given, unlearnable, stage, 0, lines.append, SilentReporter())
+    end = loop.measure(built.module, built.module, unlearnable, 4)[0]
+    assert outcome.stopped_early and outcome.epochs == len(lines) < 40
+    assert end == pytest.approx(min([start, *(line.val_loss for line in lines if line.val_loss is not None)]), rel=1e-5)
+    assert outcome.epochs - outcome.best_epoch == 3
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step(registry: Registry) -> None:
+    built = tiny(registry)
+    with pytest.raises(ToolboxError, match=r"loss is (nan|inf).*epoch \d+, step \d+"):
+        fit(built.module, 12, replace(STAGE, lr=1e30, optimizer="sgd", epochs=20))
+
+
+def test_batches_cover_everything_once_and_none_holds_one_sample() -> None:
+    for count in (5, 8, 9, 17, 33):
+        batches = loop.order(count, replace(STAGE, batch_size=8), 0, 1)
+        assert sorted(torch.cat(batches).tolist()) == list(range(count))
+        assert all(len(batch) > 1 for batch in batches)
+    assert not torch.equal(torch.cat(loop.order(50, STAGE, 0, 1)), torch.cat(loop.order(50, STAGE, 0, 2)))
+    assert torch.equal(torch.cat(loop.order(50, STAGE, 3, 1)), torch.cat(loop.order(50, STAGE, 3, 1)))
+
+
+def test_the_cosine_schedule_follows_its_formula() -> None:
+    stage = replace(STAGE, schedule="cosine", epochs=10, lr=0.2)
+    optimizer = loop.make_optimizer([nn.Parameter(torch.zeros(1))], stage)
+    scheduler = loop.make_scheduler(optimizer, stage)
+    for epoch in range(10):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * epoch / 10)))
+        optimizer.step()
+        scheduler.step()
+
+
+def test_a_stage_falls_back_to_training() -> None:
+    stage = loop.resolved("head", 7, TrainingSettings(lr=0.5, batch_size=3), StageSettings(lr=0.1))
+    assert (stage.epochs, stage.lr, stage.batch_size) == (7, 0.1, 3)
+
+
+def test_pixels_are_normalised_and_channels_last() -> None:
+    given = pixels(3)
+    batch = given.batch(torch.tensor([2, 0]))
+    expected = (torch.from_numpy(given.images[[2, 0]]).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    assert torch.allclose(batch, expected, atol=1e-6) and batch.is_contiguous(memory_format=torch.channels_last)
+    assert [len(part) for part in in_order(5, 2)] == [2, 2, 1]
+
+
+def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Path) -> None:
+    built = tiny(registry)
+    state = {name: value.clone() for name, value in built.module.state_dict().items()}
+    body = {name: value + 1 for name, value in state.items() if name not in built.parts.head}
+    save_file(body, tmp_path / "w.safetensors", {"mean": "0.1,0.2,0.3", "std": "1,1,1"})
+    loaded = weights.load_into(tiny(registry), weights.read(tmp_path / "w.safetensors"))
+    assert loaded.mean == (0.1, 0.2, 0.3) and "w.safetensors" in loaded.weights
+    first = min(built.parts.trunk)
+    assert torch.equal(loaded.module.state_dict()[first], body[first])
+    torch.save(body, tmp_path / "w.pth")
+    assert weights.load_into(tiny(registry), weights.read(tmp_path / "w.pth")).mean == built.mean
+    gone = sorted(built.parts.trunk)[3]
+    del body[gone]
+    save_file(body, tmp_path / "short.safetensors")
+    with pytest.raises(UsageError, match=f"lacks the tensor '{re.escape(gone)}'"):
+        weights.load_into(tiny(registry), weights.read(tmp_path / "short.safetensors"))
+
+
+class Evil:
+    """What a pickle can do: run anything when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("evil-was-here"),))  # type: ignore[return-value]
+
+
+def test_hostile_and_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": Evil()}, tmp_path / "evil.pth")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    (tmp_path / "text.pth").write_text("hello")
+    for name in ("evil.pth", "cut.safetensors", "text.pth", "missing.pth"):
+        with pytest.raises(UsageError):
+            weights.read(tmp_path / name)
+    assert not (tmp_path / "evil-was-here").exists()
+
+
+def test_a_folder_of_weights_is_searched(registry: Registry, tmp_path: Path, photos: Path) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    save_file({k: v.clone() for k, v in tiny(registry).module.state_dict().items()}, folder / "test_resnet.safetensors")
+    settings = {**QUICK, "training.pretrained": True, "training.weights_dir": str(folder)}
+    run = Workspace(tmp_path / "ws", data=photos, settings=settings).finetune(TINY)
+    assert run.record["weights"] == "file: test_resnet.safetensors"
+
+
+def test_a_finetuning_keeps_everything_that_is_needed_to_believe_it(photos: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
+    run = ws.finetune(TINY, unfreeze_last=True)
+    record = run.record
+    assert record["status"] == "finished" and record["weights"] == "random" and record["train_on"] == "originals"
+    assert [(stage["name"], stage["cached"]) for stage in record["stages"]] == [("head", True), ("last", True)]
+    assert all(stage["frozen_before"] == stage["frozen_after"] for stage in record["stages"])
+    assert record["data"]["fingerprint"] == ws.prepared.manifest.fingerprint
+    assert [line["stage"] for line in run.history()] == ["head", "head", "last", "last"]
+    again = Workspace(tmp_path / "two", data=photos, settings=QUICK).finetune(TINY, unfreeze_last=True)
+    assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
+
+
+def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
+    run = ws.finetune(TINY)
+    document = ws.evaluate(run.id, data=photos)
+    assert document["external"] and document["n"] == 24
+    own = {line.split(",")[0]: line for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}
+    other = next(run.path.glob("predictions-*.csv")).read_text().splitlines()[1:]
+    compared = [(own[line.split(",")[0]], line) for line in other if line.split(",")[0] in own]
+    assert len(compared) == len(own)
+    for first, second in compared:
+        assert np.allclose([float(x) for x in first.split(",")[6:]], [float(x) for x in second.split(",")[6:]], atol=1e-5)
+
+
+@pytest.mark.parametrize("train_on", ["online", "augmented", "auto"])
+def test_every_way_to_train_on_copies(photos: Path, tmp_path: Path, train_on: str) -> None:
+    settings = {**QUICK, "augment.size": 32, "augment.factor": 2, "training.train_on": train_on}
+    ws = Workspace(tmp_path / "ws", data=photos, settings=settings)
+    if train_on != "online":
+        ws.augment()
+    run = ws.finetune(TINY)
+    originals = len(ws.prepared.manifest.part("train"))
+    assert run.record["train_on"] == ("online" if train_on == "online" else "augmented")
+    assert sum(run.record["training_files"].values()) == originals * (1 if train_on == "online" else 2)
+    assert run.record["stages"][0]["cached"] == (train_on != "online")
+
+
+def test_augmented_without_a_set_and_a_damaged_set_are_errors(photos: Path, tmp_path: Path) -> None:
+    settings = {**QUICK, "augment.size": 32, "augment.factor": 2, "training.train_on": "augmented"}
+    ws = Workspace(tmp_path / "ws", data=photos, settings=settings)
+    with pytest.raises(UsageError, match="no augmented set matches"):
+        ws.finetune(TINY)
+    folder = ws.augment().path
+    next(folder.rglob("*.jpg")).unlink()
+    with pytest.raises(ToolboxError, match="can't be read"):
+        ws.finetune(TINY)
+
+
+def test_weights_that_can_not_be_had_are_random_on_the_embedded_dataset_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**QUICK, "training.pretrained": True, "head.epochs": 1}
+    reporter = SilentReporter()
+    run = Workspace(tmp_path / "a", data="phantom:subjects=20,slices=2", settings=settings, reporter=reporter).finetune("alzheimer-cnn")
+    assert run.record["weights"] == "random" and any("random weights" in text for text in reporter.warnings)
+    with pytest.raises(WeightsUnavailable):
+        Workspace(tmp_path / "b", data=photos, settings=settings).finetune("alzheimer-cnn")
+
+
+def test_a_failed_run_says_so(photos: Path, tmp_path: Path) -> None:
+    settings = {**QUICK, "training.lr": 1000.0, "training.optimizer": "sgd", "training.epochs": 50, "training.early_stopping": False}
+    ws = Workspace(tmp_path / "ws", data=photos, settings=settings)
+    with pytest.raises(ToolboxError, match="loss is"):
+        ws.train("alzheimer-cnn")
+    record = (next((tmp_path / "ws" / "runs").iterdir()) / "run.json").read_text()
+    assert '"status": "failed"' in record and "loss is" in record
