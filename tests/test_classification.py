@@ -63,7 +63,10 @@ def test_values_are_scikit_learns(seed: int, count: int, classes: int) -> None:
     for name, wanted in expected.items():
         assert value(found, name) == pytest.approx(wanted, abs=1e-6), name
     assert found.extra["confusion_matrix"] == sk.confusion_matrix(given.targets, predicted).tolist()
-    for metric in found.metrics.values():
+    for name, metric in found.metrics.items():
+        if name == "auc" and metric.low is None:
+            assert metric.method.startswith("too few")  # most resamples of so few lack a class
+            continue
         assert metric.low is not None and metric.high is not None and metric.value is not None
         assert -1e-9 <= metric.low <= metric.value <= metric.high <= 1 + 1e-9
 
