@@ -1,16 +1,16 @@
 """A real headless Chromium for tests that look at a page as a reader's browser does.
 
-A test module takes the fixture in with ``pytest_plugins = ("tests.browser",)``.
+A test module takes the fixtures in with ``pytest_plugins = ("tests.browser",)``.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
@@ -57,20 +57,31 @@ class Visit:
         return list(self.page.evaluate(script))
 
 
-@contextmanager
-def visit(browser: Browser, file: Path, width: int, scheme: Scheme, **context: Any) -> Iterator[Visit]:
-    """Open ``file`` in a window ``width`` pixels wide, in the light or dark scheme.
+class Browse(Protocol):
+    """What the fixture :func:`browse` gives."""
 
-    ``context``: further options of Playwright's ``new_context``.
-    """
-    size: Mapping[str, int] = {"width": width, "height": 900}
-    opened = browser.new_context(viewport=size, color_scheme=scheme, **context)  # type: ignore[arg-type]
-    try:
-        seen = Visit(opened.new_page())
-        seen.page.on("console", lambda message: seen.console.append(message.text))
-        seen.page.on("pageerror", lambda error: seen.console.append(str(error)))
-        seen.page.on("request", lambda request: seen.requests.append(request.url))
-        seen.page.goto(file.resolve().as_uri(), wait_until="load")
-        yield seen
-    finally:
-        opened.close()
+    def __call__(
+        self, file: Path, width: int, scheme: Scheme = "light", **context: Any
+    ) -> AbstractContextManager[Visit]:
+        """Open ``file`` in a window ``width`` pixels wide; ``context``: options of Playwright's ``new_context``."""
+
+
+@pytest.fixture
+def browse(chromium: Browser) -> Browse:
+    """Opens files in the headless Chromium."""
+
+    @contextmanager
+    def visit(file: Path, width: int, scheme: Scheme = "light", **context: Any) -> Iterator[Visit]:
+        size = {"width": width, "height": 900}
+        opened = chromium.new_context(viewport=size, color_scheme=scheme, **context)  # type: ignore[arg-type]
+        try:
+            seen = Visit(opened.new_page())
+            seen.page.on("console", lambda message: seen.console.append(message.text))
+            seen.page.on("pageerror", lambda error: seen.console.append(str(error)))
+            seen.page.on("request", lambda request: seen.requests.append(request.url))
+            seen.page.goto(file.resolve().as_uri(), wait_until="load")
+            yield seen
+        finally:
+            opened.close()
+
+    return visit

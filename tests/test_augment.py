@@ -133,7 +133,11 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 
 
 def test_draws_depend_on_the_key_alone() -> None:
-    draw = [copies.generator(0, "p", 1).random(), copies.generator(0, "p", 2).random(), copies.generator(1, "p", 1).random()]
+    draw = [
+        copies.generator(0, "p", 1).random(),
+        copies.generator(0, "p", 2).random(),
+        copies.generator(1, "p", 1).random(),
+    ]
     assert len(set(draw)) == 3 and copies.generator(0, "p", 1).random() == draw[0]
 
 

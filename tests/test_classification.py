@@ -93,7 +93,9 @@ def test_the_auc_comes_from_probabilities_not_from_hard_labels() -> None:
     given = random(1, 200, 2)
     hard = sk.roc_auc_score(given.targets, given.probabilities.argmax(1))
     found = value(FEW.evaluate(given), "auc")
-    assert found == pytest.approx(sk.roc_auc_score(given.targets, given.probabilities[:, 1])) and abs(found - hard) > 0.01
+    assert (
+        found == pytest.approx(sk.roc_auc_score(given.targets, given.probabilities[:, 1])) and abs(found - hard) > 0.01
+    )
 
 
 def test_the_order_of_samples_does_not_matter() -> None:

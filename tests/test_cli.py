@@ -22,7 +22,18 @@ def test_the_whole_way(toolbox: Toolbox, tmp_path: Path) -> None:
     assert toolbox("augment", "--factor", 2, "--size", 32, "-C", ws).code == 0
     tuned = toolbox("finetune", "timm:arch=test_resnet", "--unfreeze-last", "-C", ws, *TINY, "--json")
     assert tuned.code == 0, tuned.stderr
-    assert {"schema", "run", "path", "split", "held_out", "n", "metrics", "confusion_matrix", "classes", "leaky"} <= set(tuned.document)
+    assert {
+        "schema",
+        "run",
+        "path",
+        "split",
+        "held_out",
+        "n",
+        "metrics",
+        "confusion_matrix",
+        "classes",
+        "leaky",
+    } <= set(tuned.document)
     assert "copies in" in tuned.stderr
     evaluated = toolbox("evaluate", "-C", ws, "--json")
     assert evaluated.document["metrics"] == tuned.document["metrics"]
@@ -67,7 +78,9 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(map(str, command[:2])))
-def test_every_command_tells_what_is_wrong_with_the_data(toolbox: Toolbox, tmp_path: Path, command: tuple[object, ...]) -> None:
+def test_every_command_tells_what_is_wrong_with_the_data(
+    toolbox: Toolbox, tmp_path: Path, command: tuple[object, ...]
+) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("Cat", "cat"):
         write_photos(tmp_path / "twins" / name)
@@ -99,7 +112,9 @@ def test_one_class_only_is_refused(toolbox: Toolbox, tmp_path: Path, command: tu
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(map(str, command[:2])))
-def test_an_unreadable_file_is_quarantined_and_the_rest_used(toolbox: Toolbox, tmp_path: Path, command: tuple[object, ...]) -> None:
+def test_an_unreadable_file_is_quarantined_and_the_rest_used(
+    toolbox: Toolbox, tmp_path: Path, command: tuple[object, ...]
+) -> None:
     photos = write_photos(tmp_path / "photos")
     whole = (photos / "left" / "left-03.png").read_bytes()
     (photos / "left" / "left-03.png").write_bytes(whole[: len(whole) // 2])
@@ -196,7 +211,9 @@ def test_pixel_identical_images_in_two_splits_mark_the_run_as_leaky(toolbox: Too
     photos = tmp_path / "photos"
     write_photos(photos / "train")
     write_photos(photos / "test")
-    done = toolbox("train", "alzheimer-cnn", "--epochs", 1, "--size", 32, "--data", photos, "-C", tmp_path / "ws", "--json")
+    done = toolbox(
+        "train", "alzheimer-cnn", "--epochs", 1, "--size", 32, "--data", photos, "-C", tmp_path / "ws", "--json"
+    )
     assert done.document["leaky"] is True and "leak: " in done.stderr
 
 

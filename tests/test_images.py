@@ -107,7 +107,12 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
-    for name, reason in (("empty.jpg", "empty"), ("pipe.jpg", "not a regular"), ("loop.jpg", "read"), ("gone.jpg", "read")):
+    for name, reason in (
+        ("empty.jpg", "empty"),
+        ("pipe.jpg", "not a regular"),
+        ("loop.jpg", "read"),
+        ("gone.jpg", "read"),
+    ):
         with pytest.raises(UnreadableImage, match=reason):
             read_file(tmp_path / name)
 

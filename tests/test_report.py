@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import math
@@ -10,7 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -20,7 +23,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from tests.browser import Scheme, visit
 from toolbox.errors import EnvironmentFailure
 from toolbox.plugin.protocols import Evaluation, Figure, Metric, Series, Table
 from toolbox.report import figures, pictures, plots, terminal, wording
@@ -28,6 +30,9 @@ from toolbox.report.html import render, write_report
 from toolbox.report.inputs import CopyRow, DataView, Epoch, ReportInputs, RunView, Thumb
 from toolbox.report.palette import ACCENT_STRONG, DARK, LIGHT
 from toolbox.report.plots import Plot
+
+if TYPE_CHECKING:
+    from tests.browser import Browse, Scheme
 
 pytest_plugins = ("tests.browser",)
 
@@ -145,7 +150,7 @@ def hostile() -> ReportInputs:
             facts=[(text, text)],
             warnings=[text],
         )
-        for text in HOSTILE
+        for text in (SCRIPT, ATTRIBUTE, HOSTILE[5], "a" * 300)
     ]
     thumbs = [thumb(text, text, side=8) for text in HOSTILE]
     data = the_data(
@@ -181,13 +186,23 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page() -> Page:
-    return Page(render(full()))
+def html() -> str:
+    return render(full())
 
 
 @pytest.fixture(scope="module")
-def hostile_page() -> Page:
-    return Page(render(hostile()))
+def hostile_html() -> str:
+    return render(hostile())
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile_html: str) -> Page:
+    return Page(hostile_html)
 
 
 # --------------------------------------------------------------------------------------------- the page, whole
@@ -215,30 +230,28 @@ def test_a_page_holds_everything(page: Page) -> None:
     assert len(page.all("svg")) == 1 + 2 * 4 + 2
 
 
-def test_equal_inputs_give_equal_bytes() -> None:
-    assert render(full()) == render(full())
+def test_equal_inputs_give_equal_bytes(html: str) -> None:
+    assert render(full()) == html
 
 
-def test_nothing_in_the_page_is_fetched(page: Page, hostile_page: Page) -> None:
+def test_nothing_in_the_page_is_fetched(page: Page, hostile_page: Page, html: str) -> None:
     for found in (page, hostile_page):
         assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in found.elements}
         for tag, attributes in found.elements:
             assert not [name for name in attributes if name.startswith("on")], tag
             for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
                 assert attributes.get(name, "#").startswith(("#", "data:image/jpeg;base64,", "data:image/png")), tag
-    text = render(full())
-    assert "http:" not in text and "https:" not in text and "@import" not in text and "url(http" not in text
+    assert not any(word in html for word in ("http:", "https:", "@import", "@font-face"))
     policies = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
     assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
 
 
-def test_hostile_names_are_text(hostile_page: Page) -> None:
+def test_hostile_names_are_text(hostile_page: Page, hostile_html: str) -> None:
     assert SCRIPT in hostile_page.text and ATTRIBUTE in hostile_page.text
     assert hostile_page.all("script") == []
     assert not any("onerror" in attributes for _, attributes in hostile_page.elements)
-    text = render(hostile())
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
-    text.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", hostile_html)
+    hostile_html.encode("utf-8")
 
 
 def test_every_picture_says_what_it_is(page: Page, hostile_page: Page) -> None:
@@ -262,7 +275,7 @@ def test_ids_are_unique_and_references_lead_somewhere(page: Page, hostile_page: 
 def test_headings_go_down_one_step_at_a_time(page: Page) -> None:
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert page.all("html")[0]["lang"] == "en"
 
 
@@ -280,9 +293,9 @@ def test_undefined_values_are_a_dash_with_an_explanation() -> None:
     )
     diverged = [Epoch(stage="head", epoch=1, train_loss=math.inf, val_loss=math.nan), *history(1)]
     text = render(report(a_run("001", evaluation=nothing, history=diverged)))
-    assert not re.search(r"\b(nan|inf|none)\b", text, re.IGNORECASE) or "default-src 'none'" in text
     body = Page(text.partition("<body>")[2])
     assert not re.search(r"\b(nan|inf|None)\b", body.text)
+    assert not [a for _, a in body.elements if re.search(r"\b(nan|inf|None)\b", str(a))]
     assert wording.UNDEFINED in body.text
     assert {"title": wording.UNDEFINED_MEANING} in body.all("span")
 
@@ -324,8 +337,6 @@ def test_pictures_of_any_mode_are_shrunk_and_left_as_they_were(mode: str) -> Non
 def test_sixteen_bits_keep_their_contrast() -> None:
     ramp = Image.fromarray(np.linspace(1000, 1100, 64 * 64).reshape(64, 64).astype(np.uint16))
     data = pictures.embed(Thumb("a", "b", ramp)).uri.partition(",")[2]
-    import base64
-
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     assert shown.min() < 10 and shown.max() > 245
 
@@ -397,10 +408,11 @@ def test_leaky_runs_never_win() -> None:
     assert "No run was evaluated on a held-out split without a leak" in alone.finding
 
 
-@pytest.mark.parametrize("note", ["synthetic", "Synthetic slices, drawn by a program."])
+@pytest.mark.parametrize("note", ["synthetic", "Synthetic slices, drawn by a program.", "synthetic: drawn slices"])
 def test_synthetic_data_is_said_first(note: str) -> None:
-    summary = wording.summarise(report(a_run("001"), data=the_data(note=note)))
-    assert summary.caveats[0].title == "Synthetic data"
+    summary = wording.summarise(report(a_run("001", leaky=True), data=the_data(note=note)))
+    assert [caveat.title for caveat in summary.caveats] == ["Synthetic data", "Leaky"]
+    assert not summary.caveats[0].text.startswith("synthetic")
 
 
 @pytest.mark.parametrize(
@@ -460,19 +472,22 @@ def test_missing_validation_leaves_one_curve() -> None:
 
 def test_a_point_between_gaps_is_drawn() -> None:
     """A line needs two neighbours; without a marker a lone value would not be seen."""
-    long = [None] * 30
-    alone = Plot(Figure("f", "F", "lines", "f", series=[Series("a", list(range(30)), [*long[:15], 1.0, *long[16:]])]))
-    gone = Plot(Figure("f", "F", "lines", "f", series=[Series("a", list(range(30)), long)]))
-    # The legend shows the marker once, the curve a second time.
-    assert figures.to_file_svg(alone).count("<use") - figures.to_file_svg(gone).count("<use") >= 2
+
+    def markers(present: set[int]) -> int:
+        values = [1.0 if at in present else None for at in range(30)]
+        figure = Figure("f", "F", "lines", "f", series=[Series("a", list(range(30)), values)])
+        return figures.to_file_svg(Plot(figure)).count("<use")
+
+    pairs, alone = set(range(30)) - {14, 17}, set(range(30)) - {14, 16}
+    assert markers(pairs) < markers(alone)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 20, 40, 41, 120])
+@pytest.mark.parametrize("count", [1, 2, 6, 7, 30, 31, 120])
 def test_confusion_matrices_of_any_size(count: int) -> None:
     plot = Plot(confusion([f"class number {at}" for at in range(count)]))
     svg = ET.fromstring(figures.to_file_svg(plot))
     texts = [element.text for element in svg.iter() if element.tag.endswith("text")]
-    assert ("9" in texts) == (count <= 40)
+    assert ("9" in texts) == (count <= 30)
     assert "class number 0" in " ".join(filter(None, texts)) or count > 2
     assert len(figures.to_page_svg(plot, "k")) < 400_000
 
@@ -627,7 +642,7 @@ def test_terminal_curves_fit(width: int) -> None:
 
 def test_terminal_curves_show_every_epoch() -> None:
     text = printed(terminal.learning_curves(a_run("001", history=history(5, validation=False)), 100), 100)
-    legend = 3
+    legend = 2
     assert text.count("•") == 2 * 5 + legend
 
 
@@ -650,42 +665,49 @@ def test_hostile_names_do_not_reach_the_terminal() -> None:
 # --------------------------------------------------------------------------------------------------- browser
 
 
+def painted(colour: str) -> list[int]:
+    """Red, green, blue of ``rgb(1, 2, 3)`` or ``#010203``."""
+    if colour.startswith("#"):
+        return [round(255 * part) for part in rgb(colour)]
+    return [int(part) for part in re.findall(r"\d+", colour)]
+
+
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("which", [full, hostile])
-def test_a_browser_shows_the_page(chromium, tmp_path: Path, which, width: int, scheme: Scheme) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("which", ["html", "hostile_html"])
+def test_a_browser_shows_the_page(
+    browse: Browse, tmp_path: Path, request: pytest.FixtureRequest, which: str, width: int, scheme: Scheme
+) -> None:
     path = tmp_path / "report.html"
-    write_report(which(), path)
-    with visit(chromium, path, width, scheme, offline=True) as seen:
+    path.write_text(request.getfixturevalue(which), "utf-8")
+    with browse(path, width, scheme, offline=True) as seen:
         assert seen.page.locator("img").count() > 0 and seen.broken_images == []
         assert seen.console == []
         assert [url for url in seen.requests if not url.startswith("data:")] == [path.resolve().as_uri()]
         assert seen.overflow == 0
-        background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        expected = (LIGHT if scheme == "light" else DARK)["paper"]
-        assert [int(part) for part in re.findall(r"\d+", background)] == [round(255 * part) for part in rgb(expected)]
-        # Figures take the page's colours and never spill out of it.
-        ink = seen.page.evaluate("getComputedStyle(document.querySelector('.chart text')).fill")
-        assert ink != "rgb(0, 0, 0)"
+        colours = LIGHT if scheme == "light" else DARK
+        assert painted(seen.page.evaluate(BACKGROUND)) == painted(colours["paper"])
+        inks = seen.page.evaluate("[...document.querySelectorAll('.chart text')].map(t => getComputedStyle(t).fill)")
+        roles = ("ink", "muted", "on-weak", "on-strong")
+        assert {tuple(painted(ink)) for ink in inks} <= {tuple(painted(colours[role])) for role in roles}
 
 
-def test_the_page_needs_no_script(chromium, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_page_needs_no_script(browse: Browse, tmp_path: Path, html: str) -> None:
     path = tmp_path / "report.html"
-    write_report(full(), path)
-    with visit(chromium, path, 1280, "light", java_script_enabled=False) as seen:
+    path.write_text(html, "utf-8")
+    with browse(path, 1280, java_script_enabled=False) as seen:
         assert seen.page.locator("h2").first.inner_text() == "Results"
         assert seen.page.locator("table").first.is_visible() and seen.console == []
 
 
-def test_print_is_light_and_hides_nothing(chromium, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_print_is_light_and_hides_nothing(browse: Browse, tmp_path: Path, html: str) -> None:
     path = tmp_path / "report.html"
-    write_report(full(), path)
-    with visit(chromium, path, 794, "dark") as seen:
+    path.write_text(html, "utf-8")
+    with browse(path, 794, "dark") as seen:
         seen.page.emulate_media(media="print")
-        background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert [int(part) for part in re.findall(r"\d+", background)] == [
-            round(255 * part) for part in rgb(LIGHT["paper"])
-        ]
-        assert seen.page.evaluate(
-            "[...document.querySelectorAll('.scroll')].every(e => getComputedStyle(e).overflow === 'visible')"
-        )
+        assert painted(seen.page.evaluate(BACKGROUND)) == painted(LIGHT["paper"])
+        overflows = "[...document.querySelectorAll('.scroll')].map(box => getComputedStyle(box).overflow)"
+        assert set(seen.page.evaluate(overflows)) == {"visible"}

@@ -22,7 +22,12 @@ def test_later_layers_win() -> None:
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("training.learning_rate", ""), ("training.epoch", "training.epochs"), ("augment.factr", "augment.factor"), ("batch_size", "training.batch_size")],
+    [
+        ("training.learning_rate", ""),
+        ("training.epoch", "training.epochs"),
+        ("augment.factr", "augment.factor"),
+        ("batch_size", "training.batch_size"),
+    ],
 )
 def test_an_unknown_name_is_an_error_that_names_the_closest(name: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -32,7 +37,16 @@ def test_an_unknown_name_is_an_error_that_names_the_closest(name: str, meant: st
 
 @pytest.mark.parametrize(
     "assignment",
-    ["split.test=1.5", "split.val=-0.1", "augment.factor=0", "augment.quality=101", "training.lr=nan", "training.optimizer=adma", "device=tpu", "seed=x"],
+    [
+        "split.test=1.5",
+        "split.val=-0.1",
+        "augment.factor=0",
+        "augment.quality=101",
+        "training.lr=nan",
+        "training.optimizer=adma",
+        "device=tpu",
+        "seed=x",
+    ],
 )
 def test_a_bad_value_is_an_error_that_names_the_setting_and_where_it_came_from(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -55,7 +69,9 @@ def test_a_relative_folder_is_relative_to_the_file(tmp_path: Path) -> None:
     assert layers.from_file(file).values["data"] == "phantom"
 
 
-@pytest.mark.parametrize("text", ["seed = ", "\x00", "[split]\ntets = 0.1", "split = 3", "a = 1", '[augment]\nsize = "big"'])
+@pytest.mark.parametrize(
+    "text", ["seed = ", "\x00", "[split]\ntets = 0.1", "split = 3", "a = 1", '[augment]\nsize = "big"']
+)
 def test_a_bad_file_is_a_usage_error_that_names_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "toolbox.toml"
     file.write_text(text)
@@ -66,7 +82,8 @@ def test_a_bad_file_is_a_usage_error_that_names_it(tmp_path: Path, text: str) ->
 def test_the_template_shows_every_setting_at_its_default(tmp_path: Path) -> None:
     text = template.render(str(tmp_path))
     uncommented = "\n".join(
-        line.removeprefix("# ") if " = " in line and not line.startswith("# Settings") else line for line in text.splitlines()
+        line.removeprefix("# ") if " = " in line and not line.startswith("# Settings") else line
+        for line in text.splitlines()
     )
     table = tomllib.loads(uncommented)
     shown = {name for name, value in table.items() if not isinstance(value, dict)}

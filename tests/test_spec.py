@@ -12,14 +12,19 @@ from toolbox.errors import UsageError
 from toolbox.plugin.spec import Spec, looks_like_path, parse, parse_value
 
 VALUES = st.recursive(
-    st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1e6, 1e6) | st.text(st.characters(codec="utf-8"), max_size=12),
+    st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(-1e6, 1e6)
+    | st.text(st.characters(codec="utf-8"), max_size=12),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=6,
 )
 KEYS = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 
-@given(name=st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True), parameters=st.dictionaries(KEYS, VALUES, max_size=4))
+@given(
+    name=st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True), parameters=st.dictionaries(KEYS, VALUES, max_size=4)
+)
 def test_what_is_written_reads_back_the_same(name: str, parameters: dict[str, object]) -> None:
     spec = Spec(name, parameters)
     assert parse(str(spec)) == spec
@@ -32,7 +37,10 @@ def test_what_is_written_reads_back_the_same(name: str, parameters: dict[str, ob
         ("timm:arch=vit_tiny_patch16_224", Spec("timm", {"arch": "vit_tiny_patch16_224"})),
         ("alzheimer:rotation=10,flip=false", Spec("alzheimer", {"rotation": 10, "flip": False})),
         ("x:border-mode=reflect", Spec("x", {"border_mode": "reflect"})),
-        ('compose:steps=["colour","alzheimer:rotation=10,shear=1"]', Spec("compose", {"steps": ["colour", "alzheimer:rotation=10,shear=1"]})),
+        (
+            'compose:steps=["colour","alzheimer:rotation=10,shear=1"]',
+            Spec("compose", {"steps": ["colour", "alzheimer:rotation=10,shear=1"]}),
+        ),
         ("timm:arch=resnet50.a1_in1k", Spec("timm", {"arch": "resnet50.a1_in1k"})),
     ],
 )

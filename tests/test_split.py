@@ -15,7 +15,10 @@ from toolbox.settings.schema import SplitSettings
 
 
 def rows_of(label: str, count: int, split: str = "") -> list[Row]:
-    return [Row(id=f"{split}/{label}/{number}", path=f"{label}/{number}.png", label=label, split=split) for number in range(count)]
+    return [
+        Row(id=f"{split}/{label}/{number}", path=f"{label}/{number}.png", label=label, split=split)
+        for number in range(count)
+    ]
 
 
 RATIOS = st.sampled_from([0.0, 0.05, 0.1, 0.15, 0.3, 0.4])
@@ -38,7 +41,9 @@ def grouped(draw: st.DrawFn) -> Manifest:
 
 
 @given(manifest=ungrouped(), test=RATIOS, val=RATIOS, seed=st.integers(0, 99))
-def test_without_groups_each_class_has_exactly_its_share(manifest: Manifest, test: float, val: float, seed: int) -> None:
+def test_without_groups_each_class_has_exactly_its_share(
+    manifest: Manifest, test: float, val: float, seed: int
+) -> None:
     split = assign(manifest, SplitSettings(test=test, val=val, seed=seed))
     for label in split.classes:
         total = sum(row.label == label for row in manifest.rows)
@@ -80,7 +85,12 @@ def test_seeds_differ() -> None:
 
 
 def test_study_b_has_its_492_and_210() -> None:
-    rows = rows_of("Cats", 350, "train") + rows_of("Dogs", 352, "train") + rows_of("Cats", 50, "test") + rows_of("Dogs", 50, "test")
+    rows = (
+        rows_of("Cats", 350, "train")
+        + rows_of("Dogs", 352, "train")
+        + rows_of("Cats", 50, "test")
+        + rows_of("Dogs", 50, "test")
+    )
     split = assign(Manifest(tuple(rows)), SplitSettings(val=0.3))
     assert {name: len(split.part(name)) for name in ("train", "val", "test")} == {"train": 492, "val": 210, "test": 100}
 
@@ -131,7 +141,10 @@ def test_what_can_not_be_split_is_a_named_error(rows: list[Row], settings: dict[
 
 
 def test_splits_that_divide_a_group_are_refused() -> None:
-    rows = [Row(id=str(n), path=str(n), label="ab"[n % 2], group="g" if n < 2 else "", split=["train", "test"][n % 2]) for n in range(4)]
+    rows = [
+        Row(id=str(n), path=str(n), label="ab"[n % 2], group="g" if n < 2 else "", split=["train", "test"][n % 2])
+        for n in range(4)
+    ]
     with pytest.raises(UsageError, match="divide the group 'g'"):
         assign(Manifest(tuple(rows)), SplitSettings())
 

@@ -8,7 +8,19 @@ import sys
 import pytest
 
 # Not pydantic: Typer itself imports it to parse an option.
-HEAVY = ("torch", "timm", "kornia", "kornia_rs", "torchmetrics", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pluggy")
+HEAVY = (
+    "torch",
+    "timm",
+    "kornia",
+    "kornia_rs",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "PIL",
+    "pluggy",
+)
 MODULES = """
 import sys
 from toolbox.cli.app import run

@@ -26,7 +26,13 @@ from toolbox.workspace import Workspace
 CPU = torch.device("cpu")
 TINY = "timm:arch=test_resnet"
 STAGE = Stage("train", 3, 4, 0.01, "adamw", 0.0, 0.9, "constant", False, 3, "train")
-QUICK = {"training.size": 32, "head.epochs": 2, "last.epochs": 2, "training.batch_size": 8, "training.pretrained": False}
+QUICK = {
+    "training.size": 32,
+    "head.epochs": 2,
+    "last.epochs": 2,
+    "training.batch_size": 8,
+    "training.pretrained": False,
+}
 
 
 def tiny(registry: Registry, classes: int = 2):  # type: ignore[no-untyped-def]
@@ -224,7 +230,9 @@ def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp
     compared = [(own[line.split(",")[0]], line) for line in other if line.split(",")[0] in own]
     assert len(compared) == len(own)
     for first, second in compared:
-        assert np.allclose([float(x) for x in first.split(",")[6:]], [float(x) for x in second.split(",")[6:]], atol=1e-5)
+        assert np.allclose(
+            [float(x) for x in first.split(",")[6:]], [float(x) for x in second.split(",")[6:]], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("train_on", ["online", "augmented", "auto"])
@@ -256,14 +264,22 @@ def test_weights_that_can_not_be_had_are_random_on_the_embedded_dataset_alone(
 ) -> None:
     settings = {**QUICK, "training.pretrained": True, "head.epochs": 1}
     reporter = SilentReporter()
-    run = Workspace(tmp_path / "a", data="phantom:subjects=20,slices=2", settings=settings, reporter=reporter).finetune("alzheimer-cnn")
+    run = Workspace(tmp_path / "a", data="phantom:subjects=20,slices=2", settings=settings, reporter=reporter).finetune(
+        "alzheimer-cnn"
+    )
     assert run.record["weights"] == "random" and any("random weights" in text for text in reporter.warnings)
     with pytest.raises(WeightsUnavailable):
         Workspace(tmp_path / "b", data=photos, settings=settings).finetune("alzheimer-cnn")
 
 
 def test_a_failed_run_says_so(photos: Path, tmp_path: Path) -> None:
-    settings = {**QUICK, "training.lr": 1000.0, "training.optimizer": "sgd", "training.epochs": 50, "training.early_stopping": False}
+    settings = {
+        **QUICK,
+        "training.lr": 1000.0,
+        "training.optimizer": "sgd",
+        "training.epochs": 50,
+        "training.early_stopping": False,
+    }
     ws = Workspace(tmp_path / "ws", data=photos, settings=settings)
     with pytest.raises(ToolboxError, match="loss is"):
         ws.train("alzheimer-cnn")

@@ -11,7 +11,9 @@ from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest
 
 Variant = Literal["proposed", "test-1", "test-2"]
 Init = Literal["glorot-uniform", "glorot-normal", "he", "zeros", "ones", "pytorch"]
-Units = Annotated[int, Field(ge=1, le=65_536)]
+
+WIDEST = 65_536
+"""Units of a dense layer, at most."""
 
 SMALLEST = 16
 """Pixels a side below which nothing would be left after four poolings; asked of every variant, for one rule."""
@@ -56,10 +58,12 @@ class AlzheimerModel(Model):
             float, Field(ge=-10, le=10, description="what every bias starts at, unless init is pytorch")
         ] = 0.01,
         dense: Annotated[
-            list[Units] | None,
+            list[int] | None,
             Field(max_length=16, description="units of the dense layers before the output, in place of the variant's"),
         ] = None,
     ) -> None:
+        if any(not 1 <= units <= WIDEST for units in dense or ()):
+            raise UsageError(f"dense={dense}: a layer has 1 to {WIDEST:,} units", "Write dense=[128,64], say.")
         self.variant = variant
         self.filters = filters
         self.dropout = dropout

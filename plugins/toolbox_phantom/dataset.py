@@ -19,7 +19,31 @@ _PATH = re.compile(r"sub-(\d{3,})#z=(\d+)")
 
 
 class PhantomDataset(VirtualDataset):
-    """Synthetic brain-like axial slices of made-up AD and MCI subjects, rendered on the fly."""
+    """Synthetic brain-like axial slices of made-up AD and MCI subjects, rendered on the fly.
+
+    Nothing here comes from a patient, and nothing about patients can be concluded from it. It is there to try
+    the toolbox without a download, and to show on known ground what a split through subjects does.
+
+    As a group, AD subjects have wider lateral ventricles, a thinner cortex and wider furrows; the classes
+    overlap, since each measure also follows an "age" that has nothing to do with the class. Skull, folding,
+    contrast, bias field and position are each subject's own, so that its slices look alike. A picture depends
+    on seed, subject, slice (of how many) and size, never on order or machine: Philox, keyed by SHA-256.
+
+    Measured with the defaults, accuracy by slice, study A's network (4 × convolution and pooling, dense 128 and
+    64) on input in [0, 1], Adam, learning rate 0.001, batch 32, 30 epochs, no augmentation, 5-fold
+    cross-validation; the mean over several seeds of split and network, and the least and greatest of these:
+
+    - unseen subjects (folds by subject): MEASURED_GROUP
+    - the same with mirroring, shifts and 60 epochs: MEASURED_AUG
+    - unseen slices of subjects seen in training (folds by slice, leaky): MEASURED_LEAK
+    - labels shuffled, folds by slice: MEASURED_SHUFFLED_LEAK
+    - labels shuffled, folds by subject: MEASURED_SHUFFLED_GROUP
+
+    Forty subjects are few: MEASURED_SEEDS
+
+    The source of the drawing is this plugin. That slices of one subject on both sides of a split inflate
+    accuracy: Yagis et al., Scientific Reports 11 (2021). Honest figures for AD against MCI: 0.67 to 0.83.
+    """
 
     embedded = True
     note = "synthetic: rendered brain-like pictures of made-up subjects; says nothing about patients"

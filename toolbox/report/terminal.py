@@ -122,7 +122,7 @@ def learning_curves(run: RunView, width: int) -> RenderableType | None:
     legend = _text("")
     for name in dict.fromkeys(series.name for curve in curves for series in curve.figure.series):
         sign, colour = _CURVES[name]
-        legend.append(f"{(sign or '⠒') * 3} ", colour).append(f"{name}   ")
+        legend.append(f"{(sign or '⠒') * 2} ", colour).append(f"{name}  ")
     stages = " then ".join(dict.fromkeys(stage_name(epoch.stage) for epoch in run.history))
     legend.append(clean(f"{counted(len(run.history), 'epoch')}: {stages}"), "dim")
     return Group(grid, legend, "")
@@ -138,8 +138,9 @@ def _panel(curve: Plot, width: int) -> Text:
     high = 1.0 if curve.bounded else max(values)
     epochs = len(curve.figure.series[0].x)
     columns = width - _AXIS
-    # A little beyond the last value: the canvas leaves its upper ends out.
-    right, top = epochs * 1.001, high + max(0.001 * (high - low), 1e-9)
+    # The canvas ends one dot beyond the last that it draws: 2 dots by 4 in a character.
+    right = 1 + (epochs - 1) * 2 * columns / (2 * columns - 1)
+    top = low + ((high - low) or 1.0) * 4 * _CURVE_HEIGHT / (4 * _CURVE_HEIGHT - 1)
     canvas = plotille.Canvas(columns, _CURVE_HEIGHT, 1, low, right, top, mode="names")
     for series in curve.figure.series:
         sign, colour = _CURVES[series.name]

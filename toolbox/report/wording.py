@@ -134,11 +134,6 @@ class Summary:
     limits: str
     caveats: tuple[Caveat, ...]
 
-    @property
-    def sentences(self) -> tuple[str, str]:
-        """Both sentences, in order."""
-        return (self.finding, self.limits)
-
 
 def summarise(inputs: ReportInputs) -> Summary:
     """The report in two sentences, with its caveats.
@@ -230,14 +225,17 @@ def _said(metric: Metric, n: int) -> str:
     return f"{number(metric.value)} ({', '.join([*inner, f'n{_NBSP}={_NBSP}{n:,}'])})"
 
 
-def _caveats(runs: Sequence[RunView], data: DataView | None) -> list[Caveat]:
-    caveats = []
-    note = data.note.strip() if data else ""
+def _data_caveat(note: str) -> Caveat:
     if note.casefold() == "synthetic":
         text = "The images are made by a program; figures from them say nothing about real images."
-        caveats.append(Caveat("Synthetic data", text))
-    elif note:
-        caveats.append(Caveat("Synthetic data" if "synthetic" in note.casefold() else "About the data", note))
+        return Caveat("Synthetic data", text)
+    title = "Synthetic data" if "synthetic" in note.casefold() else "About the data"
+    text = re.sub(r"^synthetic:\s*", "", note, flags=re.IGNORECASE)  # the title says it
+    return Caveat(title, text[:1].upper() + text[1:])
+
+
+def _caveats(runs: Sequence[RunView], data: DataView | None) -> list[Caveat]:
+    caveats = [_data_caveat(data.note.strip())] if data and data.note.strip() else []
     evaluated = [run for run in runs if run.evaluation]
     for title, concerned, text in (
         (

@@ -64,7 +64,7 @@ class TrainingSettings(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     schedule: Schedule = Field("constant", description="of the learning rate, over a stage's epochs")
     early_stopping: bool = Field(True, description="stop when validation loss no longer falls; best weights kept")
-    patience: int = Field(8, ge=1, le=100_000, description="epochs without a better validation loss")
+    patience: int = Field(5, ge=1, le=100_000, description="epochs without a better validation loss")
     batch_norm: BatchNorm = Field("train", description="statistics of trained BatchNorm layers: updated, or kept")
     train_on: TrainOn = Field("auto", description="originals, the augmented set, or copies made on the fly")
     size: int = Field(0, ge=0, le=8192, description="side of the square input, pixels; 0: the model's own")

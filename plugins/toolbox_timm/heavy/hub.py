@@ -22,7 +22,7 @@ from toolbox.errors import UsageError, WeightsUnavailable, closest
 from toolbox_timm.heavy.quiet import quiet
 
 PATIENCE = 5.0
-"""Seconds that the first answer of a server may take."""
+"""Seconds that connecting to a server, or its first answer, may take; half as much again for both together."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,10 @@ def _status(url: str) -> int:
     # A thread of its own, because looking up a name heeds no timeout; a daemon, so that nobody waits for it.
     thread = Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(PATIENCE + 1)
-    answer = answers[0] if answers else ConnectionError(f"no answer from {urlparse(url).netloc} in {PATIENCE:g} s")
+    thread.join(1.5 * PATIENCE)
+    answer = (
+        answers[0] if answers else ConnectionError(f"no answer from {urlparse(url).netloc} in {1.5 * PATIENCE:g} s")
+    )
     if isinstance(answer, Exception):
         raise answer
     if answer >= 500:

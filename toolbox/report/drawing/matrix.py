@@ -15,7 +15,7 @@ from toolbox.report.wording import shorten
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MAX_LABELLED = 40
+MAX_LABELLED = 30
 """Classes up to which a matrix has a label and a number in each cell; beyond it is a picture."""
 
 
@@ -99,17 +99,23 @@ def _cells(axes: Axes, figure: Figure, weights: Sequence[Sequence[float]]) -> No
     rows, columns = len(figure.rows), len(figure.columns)
     counts = is_counts(figure)
     large, small = (15.0, 8.5) if max(rows, columns) <= 3 else (11.0, 7.0) if max(rows, columns) <= 6 else (7.5, 0.0)
+
+    def write(x: float, y: float, text: str, points: float, colour: str) -> None:
+        # Out of the layout, which would measure each cell's text to make room for what lies within the axes anyway.
+        axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=points, in_layout=False)
+
     for i, (row, shades) in enumerate(zip(figure.values, weights, strict=True)):
         for j, (value, shade) in enumerate(zip(row, shades, strict=True)):
             if counts and not value and not small:
                 continue  # in a large matrix nothing says nothing
-            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=LIGHT["accent"], alpha=shade, linewidth=0))
+            box = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=LIGHT["accent"], alpha=shade, linewidth=0)
+            box.set_in_layout(False)
+            axes.add_artist(box)  # unlike add_patch it leaves the limits, which are set, alone
             colour = LIGHT["on-strong" if shade >= ACCENT_STRONG else "on-weak"]
             twice = counts and small > 0
-            text = f"{value:,.0f}" if counts else _short_number(value)
-            axes.text(j, i - 0.06 * twice, text, ha="center", va="center", color=colour, fontsize=large)
+            write(j, i - 0.06 * twice, f"{value:,.0f}" if counts else _short_number(value), large, colour)
             if twice:
-                axes.text(j, i + 0.2, f"{shade:.2f}", ha="center", va="center", color=colour, fontsize=small)
+                write(j, i + 0.2, f"{shade:.2f}", small, colour)
     rules: dict[str, Any] = {"colors": LIGHT["hairline"], "linewidths": 0.7, "clip_on": False}
     axes.hlines([i - 0.5 for i in range(rows + 1)], -0.5, columns - 0.5, **rules)
     axes.vlines([j - 0.5 for j in range(columns + 1)], -0.5, rows - 0.5, **rules)

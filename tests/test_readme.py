@@ -1,0 +1,90 @@
+"""The README's commands, run as they stand; its Python too."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Toolbox, write_photos
+from toolbox.cli.app import app
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def commands(name: str) -> list[list[str]]:
+    """The command lines of the block that is marked ``tested: name``."""
+    block = re.search(rf"<!-- tested: {name} -->\n```\n(.*?)```", README, re.DOTALL)
+    assert block, f"README.md has no block {name!r}"
+    return [shlex.split(line)[1:] for line in block[1].splitlines() if line]
+
+
+def cats_and_dogs(folder: Path) -> None:
+    """A folder of the README's shape, with pictures that are quickly learned."""
+    for split, count in (("train", 12), ("test", 4)):
+        photos = write_photos(folder / "cats_dogs" / split, per_class=count)
+        (photos / "left").rename(photos / "Cats")
+        (photos / "right").rename(photos / "Dogs")
+    for path in (folder / "cats_dogs" / "test").rglob("*.png"):
+        path.unlink()
+    write_photos(folder / "more", per_class=16)
+    for old, new in (("left", "Cats"), ("right", "Dogs")):
+        for path in sorted((folder / "more" / old).iterdir())[12:]:
+            shutil.move(path, folder / "cats_dogs" / "test" / new / path.name)
+    shutil.rmtree(folder / "more")
+
+
+def run_all(toolbox: Toolbox, name: str) -> None:
+    for arguments in commands(name):
+        done = toolbox(*arguments)
+        assert done.code == 0, f"{arguments}: {done.stderr}"
+
+
+def test_looking_around(toolbox: Toolbox) -> None:
+    run_all(toolbox, "look")
+
+
+def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    run_all(toolbox, "photos")
+    assert (tmp_path / "report.html").is_file() and (tmp_path / "manifest.csv").is_file()
+
+
+@pytest.mark.slow
+def test_the_three_lines_in_an_empty_folder(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_all(toolbox, "embedded")
+    assert "Random weights" in (tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_demo(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "toolbox demo" in README and toolbox("demo").code == 0
+    assert (tmp_path / "toolbox-demo" / "report.html").is_file()
+
+
+def test_the_notebooks_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block
+    # The same lines with fewer epochs and smaller pictures, so that the test takes seconds.
+    quick = '"augment.factor": 5, "augment.size": 64, "training.size": 64, "head.epochs": 1, "last.epochs": 1'
+    code = block[1].replace('"augment.factor": 5', quick)
+    assert code != block[1]
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "study" / "report.html").is_file()
+
+
+def test_every_command_that_is_mentioned_exists() -> None:
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {str(group.name) for group in app.registered_groups}
+    mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
+        words[0] for name in ("photos", "embedded", "look") for words in commands(name)
+    }
+    assert mentioned <= known
