@@ -1,4 +1,4 @@
-"""What many tests need: small images on disk, the real photos where they are, and the command line as a user runs it."""
+"""What many tests need: small images on disk, the real photos, and the command line as a user runs it."""
 
 from __future__ import annotations
 

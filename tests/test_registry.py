@@ -37,17 +37,18 @@ GOOD = """
         yield DatasetComponent("wrong", "returns a number", "PLUGIN:not_a_dataset")
         yield DatasetComponent("gone", "has no factory", "PLUGIN:Gone")
 """
+HOOK = "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\n"
 BROKEN = {
     "raises": "raise RuntimeError('no luck')",
     "exits": "import sys; sys.exit('bye')",
     "syntax": "def (",
-    "misspelt": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_dataset():\n    return []",
-    "signature": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets(wrong):\n    return []",
-    "descriptor": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets():\n    return ['few']",
-    "in_hook": "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\ndef toolbox_datasets():\n    raise OSError('hook')",
+    "misspelt": f"{HOOK}def toolbox_dataset():\n    return []",
+    "signature": f"{HOOK}def toolbox_datasets(wrong):\n    return []",
+    "descriptor": f"{HOOK}def toolbox_datasets():\n    return ['few']",
+    "in_hook": f"{HOOK}def toolbox_datasets():\n    raise OSError('hook')",
     "old_api": (
-        "from toolbox.plugin.hookspecs import hookimpl\nfrom toolbox.plugin.components import DatasetComponent\n"
-        "@hookimpl\ndef toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b', api_version=99)]"
+        "from toolbox.plugin.components import DatasetComponent\n"
+        f"{HOOK}def toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b', api_version=99)]"
     ),
 }
 

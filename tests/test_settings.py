@@ -92,3 +92,11 @@ def test_the_template_shows_every_setting_at_its_default(tmp_path: Path) -> None
     assert shown | fallbacks == set(known_names())
     table["data"] = Settings().data
     assert layers.resolve([layers.from_table("template", table)]) == Settings()
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[1] / "examples").glob("*/toolbox.toml")), ids=lambda path: path.parent.name
+)
+def test_every_example_is_valid(file: Path) -> None:
+    settings = layers.resolve([layers.from_file(file)])
+    assert settings.augment.factor in (5, 50)

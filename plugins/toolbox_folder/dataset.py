@@ -34,9 +34,7 @@ class FolderDataset(Dataset):
     image_dataset_from_directory.
     """
 
-    def __init__(
-        self, *, path: Annotated[Path, Field(description="the folder that holds the class folders")]
-    ) -> None:
+    def __init__(self, *, path: Annotated[Path, Field(description="the folder that holds the class folders")]) -> None:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}", "Check --data, or 'data' in toolbox.toml.")
         self.root: Path = path.resolve()
