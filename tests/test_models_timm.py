@@ -203,6 +203,17 @@ def test_the_seed_alone_decides_random_weights() -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_a_linear_head_starts_near_zero(arch: str) -> None:
+    built = random_model(arch, classes=7)
+    weight, bias = (
+        next(built.module.get_parameter(name) for name in built.parts.head if name.endswith(kind))
+        for kind in ("weight", "bias")
+    )
+    assert weight.std().item() == pytest.approx(0.01, rel=0.15)
+    assert not bias.any()
+
+
 def test_building_leaves_batch_statistics_as_they_start() -> None:
     module = random_model("test_resnet").module
     assert not module.get_buffer("bn1.running_mean").any()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AGE = 0.6
 """Correlation of every measure of atrophy with one that stands for age and has nothing to do with the class."""
 
-EFFECT = {"ventricles": 2.2, "cortex": 1.3, "sulci": 1.3}
+EFFECT = {"ventricles": 2.0, "cortex": 1.2, "sulci": 1.2}
 """Distance between the classes' means at separation 1, in standard deviations within a class."""
 
 
