@@ -17,13 +17,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
-from toolbox_kornia.heavy.recipes import Alzheimer, FlipRotateZoom
-from toolbox_kornia.heavy.warp import Border, Interpolation
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import parameters
+from toolbox_kornia.heavy.recipes import Alzheimer, FlipRotateZoom
+from toolbox_kornia.heavy.warp import Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
 

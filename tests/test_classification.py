@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
-from toolbox_classification.heavy.evaluator import Classification
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Evaluation, Evidence
+from toolbox_classification.heavy.evaluator import Classification
 
 
 def evidence(targets: np.ndarray, probabilities: np.ndarray, groups: tuple[str, ...] = ()) -> Evidence:

@@ -7,13 +7,13 @@ from itertools import product
 
 import pytest
 import torch
-from toolbox_alzheimer.model import AlzheimerModel
 from torch import nn
 
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
 from toolbox.training.heads import WIDEST, DenseHead, hidden_units
+from toolbox_alzheimer.model import AlzheimerModel
 
 STUDY = ModelRequest(classes=2, channels=1, size=64)
 

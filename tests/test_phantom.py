@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from toolbox_phantom.dataset import PhantomDataset
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Sample
 from toolbox.plugin.registry import Registry
+from toolbox_phantom.dataset import PhantomDataset
 
 
 def pictures(dataset: PhantomDataset) -> dict[str, bytes]:

@@ -22,6 +22,14 @@ quality = 90
 
 [training]
 batch_size = 64
+epochs = 20
+early_stopping = false # a handful of validation subjects can't tell when to stop
+
+[head]
+early_stopping = true
+
+[last]
+early_stopping = true
 """
 
 

@@ -70,7 +70,8 @@ class PhantomDataset(VirtualDataset):
         self.size = size
         self.seed = seed
         self.separation = separation
-        self.suggestions = {"training.size": size, "augment.size": size}
+        # Shares of some hundred photos would leave a test split of three subjects a class.
+        self.suggestions = {"training.size": size, "augment.size": size, "split.test": 0.3, "split.val": 0.2}
         self._classes = [_class_of(seed, number) for number in range(1, subjects + 1)]
         self._labels = _dealt_anew(self._classes, seed) if shuffle_labels else self._classes
 

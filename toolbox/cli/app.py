@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -47,6 +48,10 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; its exit code. Failures become one line and a hint on stderr, never a traceback."""
     as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A console that knows no braille or accents shows question marks; it must not end a training.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:

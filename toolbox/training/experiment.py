@@ -133,7 +133,7 @@ def _stages(session: Session, kept: Run, reporter: Reporter) -> list[dict[str, A
         names = (parts.head, parts.last | parts.head)
         return [stage(plan, trained, None, module) for plan, trained in zip(plans, names, strict=False)]
     trunk, last, head = steps.trunk, steps.last, steps.head
-    if session.experiment.unfreeze_last:
+    if session.experiment.unfreeze_last and not isinstance(trunk, torch.nn.Identity):
         # Both stages need the trunk's output: computed once here, the last block's is made from it.
         train, val = _once(session, trunk, train, val, "the trunk's activations")
     cached = isinstance(train.inputs, Activations)

@@ -80,7 +80,7 @@ class Classification(Evaluator):
         positive = self._positive_index(evidence)
         found = in_order(evidence)
         matrix = confusion_matrix(found, len(evidence.classes))
-        values = point_values(found, len(evidence.classes))
+        values = point_values(matrix, found)
         metrics = self._with_intervals(values, found, evidence)
         if positive is not None:
             metrics |= _of_positive(matrix, positive, evidence.classes[positive])
@@ -159,24 +159,12 @@ def confusion_matrix(found: Sorted, classes: int) -> npt.NDArray[np.int64]:
     return matrix
 
 
-def point_values(found: Sorted, classes: int) -> dict[str, float]:
-    """The headline metrics by torchmetrics; NaN where one is not defined."""
-    predicted, targets = torch.from_numpy(found.predicted), torch.from_numpy(found.targets)
+def point_values(matrix: npt.NDArray[np.int64], found: Sorted) -> dict[str, float]:
+    """The headline metrics; NaN where one is not defined. In float64, from torchmetrics' exact counts."""
+    classes = len(matrix)
     present = len(set(found.targets.tolist()))
-    truth = np.bincount(found.targets, minlength=classes)
-    specificity = tm.multiclass_specificity(predicted, targets, classes, average="none").numpy()
-    recall = tm.multiclass_recall(predicted, targets, classes, average="none").numpy()
-    there = (truth + np.bincount(found.predicted, minlength=classes)) > 0
-    values = {
-        "accuracy": tm.multiclass_accuracy(predicted, targets, classes, average="micro").item(),
-        "precision": tm.multiclass_precision(predicted, targets, classes, average="macro").item(),
-        "recall": tm.multiclass_recall(predicted, targets, classes, average="macro").item(),
-        "specificity": float(specificity[there].mean()),
-        "f1": tm.multiclass_f1_score(predicted, targets, classes, average="macro").item(),
-        "balanced_accuracy": float(recall[truth > 0].mean()),
-        "auc": _auc(found, classes) if present == classes else math.nan,
-    }
-    return values
+    values = {name: float(value) for name, value in resample.macro(matrix.astype(np.float64)).items()}
+    return {**values, "auc": _auc(found, classes) if present == classes else math.nan}
 
 
 def wilson(hits: int, count: int, method: str = "Wilson") -> Metric:

@@ -102,7 +102,7 @@ def _start_small(module: TimmModule) -> None:
     """
     classifier = module.get_classifier() if hasattr(module, "get_classifier") else None
     for layer in classifier.modules() if isinstance(classifier, nn.Module) else ():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.normal_(layer.weight, std=0.01)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
