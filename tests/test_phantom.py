@@ -48,7 +48,7 @@ def test_is_offered_with_its_parameters():
     assert len(list(dataset.samples())) == 16
     assert dataset.embedded
     assert "synthetic" in dataset.note
-    assert dataset.suggestions == {"training.size": 32, "augment.size": 32}
+    assert dataset.suggestions == {"training.size": 32, "augment.size": 32, "split.test": 0.3, "split.val": 0.2}
 
 
 @pytest.mark.parametrize(
