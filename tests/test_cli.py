@@ -51,7 +51,7 @@ def test_dry_runs_change_nothing(toolbox: Toolbox, tmp_path: Path) -> None:
     assert augment.document["files"] == 60 and augment.document["bytes"] > 0
     tune = toolbox("finetune", "timm:arch=test_resnet", "--data", photos, "-C", ws, *TINY, "--dry-run", "--json")
     assert tune.code == 0 and tune.document["train_images"] == 20
-    assert not (ws / "augmented").exists() and not (ws / "runs").exists()
+    assert not ws.exists()
 
 
 def test_quiet_prints_nothing(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
@@ -232,3 +232,25 @@ def test_as_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.code == 0 and done.document["samples"] == 20
     assert in_a_process("--version").stdout.startswith("toolbox ")
     assert in_a_process("nonsense").code == 2
+
+
+def test_a_split_that_was_asked_for_stays_until_another_is(toolbox: Toolbox, tmp_path: Path) -> None:
+    photos, ws = write_photos(tmp_path / "photos", per_class=40), tmp_path / "ws"
+    toolbox("init", photos, "-C", ws)
+    asked = toolbox("data", "split", "--val", 0.3, "--group-by", r"-(\d)\d", "--test", 0.2, "-C", ws, "--json").document
+    before = (ws / "manifest.csv").read_bytes()
+    assert toolbox("augment", "--factor", 1, "--size", 32, "-C", ws).code == 0
+    assert (ws / "manifest.csv").read_bytes() == before and asked["counts"]["test"]["left"] == 10
+    again = toolbox("data", "split", "-C", ws, "--json").document
+    assert again["counts"]["test"]["left"] == 6
+
+
+def test_of_several_augmented_sets_the_options_single_one_out(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    ws, common = tmp_path / "ws", ("--data", photos, "-C", tmp_path / "ws", "--size", 32)
+    for factor in (1, 2):
+        assert toolbox("augment", "--factor", factor, *common).code == 0
+    train = ("train", "alzheimer-cnn", "--epochs", 1, *common, "--json")
+    one_line(toolbox(*train), 2, "several augmented sets match")
+    done = toolbox(*train, "--set", "augment.factor=2", "--set", "augment.size=32")
+    record = json.loads((ws / done.document["path"] / "run.json").read_text())
+    assert record["augmented_recipe"]["factor"] == 2 and sum(record["training_files"].values()) == 40

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolbox import runs
-from toolbox.data import workspace_manifest
+from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
@@ -60,6 +60,8 @@ class Workspace:
     data: as ``--data``: a folder, a manifest file, or a dataset component spec.
     settings: by dotted name, over those of ``toolbox.toml``.
     reporter: who is told of progress.
+    dry_run: write nothing, the manifest included.
+    redeal: forget the split settings that an earlier ``data split`` was given.
 
     Raises
     ------
@@ -75,11 +77,15 @@ class Workspace:
         reporter: Reporter | None = None,
         registry: Registry | None = None,
         command: str = "",
+        dry_run: bool = False,
+        redeal: bool = False,
     ) -> None:
         self.path = Path(path)
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
+        self._dry_run = dry_run
+        self._redeal = redeal
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
         given = dict(settings or {})
@@ -104,21 +110,30 @@ class Workspace:
 
     @cached_property
     def settings(self) -> Settings:
-        """All settings: defaults < what the dataset suggests < toolbox.toml < what was given."""
+        """All settings: defaults < what the dataset suggests < toolbox.toml < the kept split < what was given."""
         suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
-        return layers.resolve([suggested, *self._file_layers, self._given])
+        kept = layers.from_names(manifest.FILE_NAME, self._kept_split)
+        return layers.resolve([suggested, *self._file_layers, kept, self._given])
+
+    @cached_property
+    def _kept_split(self) -> dict[str, Any]:
+        """What the workspace's split was asked for; it holds until another one is asked for."""
+        return {} if self._redeal else workspace_manifest.asked_for(self.path, self.source)
 
     @cached_property
     def prepared(self) -> Prepared:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
         prepared = workspace_manifest.prepare(self.source, self.settings.split, self.reporter)
         self.quarantined = prepared.quarantined
-        workspace_manifest.keep(prepared, self.path, self.reporter)
+        if not self._dry_run:
+            given = {name: value for name, value in self._given.values.items() if name.startswith("split.")}
+            workspace_manifest.keep(prepared, self.path, {**self._kept_split, **given}, self.reporter)
         if prepared.shared_pixels:
             first = prepared.shared_pixels[0]
             self.reporter.warn(
-                f"leak: {len(prepared.shared_pixels)} groups of pixel-identical images lie in more than one split"
-                f" ({first[0]} and {first[1]}, for one); runs and reports are marked leaky"
+                f"leak: {len(prepared.shared_pixels)} images lie in more than one split, pixel for pixel"
+                f" ({first[0]} and {first[1]}, for one); runs and reports are marked leaky."
+                " Delete the copies, or give a manifest with both in one split"
             )
         return prepared
 
@@ -251,6 +266,7 @@ class Workspace:
         fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
         runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
         evaluation.save(run, document, f"evaluation-{tag}.json")
+        self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
         self.quarantined = found.quarantined
         return document
 

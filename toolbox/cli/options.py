@@ -79,6 +79,8 @@ def open_workspace(
     sets: list[str] | None = None,
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+    redeal: bool = False,
 ) -> Workspace:
     """The workspace that a command's options describe; an option of its own goes before ``--set``.
 
@@ -90,7 +92,13 @@ def open_workspace(
     given = dict(from_assignments(sets or []).values)
     given.update({name: value for name, value in (settings or {}).items() if value is not None})
     return Workspace(
-        path, data=data, settings=given, reporter=terminal.reporter(), command=shlex.join(["toolbox", *sys.argv[1:]])
+        path,
+        data=data,
+        settings=given,
+        reporter=terminal.reporter(),
+        command=shlex.join(["toolbox", *sys.argv[1:]]),
+        dry_run=dry_run,
+        redeal=redeal,
     )
 
 

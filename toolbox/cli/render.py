@@ -97,7 +97,7 @@ def inspection(document: Mapping[str, Any]) -> list[RenderableType]:
     if document["groups"]:
         facts.add_row("groups", f"{document['groups']:,} (a split never divides one)")
     if document["identical"]:
-        facts.add_row("repeated", f"{document['identical']:,} images have the pixels of another")
+        facts.add_row("repeated", f"{document['identical']:,} of them with the same pixels as another")
     facts.add_row("unreadable", f"{len(document['quarantined']):,}")
     things: list[RenderableType] = [Text(document["data"], "bold"), bars, "", facts]
     if set(document["counts"]) != {""}:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from toolbox.data import index, manifest, split
 from toolbox.data.index import Index, Quarantined
@@ -44,10 +46,18 @@ def prepare(source: Source, settings: SplitSettings, reporter: Reporter) -> Prep
     return Prepared(source, split.assign(found.manifest, settings), found)
 
 
-def keep(prepared: Prepared, workspace: Path, reporter: Reporter) -> None:
+def asked_for(workspace: Path, source: Source) -> dict[str, Any]:
+    """The ``split.…`` settings that the workspace's manifest was dealt by, if it is of the same dataset."""
+    sidecar = manifest.read_sidecar(workspace / manifest.FILE_NAME)
+    asked = sidecar.get("asked")
+    return dict(asked) if isinstance(asked, dict) and sidecar.get("data") == source.spec else {}
+
+
+def keep(prepared: Prepared, workspace: Path, asked: Mapping[str, Any], reporter: Reporter) -> None:
     """Write the workspace's ``manifest.csv`` and ``quarantine.csv`` unless they already say the same.
 
-    A manifest that the user gave as ``--data`` is left alone.
+    ``asked`` holds the ``split.…`` settings given by hand, kept beside it for later commands. A manifest that the
+    user gave as ``--data`` is left alone.
 
     Raises
     ------
@@ -60,10 +70,12 @@ def keep(prepared: Prepared, workspace: Path, reporter: Reporter) -> None:
     if path.exists():
         if manifest.edited_by_hand(path):
             raise UsageError(
-                f"{path} was not written by the toolbox, or was edited since, and is not what --data names",
-                f"Use it with --data {path}, or move it away.",
+                f"{path} was edited by hand, and --data names something else",
+                f"To use it, give --data {path} to every command or set data in toolbox.toml; else move it away.",
             )
-        if manifest.read_sidecar(path).get("fingerprint") == prepared.manifest.fingerprint:
+        sidecar = manifest.read_sidecar(path)
+        if sidecar.get("fingerprint") == prepared.manifest.fingerprint and sidecar.get("asked") == dict(asked):
             return
-        reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
-    manifest.write(prepared.manifest, path)
+        if sidecar.get("fingerprint") != prepared.manifest.fingerprint:
+            reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
+    manifest.write(prepared.manifest, path, asked)

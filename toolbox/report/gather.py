@@ -72,7 +72,7 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     files = sum(record["training_files"].values())
     kinds = {"originals": "originals", "augmented": f"copies in {record['augmented_set']}", "online": "fresh copies"}
     facts = [
-        ("weights", record["weights"]),
+        ("weights", "none: trained from scratch" if record["kind"] == "train" else record["weights"]),
         ("trained on", f"{files:,} {kinds.get(record['train_on'], record['train_on'])}"),
         ("input", f"{request['size']} × {request['size']}, {request['channels']} channel(s)"),
         ("parameters", f"{record['parameters']:,}"),

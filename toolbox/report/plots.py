@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from toolbox.plugin.protocols import Figure, Metric, Series
 from toolbox.report.inputs import DataView, Epoch, RunView
-from toolbox.report.wording import counted, metric_of, number, run_name, with_interval
+from toolbox.report.wording import counted, metric_of, number, with_interval
 
 MAX_BARS = 40
 """Categories that a bar chart shows; a table has the rest."""
@@ -153,9 +153,7 @@ def categories(figure: Figure) -> list[str]:
 def metric_intervals(key: str, label: str, runs: Sequence[RunView]) -> Intervals | None:
     """A metric of every run that has it; ``None`` where fewer than two do, for then there is nothing to compare."""
     rows = [
-        IntervalRow(run_name(run), metric, run.leaky or not run.held_out)
-        for run in runs
-        if (metric := metric_of(run, key))
+        IntervalRow(run.id, metric, run.leaky or not run.held_out) for run in runs if (metric := metric_of(run, key))
     ]
     if len(rows) < 2:
         return None

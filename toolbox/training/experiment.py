@@ -264,6 +264,7 @@ def _record(session: Session) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in built.module.parameters()),
         "train_on": session.training.kind,
         "augmented_set": session.training.set_name,
+        "augmented_recipe": session.training.recipe.document() if session.training.recipe else None,
         "training_files": {label: after[label] for label in session.manifest.classes},
         "data": {
             "spec": experiment.prepared.source.spec,

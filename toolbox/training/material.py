@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolbox.augment import recipe as recipes
-from toolbox.augment.recipe import AugmentedSet
+from toolbox.augment.recipe import AugmentedSet, Recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row
 from toolbox.data.source import ManifestDataset, Source
@@ -25,6 +25,12 @@ class TrainingSource:
     rows: Sequence[Row]
     source: Source
     set_name: str = ""
+    recipe: Recipe | None = None
+
+
+_WHICH = (
+    "Give the options that one was made with (--augmenter, --seed, --set augment.factor=N), or --train-on originals."
+)
 
 
 def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Reporter) -> TrainingSource:
@@ -41,8 +47,12 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
         return TrainingSource("online", originals, prepared.source)
     sets = recipes.matching(workspace, prepared.manifest) if wish != "originals" else []
     if len(sets) > 1:
+        # The options a set was made with single it out.
+        named = recipes.of_settings(settings, prepared.manifest).name
+        sets = [found for found in sets if found.path.name == named] or sets
+    if len(sets) > 1:
         names = ", ".join(found.path.name for found in sets)
-        raise UsageError(f"several augmented sets match: {names}", "Delete all but one, or use --train-on originals.")
+        raise UsageError(f"several augmented sets match: {names}", _WHICH)
     if wish == "augmented" and not sets:
         raise UsageError("no augmented set matches the data and its split", "Run 'toolbox augment' first.")
     if not sets:
@@ -63,4 +73,5 @@ def _augmented(found: AugmentedSet, originals: Sequence[Row], reporter: Reporter
     reporter.info(f"training on the {len(table.rows):,} copies in {found.path.name}")
     # The set may have been moved with its workspace: paths are relative to where it is now.
     moved = replace(table, root=found.path)
-    return TrainingSource("augmented", table.rows, Source(ManifestDataset(moved), str(found.path)), found.path.name)
+    source = Source(ManifestDataset(moved), str(found.path))
+    return TrainingSource("augmented", table.rows, source, found.path.name, found.recipe)

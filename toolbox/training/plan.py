@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,44 +12,59 @@ import torch
 from toolbox.progress import SilentReporter
 from toolbox.training import inputs
 from toolbox.training.experiment import Experiment, Session, stages_of
-from toolbox.training.material import choose
+from toolbox.training.loop import Stage
 
 
 def plan(experiment: Experiment) -> dict[str, Any]:
-    """What a training would do, its time at most (no early stop) and its disk, from a probe of a few images."""
+    """What a training would do, its time at most (no early stop) and its disk, from a probe of one batch."""
     with inputs.scratch() as folder:
         session = Session(experiment, folder, SilentReporter())
-        chosen = choose(experiment.settings, experiment.prepared, experiment.workspace, SilentReporter())
+        chosen = session.training
         rows = list(chosen.rows[: experiment.settings.training.batch_size])
-        pixels = session.pixels(rows, chosen.source, "a probe")
-        batch = pixels.batch(torch.arange(len(rows)))
-        targets = torch.zeros(len(rows), dtype=torch.int64, device=session.device)
-        seconds = 0.0
-        module, parts = session.built.module, session.built.parts
+        batch = session.pixels(rows, chosen.source, "a probe").batch(torch.arange(len(rows)))
         stages = stages_of(experiment)
-        for index, stage in enumerate(stages):
-            names = parts.head if stage.name == "head" else parts.last | parts.head
-            names = names | parts.trunk if stage.name == "train" else names
-            for name, parameter in module.named_parameters():
-                parameter.requires_grad_(name in names)
-            for _ in range(2):  # the first call pays for warming up
-                start = time.perf_counter()
-                torch.nn.functional.cross_entropy(module(batch), targets).backward()  # type: ignore[no-untyped-call]
-                took = time.perf_counter() - start
-            with_cache = session.built.stages is not None and chosen.kind != "online" and stage.name == "head"
-            passes = 1 if with_cache and index == 0 else stage.epochs
-            seconds += took / len(rows) * len(chosen.rows) * passes
+        seconds, activations = _probe(session, batch, stages)
         request = session.wanted.request
         decoded = len(chosen.rows) * request.size**2 * request.channels
         return {
             "model": str(experiment.spec),
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "parameters": sum(parameter.numel() for parameter in session.built.module.parameters()),
             "weights": session.built.weights,
             "train_on": chosen.kind,
             "train_images": len(chosen.rows),
             "size": request.size,
             "device": str(session.device),
             "stages": [asdict(stage) for stage in stages],
-            "seconds": round(seconds, 1),
-            "bytes": int(decoded + experiment.settings.training.cache_gb * 1e9 * (session.built.stages is not None)),
+            "seconds": round(seconds * len(chosen.rows), 1),
+            "bytes": decoded + activations * len(chosen.rows),
         }
+
+
+def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[float, int]:
+    """Seconds that all stages take for each training image, and the bytes of activations kept for it."""
+    module, steps = session.built.module, session.built.stages
+    module.eval()
+    if not session.experiment.finetune or steps is None or session.training.kind == "online":
+        passes = sum(stage.epochs for stage in stages)
+        return _seconds(lambda: _backward(module(batch))) / len(batch) * passes, 0
+    with torch.no_grad():
+        seconds = _seconds(lambda: module(batch))
+        before = steps.trunk(batch)
+        kept = steps.last(before)[0].numel() * 4
+    if session.experiment.unfreeze_last:
+        kept += before[0].numel() * 4
+        seconds += _seconds(lambda: _backward(steps.head(steps.last(before)))) * stages[-1].epochs
+    room = session.settings.training.cache_gb * 1e9
+    return seconds / len(batch), kept if kept * len(session.training.rows) < room else 0
+
+
+def _backward(logits: torch.Tensor) -> None:
+    logits.sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """How long ``work`` takes when it is warm."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -189,10 +189,11 @@ def _resampled_auc(found: Sorted, classes: int, drawn: npt.NDArray[np.int64]) ->
 
 
 def _bootstrapped(value: float, samples: npt.NDArray[np.float64], units: int, grouped: bool) -> Metric:
-    """A percentile interval, or Wilson's bound where the figure is at 0 or 1 and so in every resample."""
-    if value in (0.0, 1.0):
-        return wilson(round(value * units), units, f"Wilson on {units} {'groups' if grouped else 'samples'}")
+    """A percentile interval, or Wilson's where the figure is the same in every resample (at 0 or 1, say)."""
     usable = samples[np.isfinite(samples)]
+    if value in (0.0, 1.0) or (len(usable) and np.ptp(usable) < 1e-9):
+        bound = wilson(round(value * units), units, f"Wilson on {units} {'groups' if grouped else 'samples'}")
+        return replace(bound, value=value)
     if len(usable) < len(samples) / 2:
         return Metric(value, method="too few resamples hold every class")
     low, high = np.percentile(usable, [2.5, 97.5])

@@ -42,7 +42,7 @@ def augment(
         "augment.size": size,
         "seed": seed,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
     if dry_run:
         _plan(place, terminal)
     else:

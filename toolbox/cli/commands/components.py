@@ -187,8 +187,14 @@ def _mention_failures(registry: Registry, warn: Any) -> None:
 
 def _unwrapped(text: str) -> str:
     """``text`` with the lines of each paragraph joined, so that the terminal can wrap them to its width."""
-    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return "\n\n".join(paragraphs).replace("``", "")
+    lines: list[str] = []
+    for line in text.replace("``", "").splitlines():
+        begins = not line.strip() or line.lstrip().startswith("- ") or not lines or not lines[-1]
+        if begins:
+            lines.append(line.strip())
+        else:
+            lines[-1] += f" {line.strip()}"
+    return "\n".join(lines)
 
 
 def _shown(value: Any) -> str:

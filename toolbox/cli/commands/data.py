@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -50,7 +50,7 @@ def split(
     test: options.Test = None,
     val: options.Val = None,
     group_by: options.GroupBy = None,
-    seed: options.Seed = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the split.")] = None,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -62,15 +62,12 @@ def split(
 
     from toolbox.cli.render import counts_table
     from toolbox.cli.terminal import Terminal
-    from toolbox.data import manifest, workspace_manifest
+    from toolbox.data import manifest
 
     terminal = Terminal(as_json, quiet)
     settings = {"split.test": test, "split.val": val, "split.group_by": group_by, "split.seed": seed}
-    place = open_workspace(workspace, terminal, sets, data, settings)
-    if dry_run:
-        prepared = workspace_manifest.prepare(place.source, place.settings.split, terminal.reporter())
-    else:
-        prepared = place.prepared
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, redeal=True)
+    prepared = place.prepared
     path = place.path / manifest.FILE_NAME
     written = "Would write" if dry_run else "Split kept in"
     terminal.show(counts_table(prepared.manifest.counts()), f"{written} [bold]{escape(str(path))}[/].")

@@ -34,9 +34,14 @@ def init(
     data = path or "phantom"
     samples = sum(1 for _ in open_source(data, Registry()).dataset.samples())
     file = write(workspace, data, force)
+    if not path:
+        terminal.reporter().warn(
+            "no PATH: this workspace is for the embedded dataset; yours: toolbox init FOLDER --force"
+        )
     terminal.show(
-        f"Wrote [bold]{escape(str(file))}[/] for {escape(data)} ({samples:,} images).",
-        "Next: [bold]toolbox data inspect[/], then [bold]toolbox augment[/]"
-        " or [bold]toolbox finetune efficientnet-lite0 --unfreeze-last[/].",
+        f"Wrote [bold]{escape(str(file))}[/] for {escape(data)} ({samples:,} images). Next:",
+        "  toolbox data inspect",
+        "  toolbox augment --factor 5",
+        "  toolbox finetune efficientnet-lite0 --unfreeze-last",
     )
     terminal.emit({"path": str(file), "data": data, "samples": samples})

@@ -56,7 +56,7 @@ def train(
         "augment.augmenter": augmenter,
         "evaluators": evaluator or None,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
     _go(place, terminal, model, finetune=False, unfreeze_last=False, dry_run=dry_run)
 
 
@@ -114,7 +114,7 @@ def finetune(
         "augment.augmenter": augmenter,
         "evaluators": evaluator or None,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
     _go(place, terminal, model, finetune=True, unfreeze_last=unfreeze_last, dry_run=dry_run)
 
 
@@ -138,8 +138,8 @@ def _plan(place: Workspace, terminal: Terminal, model: str, finetune: bool, unfr
     plan: dict[str, Any] = place.plan_training(model, finetune=finetune, unfreeze_last=unfreeze_last)
     terminal.show(
         f"Would train {plan['model']} ({plan['parameters']:,} parameters, weights: {plan['weights']}) on"
-        f" {plan['train_images']:,} {plan['train_on']} images of {plan['size']} pixels on {plan['device']}:",
-        *(f"  {stage['name']}: {stage['epochs']} epochs at lr {stage['lr']:g}" for stage in plan["stages"]),
+        f" {plan['train_images']:,} images ({plan['train_on']}) of {plan['size']} pixels on {plan['device']}:",
+        *(f"  {stage['name']}: {stage['epochs']} epoch(s) at lr {stage['lr']:g}" for stage in plan["stages"]),
         f"At most about {duration(plan['seconds'])}; up to {gigabytes(plan['bytes'])} of disk.",
     )
     terminal.emit({"dry_run": True, **plan})
