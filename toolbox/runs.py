@@ -51,8 +51,11 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
-        return self.record.get("status") == "finished"
+        """Whether it came to its end; a run whose ``run.json`` was cut off did not."""
+        try:
+            return self.record.get("status") == "finished"
+        except UsageError:
+            return False
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,8 @@ from toolbox.cli.commands import components, data, demo, evaluate, init, train
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
+_GO_ON = "The same command goes on where an augmentation was; a training begins anew."
+
 app = typer.Typer(
     name="toolbox",
     help="Image-classification experiments as composed commands, every figure with its evidence.",
@@ -55,13 +57,13 @@ def run(arguments: Sequence[str]) -> int:
     # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        return int(app(list(arguments), prog_name="toolbox", standalone_mode=False) or 0)
+        code = int(app(list(arguments), prog_name="toolbox", standalone_mode=False) or 0)
     except ToolboxError as error:
         return terminal.failure(error.message, error.hint, error.exit_code, as_json)
     except typer.TyperException as error:
         return _usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return terminal.failure("interrupted", "", EXIT_INTERRUPTED, as_json)
+        return terminal.failure("interrupted", _GO_ON, EXIT_INTERRUPTED, as_json)
     except BrokenPipeError:
         # Whoever read our output has had enough; keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,6 +72,8 @@ def run(arguments: Sequence[str]) -> int:
         return terminal.failure("out of memory", "Lower training.batch_size or training.size.", EXIT_FAILED, as_json)
     except Exception as error:
         return terminal.crash(error, as_json)
+    # Typer turns Ctrl-C into its exit code without a word.
+    return terminal.failure("interrupted", _GO_ON, code, as_json) if code == EXIT_INTERRUPTED else code
 
 
 def _usage(error: typer.TyperException, as_json: bool) -> int:
