@@ -234,16 +234,6 @@ def test_an_external_test_with_other_classes_is_refused(toolbox: Toolbox, photos
     one_line(toolbox("evaluate", "--data", tmp_path / "other", "-C", ws), 2, "same class names")
 
 
-def test_pixel_identical_images_in_two_splits_mark_the_run_as_leaky(toolbox: Toolbox, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    write_photos(photos / "train")
-    write_photos(photos / "test")
-    done = toolbox(
-        "train", "alzheimer-cnn", "--epochs", 1, "--size", 32, "--data", photos, "-C", tmp_path / "ws", "--json"
-    )
-    assert done.document["leaky"] is True and "leak: " in done.stderr
-
-
 def test_listings_and_doctor(toolbox: Toolbox) -> None:
     names = {row["name"] for row in toolbox("list", "--json").document["components"]}
     assert {"folder", "phantom", "resnet50"} <= names

@@ -37,9 +37,13 @@ from toolbox.settings.schema import Settings
 if TYPE_CHECKING:
     from toolbox.augment.engine import Estimate, Result
     from toolbox.augment.recipe import Recipe
+    from toolbox.data.audit.findings import Audit
+    from toolbox.training.canary import Canary
     from toolbox.training.experiment import Experiment
 
 REPORT = "report.html"
+AUDIT = "audit.json"
+AUDIT_PAGE = "audit.html"
 
 
 @dataclass(frozen=True)
@@ -123,19 +127,44 @@ class Workspace:
     @cached_property
     def prepared(self) -> Prepared:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
-        prepared = workspace_manifest.prepare(self.source, self.settings.split, self.reporter)
+        prepared = workspace_manifest.prepare(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
             given = {name: value for name, value in self._given.values.items() if name.startswith("split.")}
             workspace_manifest.keep(prepared, self.path, {**self._kept_split, **given}, self.reporter)
-        if prepared.shared_pixels:
-            first = prepared.shared_pixels[0]
-            self.reporter.warn(
-                f"leak: {len(prepared.shared_pixels)} images lie in more than one split, pixel for pixel"
-                f" ({first[0]} and {first[1]}, for one); runs and reports are marked leaky."
-                " Delete the copies, or give a manifest with both in one split"
-            )
         return prepared
+
+    @property
+    def known_leaks(self) -> Audit:
+        """The part of :attr:`audit` that needs no comparison of pictures; writes nothing."""
+        from toolbox.data.audit import findings
+
+        return findings.find(self.prepared.manifest, None)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``."""
+        from toolbox.augment import recipe
+        from toolbox.data.audit import findings
+        from toolbox.data.audit.near import compare
+
+        prepared, settings = self.prepared, self.settings
+        rows = prepared.manifest.rows
+        comparison = compare(rows, prepared.source, self.reporter) if settings.audit.near else None
+        audit = findings.find(prepared.manifest, comparison, recipe.copies(self.path, settings, prepared.manifest))
+        if not self._dry_run:
+            from toolbox.report.audit_page import write_audit_page
+
+            atomic.write_json(self.path / AUDIT, audit.document())
+            write_audit_page(audit, prepared, self.path / AUDIT_PAGE, self.reporter)
+        return audit
+
+    def canary(self, model: str | Spec = "alzheimer-cnn", epochs: int = 30) -> Canary:
+        """Train a small ``model`` on labels shuffled by group, over folds that divide groups and that don't."""
+        from toolbox.training.canary import sing
+
+        spec = model if isinstance(model, Spec) else parse(model)
+        return sing(self.prepared, spec, epochs, self.settings, self.registry, self.reporter)
 
     def plan_augment(self) -> AugmentPlan:
         """What :meth:`augment` would make; writes nothing but the manifest."""
@@ -143,7 +172,7 @@ class Workspace:
 
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
         augmenter = self.registry.augmenter(wanted.spec)
-        rows = self.prepared.manifest.part("train")
+        rows = recipe.sources(self.settings.split.protocol, self.prepared.manifest)
         measured = engine.estimate(wanted, rows, self.source, augmenter)
         return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
 
@@ -224,8 +253,26 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
+        from toolbox.data.audit import gate
+
+        leaks_on_purpose = self.settings.split.protocol == "augment-then-split"
+        gate.check(
+            self.audit,
+            allowed=self.settings.audit.allow_leaks,
+            on_purpose=leaks_on_purpose,
+            reporter=self.reporter,
+        )
         return Experiment(
-            spec, self.settings, self.prepared, self.path, self.registry, finetune, unfreeze_last, self.command
+            spec,
+            self.settings,
+            self.prepared,
+            self.path,
+            self.registry,
+            finetune,
+            unfreeze_last,
+            self.command,
+            leaks=self.audit.counts(),
+            leaky=leaks_on_purpose or bool(self.audit.leaks),
         )
 
     def _evaluate_own(self, run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from toolbox.augment import copies, lineage
 from toolbox.augment.lineage import Line
-from toolbox.augment.recipe import FILE_NAME, FOLDER, Recipe
+from toolbox.augment.recipe import FILE_NAME, FOLDER, Recipe, dealt, sources
 from toolbox.data import manifest as manifests
 from toolbox.data.index import threaded
 from toolbox.data.manifest import Manifest, Row
@@ -75,7 +75,7 @@ def run(
     ------
     EnvironmentFailure: another process is at it, the disk is too small, full or read-only.
     """
-    rows = manifest.part("train")
+    rows = sources(recipe.protocol, manifest)
     final = workspace / FOLDER / recipe.name
     total = len(rows) * recipe.factor
     if final.exists():
@@ -162,7 +162,6 @@ def _finish(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
                 label=origin.label,
                 # Copies of one source never part, whoever splits this set again.
                 group=origin.group or origin.id,
-                split="train",
                 sha256=line.sha256,
                 width=recipe.size,
                 height=recipe.size,
@@ -170,7 +169,7 @@ def _finish(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
             )
         )
     # The set may be moved as a folder: no root, paths are relative to the manifest.
-    manifests.write_table(rows, folder / manifests.FILE_NAME)
+    manifests.write_table(dealt(recipe, rows), folder / manifests.FILE_NAME)
     atomic.write_json(folder / FILE_NAME, recipe.document())
 
 

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
+from toolbox.data.split import assign
 from toolbox.errors import UsageError
 from toolbox.files import fingerprint
 from toolbox.files.names import safe_name
 from toolbox.plugin.spec import Spec, parse
-from toolbox.settings.schema import Settings
+from toolbox.settings.schema import Settings, SplitSettings
 
 FOLDER = "augmented"
 FILE_NAME = "recipe.json"
+_DEALT_BY = {"test", "val", "seed", "folds", "fold"}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the bytes of an augmented set.
 
-    ``sources`` is the fingerprint of the training samples, ``split`` that of who is where; a set belongs to
-    data and split that have the same two.
+    ``sources`` is the fingerprint of the samples that get copies, ``split`` that of who is where; a set belongs to
+    data and split that have the same two. ``dealt`` holds the split settings that the copies themselves are dealt
+    by under the ``augment-then-split`` protocol, else nothing.
     """
 
     augmenter: str
@@ -37,6 +41,8 @@ class Recipe:
     seed: int
     sources: str
     split: str
+    protocol: str = "split-then-augment"
+    dealt: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,8 +60,10 @@ class Recipe:
 
 
 def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
-    """The recipe that ``settings`` describe for the training samples of ``manifest``."""
+    """The recipe that ``settings`` describe for the samples of ``manifest`` that get copies."""
     spec = parse(settings.augment.augmenter)
+    protocol = settings.split.protocol
+    leaky = protocol == "augment-then-split"
     return Recipe(
         augmenter=spec.name,
         parameters=dict(spec.parameters),
@@ -65,9 +73,25 @@ def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
         format=settings.augment.format,
         quality=settings.augment.quality,
         seed=settings.seed,
-        sources=sources_fingerprint(manifest.part("train")),
+        sources=sources_fingerprint(sources(protocol, manifest)),
         split=manifest.split_fingerprint,
+        protocol=protocol,
+        dealt=settings.split.model_dump(include=_DEALT_BY) if leaky else {},
     )
+
+
+def sources(protocol: str, manifest: Manifest) -> list[Row]:
+    """The samples that get copies: the training split, or under ``augment-then-split`` (leaky) all of them."""
+    return list(manifest.rows) if protocol == "augment-then-split" else manifest.part("train")
+
+
+def dealt(recipe: Recipe, copies: Sequence[Row]) -> tuple[Row, ...]:
+    """``copies`` with their split: training, or under ``augment-then-split`` dealt one by one, as the source
+    studies did, so that copies of one image fall on both sides."""
+    if recipe.protocol != "augment-then-split":
+        return tuple(row.with_split("train") for row in copies)
+    settings = SplitSettings(**recipe.dealt, protocol="augment-then-split")
+    return assign(Manifest(tuple(copies)), settings).rows
 
 
 def sources_fingerprint(rows: list[Row]) -> str:
@@ -101,11 +125,19 @@ def load(folder: Path) -> AugmentedSet:
     return AugmentedSet(folder, recipe)
 
 
-def matching(workspace: Path, manifest: Manifest) -> list[AugmentedSet]:
+def copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iterator[Row]:
+    """The rows of every set in ``workspace`` that belongs to ``manifest``, their paths seen from the workspace."""
+    for found in matching(workspace, settings.split.protocol, manifest):
+        for row in manifests.read(found.path / manifests.FILE_NAME).rows:
+            if "source" in row.columns:
+                yield replace(row, path=f"{FOLDER}/{found.path.name}/{row.path}")
+
+
+def matching(workspace: Path, protocol: str, manifest: Manifest) -> list[AugmentedSet]:
     """The finished sets in ``workspace`` that were made from the data and split of ``manifest``."""
     folder = workspace / FOLDER
     if not folder.is_dir():
         return []
-    sources, split = sources_fingerprint(manifest.part("train")), manifest.split_fingerprint
+    wanted = (protocol, sources_fingerprint(sources(protocol, manifest)), manifest.split_fingerprint)
     sets = [load(path.parent) for path in sorted(folder.glob(f"[!.]*/{FILE_NAME}"))]
-    return [found for found in sets if (found.recipe.sources, found.recipe.split) == (sources, split)]
+    return [found for found in sets if (found.recipe.protocol, found.recipe.sources, found.recipe.split) == wanted]

@@ -14,31 +14,42 @@ if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
     from toolbox.workspace import Workspace
 
-_DATA = "Data"
+DATA = "Data"
 _HOW = "Training"
 _OUTPUT = "Output"
 
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="SPEC", help="A folder, a manifest file, or a dataset spec.", rich_help_panel=_DATA),
+    typer.Option("--data", metavar="SPEC", help="A folder, a manifest file, or a dataset spec.", rich_help_panel=DATA),
 ]
 WorkspaceDir = Annotated[
-    Path, typer.Option("--workspace", "-C", metavar="DIR", help="The folder to work in.", rich_help_panel=_DATA)
+    Path, typer.Option("--workspace", "-C", metavar="DIR", help="The folder to work in.", rich_help_panel=DATA)
 ]
 Test = Annotated[
-    float | None, typer.Option("--test", help="Share of each class for the test split.", rich_help_panel=_DATA)
+    float | None, typer.Option("--test", help="Share of each class for the test split.", rich_help_panel=DATA)
 ]
-Val = Annotated[
-    float | None, typer.Option("--val", help="Share for validation of what is left.", rich_help_panel=_DATA)
-]
+Val = Annotated[float | None, typer.Option("--val", help="Share for validation of what is left.", rich_help_panel=DATA)]
 GroupBy = Annotated[
     str | None,
     typer.Option(
         "--group-by",
         metavar="REGEX|COLUMN",
         help="What must never be divided: a regular expression on the path with one capture, or a manifest column.",
-        rich_help_panel=_DATA,
+        rich_help_panel=DATA,
     ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="split-then-augment|augment-then-split",
+        help="augment-then-split leaks on purpose, to show what it does; it marks whatever follows.",
+        rich_help_panel=DATA,
+    ),
+]
+AllowLeaks = Annotated[
+    bool,
+    typer.Option("--allow-leaks", help="Train over a leak; the run is marked leaky for good.", rich_help_panel=DATA),
 ]
 Sets = Annotated[
     list[str] | None,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from toolbox.data.audit.findings import Audit
+    from toolbox.data.workspace_manifest import Prepared
     from toolbox.runs import Run
+    from toolbox.training.canary import Canary
 
 
 def duration(seconds: float) -> str:
@@ -77,6 +82,93 @@ def counts_table(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
     return table
 
 
+def split_result(prepared: Prepared) -> list[RenderableType]:
+    """Who is where, in how many groups, and what was taken out."""
+    from rich.text import Text
+
+    found = prepared.manifest
+    things: list[RenderableType] = [counts_table(found.counts())]
+    homes: dict[str, set[str]] = {}
+    for row in found.rows:
+        if row.group:
+            homes.setdefault(row.group, set()).add(row.split)
+    if homes:
+        divided = sum(len(splits) > 1 for splits in homes.values())
+        things.append(Text(f"{len(homes):,} groups, {f'{divided:,} of them' if divided else 'none'} divided"))
+    if prepared.settings.folds:
+        sizes = Counter(row.fold for row in found.rows if row.fold)
+        listed = ", ".join(f"{fold}: {count:,}" for fold, count in sorted(sizes.items(), key=lambda item: int(item[0])))
+        things.append(
+            Text(
+                f"{prepared.settings.folds} folds (images in each: {listed}); fold {prepared.settings.fold} is held out"
+            )
+        )
+    if prepared.dropped:
+        first, stays = next(iter(prepared.dropped.items()))
+        things.append(Text(f"{len(prepared.dropped):,} taken out of the training side ({first}, since {stays} stays)"))
+    return things
+
+
+def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
+    """How many leaks and warnings of which kind, and the first of them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.data.audit.findings import KINDS
+
+    found = {kind: [finding for finding in audit.findings if finding.kind == kind] for kind in KINDS}
+    table = Table("what", "leaks", "warnings", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind, members in found.items():
+        leaks = sum(finding.leak for finding in members)
+        if members:
+            table.add_row(KINDS[kind], f"{leaks:,}", f"{len(members) - leaks:,}")
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    for finding in audit.leaks[:5]:
+        for path, split in list(zip(finding.paths, finding.splits, strict=True))[:4]:
+            shown.add_row(Text(split, "bold"), Text(path), Text(finding.note, "dim"))
+        shown.add_section()
+    count = len(audit.leaks)
+    verdict = Text(f"{count:,} leak{'s' * (count != 1)} between the splits", "bold red" if count else "bold green")
+    things: list[RenderableType] = [verdict, *([table] if audit.findings else []), *([shown] if count else [])]
+    if audit.comparison is not None:
+        compared = audit.comparison
+        text = f"{compared.described:,} pictures described, {compared.registered:,} pairs registered"
+        things.append(Text(text + (f", {compared.left_out:,} left out" if compared.left_out else ""), "dim"))
+    return [*things, Text(f"Side by side: {page}")]
+
+
+def canary_result(canary: Canary) -> list[RenderableType]:
+    """Both accuracies on shuffled labels, and what their difference says."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import interval, number
+
+    table = Table(
+        "labels shuffled by group", "accuracy", "95 % interval", box=None, pad_edge=False, header_style="bold"
+    )
+    table.add_row("folds that divide groups", number(canary.divided.value), interval(canary.divided))
+    table.add_row("folds by group", number(canary.whole.value), interval(canary.whole))
+    table.add_row("chance (the largest class)", number(canary.chance), "")
+    head = f"{canary.model} on {canary.images:,} images of {canary.groups:,} groups, {canary.folds} folds"
+    return [
+        Text(head, "bold"),
+        table,
+        Text(_moral(canary), "yellow" if (canary.divided.low or 0) > canary.chance else ""),
+    ]
+
+
+def _moral(canary: Canary) -> str:
+    if (canary.divided.low or 0) > canary.chance:
+        return (
+            "Shuffled labels hold nothing to learn: what lies above chance is the network knowing a group again."
+            " On this data a split that divides groups measures that, too."
+        )
+    return "Even a split that divides groups stays at chance: this model does not know a group again."
+
+
 def inspection(document: Mapping[str, Any]) -> list[RenderableType]:
     """What ``toolbox data inspect`` shows."""
     from rich.bar import Bar
@@ -116,5 +208,5 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
     if not document["held_out"]:
         found.append(f"not held out: the {document['split']} split took part in training")
     if document["leaky"]:
-        found.append("leaky: images of the test split were trained on")
+        found.append("leaky: the test split, or relatives of it, were trained on")
     return [Text(f"note: {text}", "yellow") for text in found]

@@ -82,11 +82,16 @@ class Manifest:
         return {split: {label: found[split, label] for label in self.classes} for split in splits}
 
 
-def write(manifest: Manifest, path: Path, asked: Mapping[str, Any] | None = None) -> None:
+def write(
+    manifest: Manifest,
+    path: Path,
+    asked: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write ``manifest`` to ``path`` and, beside it, what is needed to read it again (``manifest.json``).
 
-    ``asked`` holds the ``split.…`` settings that were given by hand, so that later commands deal the same way.
-    Equal manifests give equal bytes.
+    ``asked`` holds the ``split.…`` settings that were given by hand, so that later commands deal the same way;
+    ``more`` is kept beside it. Equal manifests give equal bytes.
     """
     digest = write_table(manifest.rows, path)
     sidecar = {
@@ -96,6 +101,7 @@ def write(manifest: Manifest, path: Path, asked: Mapping[str, Any] | None = None
         "sha256": digest,
         "samples": len(manifest.rows),
         "asked": dict(asked or {}),
+        **(more or {}),
     }
     atomic.write_json(path.with_suffix(".json"), sidecar)
 

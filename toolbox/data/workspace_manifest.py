@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from toolbox.data import index, manifest, split
+from toolbox.data.audit import findings
 from toolbox.data.index import Index, Quarantined
-from toolbox.data.manifest import Manifest, Row
+from toolbox.data.manifest import Manifest
 from toolbox.data.source import Source
 from toolbox.errors import UsageError
 from toolbox.progress import Reporter
@@ -20,30 +19,50 @@ from toolbox.settings.schema import SplitSettings
 
 @dataclass(frozen=True)
 class Prepared:
-    """The samples that an experiment works on, split, and what had to be left out."""
+    """The samples that an experiment works on, split, and what had to be left out.
+
+    ``dropped`` names the samples that :func:`deal` took out because of a leak, each with the one that stays.
+    """
 
     source: Source
     manifest: Manifest
     index: Index
+    settings: SplitSettings
+    dropped: Mapping[str, str]
 
     @property
     def quarantined(self) -> tuple[Quarantined, ...]:
         """What is not used, and why."""
         return self.index.quarantined
 
-    @cached_property
-    def shared_pixels(self) -> tuple[tuple[str, ...], ...]:
-        """Groups of samples with identical pixels that lie in more than one split: each is a leak."""
-        same: dict[str, list[Row]] = defaultdict(list)
-        for row in self.manifest.rows:
-            same[row.pixels].append(row)
-        return tuple(tuple(row.id for row in rows) for rows in same.values() if len({row.split for row in rows}) > 1)
 
+def prepare(source: Source, settings: SplitSettings, workspace: Path, reporter: Reporter) -> Prepared:
+    """Read ``source`` and split it, or take the split that the workspace's manifest holds; writes nothing.
 
-def prepare(source: Source, settings: SplitSettings, reporter: Reporter) -> Prepared:
-    """Read ``source`` and split it; writes nothing. Raises what :func:`index.build` and :func:`split.assign` do."""
+    Raises what :func:`index.build` and :func:`deal` do.
+    """
     found = index.build(source, reporter)
-    return Prepared(source, split.assign(found.manifest, settings), found)
+    return _reused(source, settings, workspace, found) or deal(source, settings, found, reporter)
+
+
+def deal(source: Source, settings: SplitSettings, found: Index, reporter: Reporter) -> Prepared:
+    """Split what ``found`` holds, near-duplicates treated as ``settings.duplicates`` says.
+
+    Raises
+    ------
+    UsageError: see :func:`split.assign`; ``settings.extend`` is no manifest.
+    """
+    old = manifest.read(Path(settings.extend).expanduser()) if settings.extend else None
+    if settings.duplicates == "keep":
+        return Prepared(source, split.assign(found.manifest, settings, old), found, settings, {})
+    from toolbox.data.audit.near import compare
+
+    comparison = compare(found.manifest.rows, source, reporter)
+    links = findings.linked(found.manifest, comparison)
+    dealt = split.assign(found.manifest, settings, old, links)
+    dropped = findings.training_side(dealt, comparison) if settings.duplicates == "drop" else {}
+    kept = tuple(row for row in dealt.rows if row.id not in dropped)
+    return Prepared(source, replace(dealt, rows=kept), found, settings, dropped)
 
 
 def asked_for(workspace: Path, source: Source) -> dict[str, Any]:
@@ -61,21 +80,66 @@ def keep(prepared: Prepared, workspace: Path, asked: Mapping[str, Any], reporter
 
     Raises
     ------
-    UsageError: the workspace's manifest was edited by hand, so that writing would lose the user's work.
+    UsageError: the workspace's manifest was edited by hand, or is itself the data and would have to change, so
+        that writing would lose the user's work.
     """
     path = workspace / manifest.FILE_NAME
     index.write_quarantine(prepared.quarantined, workspace / "quarantine.csv")
     if prepared.source.spec == str(path.resolve()):
-        return
-    if path.exists():
-        if manifest.edited_by_hand(path):
+        if prepared.dropped or prepared.settings.duplicates == "group":
             raise UsageError(
-                f"{path} was edited by hand, and --data names something else",
-                f"To use it, give --data {path} to every command or set data in toolbox.toml; else move it away.",
+                f"{path} is the data itself, and would have to be changed",
+                "Give it another name (mine.csv, say), and that name as --data.",
             )
-        sidecar = manifest.read_sidecar(path)
-        if sidecar.get("fingerprint") == prepared.manifest.fingerprint and sidecar.get("asked") == dict(asked):
+        return
+    sidecar = manifest.read_sidecar(path) if path.exists() else {}
+    if path.exists() and manifest.edited_by_hand(path):
+        raise UsageError(
+            f"{path} was edited by hand, and --data names something else",
+            f"To use it, give --data {path} to every command or set data in toolbox.toml; else move it away.",
+        )
+    if asked.get("split.extend"):
+        # From here on the old assignments stand in the workspace's own manifest.
+        asked = {**asked, "split.extend": str(path)}
+        prepared = replace(prepared, settings=prepared.settings.model_copy(update={"extend": str(path)}))
+    known = _known(prepared)
+    if sidecar.get("fingerprint") == prepared.manifest.fingerprint and sidecar.get("asked") == dict(asked):
+        if all(sidecar.get(name) == value for name, value in known.items()):
             return
-        if sidecar.get("fingerprint") != prepared.manifest.fingerprint:
-            reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
-    manifest.write(prepared.manifest, path, asked)
+    elif sidecar and sidecar.get("fingerprint") != prepared.manifest.fingerprint:
+        reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
+    manifest.write(prepared.manifest, path, asked, known)
+
+
+def _known(prepared: Prepared) -> dict[str, Any]:
+    """What the split was made from and by: while both are the same, the manifest is taken as it is."""
+    return {
+        "samples_fingerprint": prepared.index.manifest.fingerprint,
+        "split": prepared.settings.model_dump(mode="json"),
+        "dropped": dict(prepared.dropped),
+    }
+
+
+def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Index) -> Prepared | None:
+    """The workspace's manifest, if it was dealt from the same samples by the same settings and not edited since."""
+    path = workspace / manifest.FILE_NAME
+    if not path.is_file() or source.spec == str(path.resolve()):
+        return None
+    sidecar = manifest.read_sidecar(path)
+    same = (
+        sidecar.get("data") == source.spec
+        and sidecar.get("samples_fingerprint") == found.manifest.fingerprint
+        and sidecar.get("split") == settings.model_dump(mode="json")
+    )
+    dropped = sidecar.get("dropped")
+    if not same or not isinstance(dropped, dict) or manifest.edited_by_hand(path):
+        return None
+    dealt = {row.id: row for row in manifest.read(path).rows}
+    rows = tuple(
+        replace(row, group=dealt[row.id].group, split=dealt[row.id].split, fold=dealt[row.id].fold)
+        for row in found.manifest.rows
+        if row.id in dealt
+    )
+    if len(rows) != len(dealt) or len(rows) + len(dropped) != len(found.manifest.rows):
+        return None
+    return Prepared(source, replace(found.manifest, rows=rows), found, settings, dropped)

@@ -77,11 +77,11 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
 def render(inputs: ReportInputs) -> str:
     """The page. Equal inputs give equal text."""
     columns = wording.result_columns(inputs.runs)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         inputs=inputs,
         version=toolbox.__version__,
-        style=_stylesheet(),
+        style=stylesheet(),
         summary=wording.summarise(inputs),
         results=tables.results(inputs.runs, columns),
         overview=_overview(inputs.runs, columns),
@@ -90,7 +90,8 @@ def render(inputs: ReportInputs) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """How every page is set: everything escaped and cleaned of control characters, nothing undefined."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -118,7 +119,7 @@ def _breakable(text: str) -> Markup:
     return Markup("/<wbr>").join(escape(part) for part in wording.clean(text).split("/"))
 
 
-def _stylesheet() -> Markup:
+def stylesheet() -> Markup:
     """The palette's colours as custom properties, then the stylesheet."""
     from markupsafe import Markup
 

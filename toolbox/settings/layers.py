@@ -71,7 +71,7 @@ def from_file(path: Path) -> Layer:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     values = dict(from_table(str(path), table).values)
-    for name in ("data", "training.weights", "training.weights_dir"):
+    for name in ("data", "split.extend", "training.weights", "training.weights_dir"):
         text = values.get(name)
         if isinstance(text, str) and text and not Path(text).is_absolute():
             beside = path.parent / text

@@ -16,6 +16,8 @@ Schedule = Literal["constant", "cosine"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
 BatchNorm = Literal["train", "frozen"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Protocol = Literal["split-then-augment", "augment-then-split"]
+Duplicates = Literal["keep", "group", "drop"]
 
 Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
 Rate = Annotated[float, Field(gt=0, le=1000, description="learning rate")]
@@ -37,9 +39,22 @@ class SplitSettings(Section):
     val: Ratio = Field(0.15, description="share for validation of what is left after the test split")
     seed: int = Field(0, description="of its own, so that training seeds share one split")
     group_by: str = Field("", description="regular expression on the path with one capture, or a manifest column")
-    protocol: Literal["split-then-augment"] = Field(
-        "split-then-augment", description="splits are made before augmentation"
+    folds: int = Field(0, ge=0, le=1000, description="cross-validation in so many folds, in place of split.test")
+    fold: int = Field(0, ge=0, le=999, description="with split.folds: the fold that is held out")
+    duplicates: Duplicates = Field(
+        "keep", description="near-duplicates: kept as they are, made one group, or dropped from the training side"
     )
+    extend: str = Field("", description="an older manifest.csv whose assignments stay as they are")
+    protocol: Protocol = Field(
+        "split-then-augment", description="or augment-then-split: leaky on purpose, to show what it does"
+    )
+
+
+class AuditSettings(Section):
+    """The leak gate in front of ``train`` and ``finetune``."""
+
+    near: bool = Field(True, description="compare pictures for near-duplicates too, not just their pixels' hashes")
+    allow_leaks: bool = Field(False, description="train over a leak; run and report are marked leaky for good")
 
 
 class AugmentSettings(Section):
@@ -112,13 +127,14 @@ class Settings(Section):
     device: Device = Field("auto", description="auto takes cuda, else mps, else cpu")
     evaluators: list[ComponentSpec] = Field(["classification"], description="evaluator component specs")
     split: SplitSettings = SplitSettings()
+    audit: AuditSettings = AuditSettings()
     augment: AugmentSettings = AugmentSettings()
     training: TrainingSettings = TrainingSettings()
     head: HeadSettings = HeadSettings()
     last: LastSettings = LastSettings()
 
 
-SECTIONS = ("split", "augment", "training", "head", "last")
+SECTIONS = ("split", "audit", "augment", "training", "head", "last")
 
 
 def known_names() -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is to be trained on what."""
+    """What is to be trained on what. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good."""
 
     spec: Spec
     settings: Settings
@@ -43,6 +43,8 @@ class Experiment:
     finetune: bool
     unfreeze_last: bool
     command: str = ""
+    leaks: Mapping[str, int] = field(default_factory=dict)
+    leaky: bool = False
 
 
 class Session:
@@ -110,12 +112,11 @@ def _stages(session: Session, kept: Run, reporter: Reporter) -> list[dict[str, A
     if training.kind == "online":
         augmenter = session.experiment.registry.augmenter(parse(settings.augment.augmenter))
         train_pixels = OnlineCopies(train_pixels, training.rows, augmenter, settings.seed)
-    val_rows = session.manifest.part("val")
+    val_rows = [row for row in training.held_out if row.split == "val"]
     train = session.labelled(train_pixels, training.rows)
     val = None
     if val_rows:
-        source = session.experiment.prepared.source
-        val = session.labelled(session.pixels(val_rows, source, "validation images"), val_rows)
+        val = session.labelled(session.pixels(val_rows, training.held_out_source, "validation images"), val_rows)
     elif settings.training.early_stopping:
         reporter.info("no validation split: training runs all its epochs")
 
@@ -235,9 +236,10 @@ def _keep_model(session: Session, kept: Run) -> None:
 
 def _keep_predictions(session: Session, kept: Run) -> None:
     """Predictions for validation and test (for training images only where there is neither)."""
-    rows = [row for row in session.manifest.rows if row.split in ("val", "test")]
-    rows = rows or list(session.manifest.rows)
-    source = session.experiment.prepared.source
+    training = session.training
+    rows, source = training.held_out, training.held_out_source
+    if not rows:
+        rows, source = session.manifest.rows, session.experiment.prepared.source
     given = session.pixels(rows, source, "evaluation images")
     module = session.built.module
     logits = loop.predict(module, module, given, session.settings.training.batch_size)
@@ -275,7 +277,8 @@ def _record(session: Session) -> dict[str, Any]:
             "counts": session.manifest.counts(),
             "quarantined": len(experiment.prepared.quarantined),
         },
-        "leaky": bool(experiment.prepared.shared_pixels),
+        "leaky": experiment.leaky,
+        "leaks": dict(experiment.leaks),
         "seed": session.settings.seed,
         "device": str(session.device),
         "threads": torch.get_num_threads(),

@@ -12,18 +12,23 @@ from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row
 from toolbox.data.source import ManifestDataset, Source
 from toolbox.data.workspace_manifest import Prepared
-from toolbox.errors import UsageError
+from toolbox.errors import Refused, UsageError
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
 
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """Where training images come from: ``kind`` is originals, augmented or online."""
+    """Where images come from: ``rows`` to train on and ``held_out`` ones, each with what reads them.
+
+    ``kind`` is originals, augmented or online.
+    """
 
     kind: str
     rows: Sequence[Row]
     source: Source
+    held_out: Sequence[Row]
+    held_out_source: Source
     set_name: str = ""
     recipe: Recipe | None = None
 
@@ -42,10 +47,13 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
     """
     wish = settings.training.train_on
     originals = prepared.manifest.part("train")
+    kept = [row for row in prepared.manifest.rows if row.split != "train"]
+    held_out = (kept, prepared.source)
     if wish == "online":
         reporter.info(f"training on {len(originals)} originals, with a fresh copy of each in every epoch")
-        return TrainingSource("online", originals, prepared.source)
-    sets = recipes.matching(workspace, prepared.manifest) if wish != "originals" else []
+        return TrainingSource("online", originals, prepared.source, *held_out)
+    protocol = settings.split.protocol
+    sets = recipes.matching(workspace, protocol, prepared.manifest) if wish != "originals" else []
     if len(sets) > 1:
         # The options a set was made with single it out.
         named = recipes.of_settings(settings, prepared.manifest).name
@@ -57,21 +65,31 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
         raise UsageError("no augmented set matches the data and its split", "Run 'toolbox augment' first.")
     if not sets:
         reporter.info(f"training on the {len(originals)} originals (no augmented set matches)")
-        return TrainingSource("originals", originals, prepared.source)
-    return _augmented(sets[0], originals, reporter)
+        return TrainingSource("originals", originals, prepared.source, *held_out)
+    return _augmented(sets[0], prepared, held_out, reporter)
 
 
-def _augmented(found: AugmentedSet, originals: Sequence[Row], reporter: Reporter) -> TrainingSource:
+def _augmented(
+    found: AugmentedSet, prepared: Prepared, held_out: tuple[Sequence[Row], Source], reporter: Reporter
+) -> TrainingSource:
+    """The copies of ``found``; under ``augment-then-split`` they are what is evaluated on, too."""
     table = manifests.read(found.path / manifests.FILE_NAME)
-    sources = {row.id for row in originals}
-    strangers = [row.path for row in table.rows if row.columns.get("source") not in sources]
-    if strangers or len(table.rows) != len(originals) * found.recipe.factor:
+    sources = {row.id for row in recipes.sources(found.recipe.protocol, prepared.manifest)}
+    strangers = [row for row in table.rows if row.columns.get("source") not in sources]
+    if strangers:
+        raise Refused(
+            f"{found.path} holds copies of images that are not in the training split ({strangers[0].path}, for one)",
+            "That is a leak: delete the set and run 'toolbox augment' again.",
+        )
+    if len(table.rows) != len(sources) * found.recipe.factor:
         raise UsageError(
             f"{found.path} does not hold {found.recipe.factor} copies of each training image and nothing else",
             "Delete it and run 'toolbox augment' again.",
         )
-    reporter.info(f"training on the {len(table.rows):,} copies in {found.path.name}")
     # The set may have been moved with its workspace: paths are relative to where it is now.
-    moved = replace(table, root=found.path)
-    source = Source(ManifestDataset(moved), str(found.path))
-    return TrainingSource("augmented", table.rows, source, found.path.name, found.recipe)
+    source = Source(ManifestDataset(replace(table, root=found.path)), str(found.path))
+    rows = table.part("train")
+    if found.recipe.protocol == "augment-then-split":
+        held_out = ([row for row in table.rows if row.split != "train"], source)
+    reporter.info(f"training on {len(rows):,} copies in {found.path.name}")
+    return TrainingSource("augmented", rows, source, *held_out, found.path.name, found.recipe)

@@ -25,6 +25,7 @@ def augment(
     augmenter: options.Augmenter = None,
     size: Annotated[int | None, typer.Option("--size", help="Side of the square copies, pixels.")] = None,
     data: options.Data = None,
+    protocol: options.Protocol = None,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     seed: options.Seed = None,
@@ -41,6 +42,7 @@ def augment(
         "augment.augmenter": augmenter,
         "augment.size": size,
         "seed": seed,
+        "split.protocol": protocol,
     }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
     if dry_run:

@@ -1,4 +1,4 @@
-"""``toolbox data``: look at a dataset, and split it."""
+"""``toolbox data``: look at a dataset, split it, and audit the split for leaks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolbox.cli import options
-from toolbox.cli.options import open_workspace
+from toolbox.cli.options import DATA, open_workspace
+from toolbox.errors import EXIT_REFUSED, UsageError
 
 if TYPE_CHECKING:
-    from toolbox.data.manifest import Manifest
+    from toolbox.data.workspace_manifest import Prepared
 
-data = typer.Typer(help="Look at a dataset, and split it.", no_args_is_help=True)
+data = typer.Typer(help="Look at a dataset, split it, and look for leaks.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +52,27 @@ def split(
     val: options.Val = None,
     group_by: options.GroupBy = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the split.")] = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", help="Cross-validation: deal into so many folds.", rich_help_panel=DATA)
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", help="The fold that is held out, from 0.", rich_help_panel=DATA)
+    ] = None,
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            "--extend", metavar="OLD.csv", help="Keep every assignment of an older manifest.", rich_help_panel=DATA
+        ),
+    ] = None,
+    drop_leaks: Annotated[
+        bool,
+        typer.Option("--drop-leaks", help="Take the training side of every leak out.", rich_help_panel=DATA),
+    ] = False,
+    group_duplicates: Annotated[
+        bool,
+        typer.Option("--group-duplicates", help="Deal an image and its near-duplicates as one.", rich_help_panel=DATA),
+    ] = False,
+    protocol: options.Protocol = None,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -60,26 +82,85 @@ def split(
     """Deal the images into training, validation and test, and write manifest.csv."""
     from rich.markup import escape
 
-    from toolbox.cli.render import counts_table
+    from toolbox.cli.render import split_result
     from toolbox.cli.terminal import Terminal
     from toolbox.data import manifest
+    from toolbox.data.audit import gate
 
+    if drop_leaks and group_duplicates:
+        raise UsageError("--drop-leaks and --group-duplicates are two ways to resolve the same leaks", "Give one.")
     terminal = Terminal(as_json, quiet)
-    settings = {"split.test": test, "split.val": val, "split.group_by": group_by, "split.seed": seed}
+    settings = {
+        "split.test": test,
+        "split.val": val,
+        "split.group_by": group_by,
+        "split.seed": seed,
+        "split.folds": folds,
+        "split.fold": fold,
+        "split.extend": extend,
+        "split.duplicates": "drop" if drop_leaks else "group" if group_duplicates else None,
+        "split.protocol": protocol,
+    }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run, redeal=True)
     prepared = place.prepared
     path = place.path / manifest.FILE_NAME
     written = "Would write" if dry_run else "Split kept in"
-    terminal.show(counts_table(prepared.manifest.counts()), f"{written} [bold]{escape(str(path))}[/].")
-    terminal.emit(_document(prepared.manifest, path, len(prepared.quarantined)))
+    terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
+    leaks = place.known_leaks
+    if leaks.leaks and prepared.settings.protocol == "split-then-augment":
+        place.reporter.warn(f"{gate.in_words(leaks)}; 'toolbox data audit' shows them")
+    terminal.emit(_document(prepared, path))
     terminal.end(prepared.quarantined)
 
 
-def _document(found: Manifest, path: Path, quarantined: int) -> dict[str, object]:
+@data.command()
+def audit(
+    data: options.Data = None,
+    canary: Annotated[
+        bool,
+        typer.Option(
+            "--canary", help="Shuffle the labels by group, and see what a split that divides groups makes of it."
+        ),
+    ] = False,
+    canary_model: Annotated[
+        str, typer.Option("--canary-model", metavar="SPEC", help="The small model that the canary trains.")
+    ] = "alzheimer-cnn",
+    workspace: options.WorkspaceDir = Path(),
+    epochs: Annotated[int, typer.Option("--canary-epochs", help="Epochs of each of its trainings.")] = 30,
+    device: options.Device = None,
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Look for the same picture twice, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
+    from toolbox.cli.render import audit_result, canary_result
+    from toolbox.cli.terminal import Terminal
+    from toolbox.workspace import AUDIT_PAGE
+
+    terminal = Terminal(as_json, quiet)
+    place = open_workspace(workspace, terminal, sets, data, {"device": device})
+    if canary:
+        sung = place.canary(canary_model, epochs)
+        terminal.show(*canary_result(sung))
+        terminal.emit(sung.document())
+        terminal.end(place.quarantined)
+        return
+    found = place.audit
+    terminal.show(*audit_result(found, place.path / AUDIT_PAGE))
+    terminal.emit({**found.document(), "page": str(place.path / AUDIT_PAGE)})
+    if found.leaks:
+        raise typer.Exit(EXIT_REFUSED)
+    terminal.end(place.quarantined)
+
+
+def _document(prepared: Prepared, path: Path) -> dict[str, object]:
+    found = prepared.manifest
     return {
         "path": str(path),
         "samples": len(found.rows),
         "counts": found.counts(),
+        "groups": len({row.group for row in found.rows if row.group}),
         "fingerprint": found.fingerprint,
-        "quarantined": quarantined,
+        "dropped": dict(prepared.dropped),
+        "quarantined": len(prepared.quarantined),
     }

@@ -1,0 +1,211 @@
+"""The leak gate: what an audit finds, what it refuses, and how a leak is resolved."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Toolbox, write_photos
+from toolbox.data.audit import findings
+from toolbox.data.audit.near import Comparison, Pair
+from toolbox.data.manifest import Manifest, Row
+from toolbox.errors import UsageError
+from toolbox.training.canary import shuffled
+
+
+def row(name: str, split: str, label: str = "a", pixels: str = "", group: str = "", **columns: str) -> Row:
+    return Row(
+        id=name, path=f"{name}.png", label=label, split=split, pixels=pixels or name, group=group, columns=columns
+    )
+
+
+def pair(first: str, second: str, kind: str = "near-duplicate", score: float = 0.99) -> Comparison:
+    return Comparison((Pair(first, second, kind, score, 1.0, 0.0, False),), 2, 1, 0)
+
+
+def found(*rows: Row, comparison: Comparison | None = None, copies: tuple[Row, ...] = ()) -> list[tuple[str, bool]]:
+    audit = findings.find(Manifest(rows), comparison, copies)
+    return [(finding.kind, finding.leak) for finding in audit.findings]
+
+
+def test_across_splits_is_a_leak_and_within_one_a_warning() -> None:
+    assert found(row("1", "train", pixels="x"), row("2", "test", pixels="x")) == [("identical-pixels", True)]
+    assert found(row("1", "train", pixels="x"), row("2", "train", pixels="x")) == [("identical-pixels", False)]
+    assert found(row("1", "train"), row("2", "val"), comparison=pair("1", "2")) == [("near-duplicate", True)]
+    assert found(row("1", "val"), row("2", "val"), comparison=pair("1", "2")) == [("near-duplicate", False)]
+    assert found(row("1", "train", group="p"), row("2", "val", group="p")) == [("divided-group", True)]
+    assert found(row("1", "train", group="p"), row("2", "train", group="p")) == []
+
+
+def test_what_is_alike_is_never_a_leak() -> None:
+    alike = pair("1", "2", "similar", 0.9)
+    assert found(row("1", "train"), row("2", "test"), comparison=alike) == [("similar", False)]
+    assert found(row("1", "train"), row("2", "train"), comparison=alike) == []
+
+
+def test_the_same_picture_under_two_labels_is_told() -> None:
+    kinds = found(row("1", "train", "cat", pixels="x"), row("2", "train", "dog", pixels="x"))
+    assert kinds == [("identical-pixels", False), ("two-labels", False)]
+
+
+def test_copies_on_both_sides_are_a_leak() -> None:
+    one, two = row("c1", "train", source="1"), row("c2", "test", source="1")
+    assert found(row("1", "train"), copies=(one,)) == []
+    assert found(row("1", "train"), copies=(one, two)) == [("copies-of-one-source", True)]
+    assert found(row("1", "test"), copies=(one,)) == [("copies-of-one-source", True)]
+    # A set's own manifest given as the data: its copies have their source as their group.
+    given = (row("c1", "train", source="1", group="1"), row("c2", "test", source="1", group="1"))
+    assert found(*given) == [("copies-of-one-source", True)]
+
+
+def test_a_duplicate_of_a_duplicate_leaks_too() -> None:
+    """1 and 2 are one picture; 3 is a near-duplicate of 1 alone, yet 2 has been seen with it."""
+    rows = (row("1", "train", pixels="x"), row("2", "test", pixels="x"), row("3", "train"))
+    assert ("near-duplicate", True) in found(*rows, comparison=pair("1", "3"))
+    assert set(findings.training_side(Manifest(rows), pair("1", "3"))) == {"1", "3"}
+
+
+def test_the_training_side_goes_and_never_the_test_side() -> None:
+    rows = (row("1", "train", group="p"), row("2", "val", group="p"), row("3", "test", group="p"), row("4", "train"))
+    gone = findings.training_side(Manifest(rows), None)
+    assert gone == {"1": "3", "2": "3"}
+    kept = Manifest(tuple(sample for sample in rows if sample.id not in gone))
+    assert findings.find(kept, None).leaks == ()
+
+
+def leaky(folder: Path) -> Path:
+    """Photos with splits of their own and six of the training ones in the test folder again."""
+    write_photos(folder / "train", per_class=10)
+    for number in range(3):
+        for label in ("left", "right"):
+            target = folder / "test" / label / f"again-{number}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((folder / "train" / label / f"{label}-{number:02d}.png").read_bytes())
+    return folder
+
+
+TRAIN = ("train", "alzheimer-cnn", "--epochs", 1, "--size", 32)
+
+
+def test_training_over_a_leak_is_refused_unless_allowed_and_then_marked(toolbox: Toolbox, tmp_path: Path) -> None:
+    data, ws = leaky(tmp_path / "photos"), tmp_path / "ws"
+    refused = toolbox(*TRAIN, "--data", data, "-C", ws)
+    assert refused.code == 4 and not (ws / "runs").exists()
+    assert "6 leaks" in refused.stderr and "--drop-leaks" in refused.stderr and "--allow-leaks" in refused.stderr
+    assert toolbox("finetune", "efficientnet-lite0", "--data", data, "-C", ws).code == 4
+
+    allowed = toolbox(*TRAIN, "--data", data, "-C", ws, "--allow-leaks", "--json")
+    assert allowed.code == 0 and allowed.document["leaky"] is True
+    record = json.loads((ws / "runs" / allowed.document["run"] / "run.json").read_text())
+    assert record["leaks"] == {"identical-bytes": 6}
+    assert toolbox("evaluate", "-C", ws, "--json").document["leaky"] is True
+    assert toolbox("report", "-C", ws).code == 0 and "Leaky" in (ws / "report.html").read_text()
+
+
+def test_the_audit_tells_of_leaks_in_words_in_json_and_in_pictures(toolbox: Toolbox, tmp_path: Path) -> None:
+    data, ws = leaky(tmp_path / "photos"), tmp_path / "ws"
+    done = toolbox("data", "audit", "--data", data, "-C", ws, "--json")
+    assert done.code == 4 and done.document["leaks"] == 6
+    kept = json.loads((ws / "audit.json").read_text())
+    leaks = [group for group in kept["groups"] if group["leak"]]
+    assert kept["schema"] == 1 and {group["kind"] for group in leaks} == {"identical-bytes"}
+    assert sorted(leaks[0]["splits"]) == ["test", "train"] and len(leaks[0]["paths"]) == 2
+    page = (ws / "audit.html").read_text()
+    assert page.count("<img ") >= 12 and "test/left/again-0.png" in page.replace("<wbr>", "")
+    assert "6 leaks" in toolbox("data", "audit", "--data", data, "-C", ws).stdout
+
+
+def test_dropping_leaks_takes_the_training_side_out_and_later_commands_keep_to_it(
+    toolbox: Toolbox, tmp_path: Path
+) -> None:
+    data, ws = leaky(tmp_path / "photos"), tmp_path / "ws"
+    done = toolbox("data", "split", "--data", data, "--val", 0.2, "--drop-leaks", "-C", ws, "--json")
+    assert len(done.document["dropped"]) == 6 and done.document["counts"]["test"] == {"left": 3, "right": 3}
+    with (ws / "manifest.csv").open(newline="") as file:
+        kept = {line["id"] for line in csv.DictReader(file)}
+    assert len(kept) == 20 and not kept & set(done.document["dropped"])
+    assert toolbox("data", "audit", "--data", data, "-C", ws).code == 0
+    before = (ws / "manifest.csv").read_bytes()
+    trained = toolbox(*TRAIN, "--data", data, "-C", ws, "--json")
+    assert trained.code == 0 and trained.document["leaky"] is False
+    assert (ws / "manifest.csv").read_bytes() == before
+
+
+def test_grouping_duplicates_keeps_them_on_one_side(toolbox: Toolbox, tmp_path: Path) -> None:
+    data, ws = write_photos(tmp_path / "photos", per_class=15), tmp_path / "ws"
+    for number in range(0, 15, 2):
+        name = data / "left" / f"left-{number:02d}.png"
+        name.with_name(f"again-{number}.png").write_bytes(name.read_bytes())
+    divided = toolbox("data", "audit", "--data", data, "--set", "split.test=0.4", "-C", tmp_path / "other")
+    assert divided.code == 4
+    assert toolbox("data", "split", "--data", data, "--test", 0.4, "--group-duplicates", "-C", ws).code == 0
+    assert toolbox("data", "audit", "--data", data, "-C", ws).code == 0
+    # A photo more: the split is dealt anew, and by the same wish.
+    (data / "left" / "more.png").write_bytes((data / "left" / "left-01.png").read_bytes())
+    assert toolbox("data", "audit", "--data", data, "-C", ws).code == 0
+
+
+def test_extending_keeps_places_and_holds_for_later_commands(toolbox: Toolbox, tmp_path: Path) -> None:
+    data, ws = write_photos(tmp_path / "photos", per_class=20), tmp_path / "ws"
+    toolbox("data", "split", "--data", data, "--seed", 5, "-C", ws)
+    old = tmp_path / "old.csv"
+    old.write_bytes((ws / "manifest.csv").read_bytes())
+    places = {line["id"]: line["split"] for line in csv.DictReader(old.open(newline=""))}
+    write_photos(data, per_class=30)
+    assert toolbox("data", "split", "--data", data, "--extend", old, "-C", ws).code == 0
+    old.unlink()
+    assert toolbox("augment", "--data", data, "--factor", 1, "--size", 32, "-C", ws).code == 0
+    with (ws / "manifest.csv").open(newline="") as file:
+        now = {line["id"]: line["split"] for line in csv.DictReader(file)}
+    assert len(now) == 60 and {name: now[name] for name in places} == places
+
+
+def test_augment_then_split_puts_copies_on_both_sides_and_says_so(toolbox: Toolbox, tmp_path: Path) -> None:
+    ws, common = tmp_path / "ws", ("--data", "phantom:subjects=20,slices=3", "-C", tmp_path / "ws")
+    made = toolbox("augment", "--factor", 4, "--protocol", "augment-then-split", *common, "--json")
+    assert made.document["sources"] == 60 and made.document["written"] == 240
+    with (ws / made.document["path"] / "manifest.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    sides: dict[str, set[str]] = {}
+    for line in lines:
+        sides.setdefault(line["source"], set()).add(line["split"])
+    assert sum(len(side) > 1 for side in sides.values()) > 30
+    trained = toolbox(*TRAIN, *common, "--json")
+    assert trained.code == 0 and trained.document["leaky"] is True and "leaks on purpose" in trained.stderr
+    assert trained.document["n"] == sum(line["split"] == "test" for line in lines) == 72
+    assert toolbox("data", "audit", *common).code == 4
+    # The right way again, by asking for the split anew; the leaky set is not taken for it.
+    toolbox("data", "split", *common)
+    right = toolbox(*TRAIN, *common, "--json")
+    assert right.document["leaky"] is False and right.document["train_on"] == "originals"
+
+
+def test_labels_are_shuffled_among_groups_as_many_of_each_as_before() -> None:
+    rows = [row(f"{g}-{n}", "", "ab"[g % 2], group=str(g)) for g in range(20) for n in range(3)]
+    new = shuffled(rows, seed=0)
+    assert sorted(sample.label for sample in new) == sorted(sample.label for sample in rows)
+    assert all(len({s.label for s in new if s.group == str(g)}) == 1 for g in range(20))
+    assert [s.label for s in new] != [s.label for s in rows]
+    assert shuffled(rows[::-1], 0) == new[::-1] and shuffled(rows, 1) != new
+
+
+def test_the_canary_needs_groups() -> None:
+    with pytest.raises(UsageError, match="groups of several images"):
+        shuffled([row("1", ""), row("2", "", group="p")], 0)
+
+
+@pytest.mark.slow
+def test_the_canary_on_phantom_prints_both_figures(toolbox: Toolbox, tmp_path: Path) -> None:
+    done = toolbox("data", "audit", "--canary", "--data", "phantom", "-C", tmp_path, "--json")
+    sung = done.document
+    assert sung["divided"]["low"] > 0.8 and sung["whole"]["low"] < sung["chance"] + 0.05
+    assert "Shuffled labels hold nothing to learn" in done.stderr
+    print(f"divided {sung['divided']['value']:.3f}, by group {sung['whole']['value']:.3f}, chance {sung['chance']:.3f}")
+
+
+def test_a_short_canary_goes_the_whole_way(toolbox: Toolbox, tmp_path: Path) -> None:
+    done = toolbox("data", "audit", "--canary", "--canary-epochs", 1, "--data", "phantom:size=32", "-C", tmp_path)
+    assert done.code == 0 and "folds that divide groups" in done.stdout and "chance" in done.stdout

@@ -1,0 +1,95 @@
+"""Groups: what a split must never divide. A patient, a scan, a burst of photos, an image and its near-duplicates."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from toolbox.data.manifest import Row
+from toolbox.errors import UsageError, closest
+
+
+def with_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
+    """``rows`` with their group by ``group_by``: a manifest column, or a regular expression with one capture.
+
+    Raises
+    ------
+    UsageError: no such column, a bad expression, or a path that it doesn't match.
+    """
+    if not group_by or group_by == "group":
+        return tuple(rows)
+    if all(group_by in row.columns for row in rows):
+        return tuple(replace(row, group=row.columns[group_by]) for row in rows)
+    pattern = _compiled(group_by, rows)
+    grouped = []
+    for row in rows:
+        found = pattern.search(row.path)
+        if found is None or not found[1]:
+            raise UsageError(
+                f"split.group_by {group_by} finds no group in the path {row.path}",
+                "The part in parentheses must match in every path; the groups can also stand in a column of a"
+                " manifest.csv.",
+            )
+        grouped.append(replace(row, group=found[1]))
+    return tuple(grouped)
+
+
+def joined(rows: Sequence[Row], links: Iterable[tuple[str, str]]) -> tuple[Row, ...]:
+    """``rows`` with one group for whatever ``links`` (pairs of ids) and their own groups hang together.
+
+    Where nothing is joined, a row keeps the group it has. A joined group is named after its parts.
+    """
+    parents = {_unit(row): _unit(row) for row in rows}
+    unit_of = {row.id: _unit(row) for row in rows}
+
+    def root(unit: str) -> str:
+        while parents[unit] != unit:
+            parents[unit] = parents[parents[unit]]
+            unit = parents[unit]
+        return unit
+
+    for first, second in links:
+        one, other = root(unit_of[first]), root(unit_of[second])
+        parents[max(one, other)] = min(one, other)
+    members: dict[str, list[str]] = defaultdict(list)
+    for unit in parents:
+        members[root(unit)].append(unit)
+    names = {key: _joint_name(units) for key, units in members.items() if len(units) > 1}
+    return tuple(replace(row, group=names.get(root(_unit(row)), row.group)) for row in rows)
+
+
+def units(rows: Sequence[Row], divide: bool = False) -> dict[str, list[Row]]:
+    """``rows`` by what is dealt as a whole: a group, or a sample that stands alone (``divide``: each sample)."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[f"sample {row.id}" if divide else _unit(row)].append(row)
+    return found
+
+
+def _unit(row: Row) -> str:
+    return f"group {row.group}" if row.group else f"sample {row.id}"
+
+
+def _joint_name(units: list[str]) -> str:
+    names = sorted(unit.partition(" ")[2] for unit in units)
+    if len(names) <= 3:
+        return "+".join(names)
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+    return f"{names[0]}+{len(names) - 1} more-{digest}"
+
+
+def _compiled(group_by: str, rows: Sequence[Row]) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        raise UsageError(f"split.group_by {group_by} is no regular expression: {error}") from error
+    if pattern.groups != 1:
+        columns = sorted({name for row in rows for name in row.columns})
+        raise UsageError(
+            f"split.group_by {group_by} is no manifest column and no regular expression with one capture",
+            closest(group_by, columns) or r"For example --group-by '(sub-\d+)'.",
+        )
+    return pattern
