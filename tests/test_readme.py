@@ -37,6 +37,9 @@ def cats_and_dogs(folder: Path) -> None:
     shutil.rmtree(folder / "more")
 
 
+WAYS = ("divided", "whole")
+
+
 def run_all(toolbox: Toolbox, name: str) -> None:
     for arguments in commands(name):
         done = toolbox(*arguments)
@@ -59,6 +62,15 @@ def test_the_three_lines_in_an_empty_folder(toolbox: Toolbox, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     run_all(toolbox, "embedded")
     assert "Random weights" in (tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_canarys_table(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (arguments,) = commands("canary")
+    sung = toolbox(*arguments, "--json").document
+    printed = [f"{sung[way]['value']:.2f} ({sung[way]['low']:.2f} to {sung[way]['high']:.2f})" for way in WAYS]
+    assert [cell for cell in printed if cell not in README] == []
 
 
 @pytest.mark.slow
@@ -85,6 +97,6 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0] for name in ("photos", "embedded", "look") for words in commands(name)
+        words[0] for name in ("photos", "embedded", "look", "canary") for words in commands(name)
     }
     assert mentioned <= known
