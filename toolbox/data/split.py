@@ -34,8 +34,8 @@ def assign(
     makes none. Where the dataset brings its own test split, a fold is the validation split.
 
     ``old`` is an older manifest whose assignments stay. ``duplicates`` are pairs of ids that belong together: unless
-    ``settings.duplicates`` is ``keep`` they are dealt as one, and with ``group`` they become one group. Under the ``augment-then-split`` protocol groups
-    are divided like anything else, as the source studies did.
+    ``settings.duplicates`` is ``keep`` they are dealt as one, and with ``group`` they become one group. Under
+    the ``augment-then-split`` protocol groups are divided like anything else, as the source studies did.
 
     Raises
     ------
