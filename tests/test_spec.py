@@ -68,6 +68,11 @@ def test_what_holds_a_separator_is_a_path(text: str) -> None:
     assert looks_like_path(text)
 
 
+@pytest.mark.parametrize("text", ["nifti:path=scans/", r"nifti:path=C:\scans", 'csv:path="/a/b.csv",root=/a'])
+def test_a_name_with_a_key_is_a_spec_even_if_a_value_is_a_path(text: str) -> None:
+    assert not looks_like_path(text) and parse(text).parameters["path"]
+
+
 def test_what_exists_is_a_path_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert not looks_like_path("phantom")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ class Source:
             known = sample if isinstance(sample, Sample) else _as_sample(sample)
             loaded = self.dataset.load(known)
             image, note = to_grey_or_rgb(loaded)
-            return Decoded(image, loaded.mode, note), ""
+            told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
+            return Decoded(image, loaded.mode, told), _digest_of(self.dataset.file(known))
         data = read_file((self.dataset.root or Path()) / sample.path)
         return decode(data), fingerprint.of_bytes(data)
 
@@ -87,6 +89,10 @@ class VirtualManifestDataset(VirtualDataset):
         """The inner dataset's picture."""
         return self.inner.load(sample)
 
+    def file(self, sample: Sample) -> Path | None:
+        """The inner dataset's file."""
+        return self.inner.file(sample)
+
 
 def open_source(data: str | Mapping[str, Any], registry: Registry) -> Source:
     """The dataset that ``data`` names.
@@ -129,6 +135,19 @@ def _path(path: Path, registry: Registry) -> Source:
         if isinstance(inner, VirtualDataset):
             return Source(VirtualManifestDataset(manifest, inner), spec_text)
     return Source(ManifestDataset(manifest), spec_text)
+
+
+def _digest_of(file: Path | None) -> str:
+    """The SHA-256 of a file that several samples share, read once while it does not change."""
+    if file is None:
+        return ""
+    info = file.stat()
+    return _digest(file, info.st_mtime_ns, info.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _digest(file: Path, changed: int, size: int) -> str:
+    return fingerprint.of_file(file)
 
 
 def _as_sample(row: Row) -> Sample:

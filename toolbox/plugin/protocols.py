@@ -75,7 +75,13 @@ class VirtualDataset(Dataset):
         Raises
         ------
         OSError, ValueError: it can't be read; the sample is then quarantined with the error's text.
+
+        What was special about it (a window, say) may stand in the image's ``info["note"]``.
         """
+
+    def file(self, sample: Sample) -> Path | None:
+        """The file that holds the sample, if there is one; its SHA-256 then stands in the manifest."""
+        return None
 
 
 # ------------------------------------------------------------------------------------------------- augmenter

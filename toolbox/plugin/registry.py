@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import pluggy
 
-from toolbox.errors import PluginError, ToolboxError, UsageError, closest
+from toolbox.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
 from toolbox.plugin import schema
 from toolbox.plugin.components import API_VERSION, KINDS, Component, Kind
 from toolbox.plugin.hookspecs import PROJECT, Hooks
@@ -118,7 +118,11 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            needs = ", ".join(offer.component.requires)
+            needs = " ".join(f"'{requirement}'" for requirement in offer.component.requires)
+            if needs and isinstance(error, ModuleNotFoundError):
+                raise EnvironmentFailure(
+                    f"{what} needs the package {error.name}, which is not installed", f"Run: pip install {needs}"
+                ) from error
             hint = f"It needs: {needs}." if needs else ""
             raise PluginError(f"{what} can't be imported: {_reason(error)}", hint) from error
         if not callable(thing):

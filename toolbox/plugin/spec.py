@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 
 from toolbox.errors import UsageError
 
+# Two letters at least: C: is a drive.
+_SPEC_WITH_KEY = re.compile(r"[a-z0-9][a-z0-9._-]+:\s*[A-Za-z_][\w-]*\s*=")
 _OPENING, _CLOSING, _QUOTES = "[{(", "]})", "\"'"
 
 
@@ -30,9 +33,12 @@ class Spec:
 def looks_like_path(text: str) -> bool:
     """Whether ``text`` is a path rather than a spec: it exists, is absolute, or holds a separator.
 
-    Decided before anything is split at ``:``, so that ``C:\\data`` and ``scans/a:b`` stay whole.
+    Decided before anything is split at ``:``, so that ``C:\\data`` and ``scans/a:b`` stay whole. What begins with a
+    name, a colon and ``key=`` is a spec with a path among its values (``nifti:path=scans/``), unless it exists.
     """
-    return "/" in text or "\\" in text or Path(text).is_absolute() or _exists(text)
+    if _exists(text):
+        return True
+    return not _SPEC_WITH_KEY.match(text) and ("/" in text or "\\" in text or Path(text).is_absolute())
 
 
 def parse(text: str | Mapping[str, Any]) -> Spec:

@@ -71,13 +71,19 @@ def from_file(path: Path) -> Layer:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     values = dict(from_table(str(path), table).values)
+    return Layer(str(path), {**values, **paths_beside(values, path.parent)})
+
+
+def paths_beside(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Those of ``values`` that are paths relative to ``folder``, the settings file's, as paths from here."""
+    found = {}
     for name in ("data", "split.extend", "training.weights", "training.weights_dir"):
         text = values.get(name)
         if isinstance(text, str) and text and not Path(text).is_absolute():
-            beside = path.parent / text
+            beside = folder / text
             if looks_like_path(text) or (":" not in text and beside.exists()):
-                values[name] = str(beside)
-    return Layer(str(path), values)
+                found[name] = str(beside)
+    return found
 
 
 def from_assignments(assignments: Iterable[str]) -> Layer:

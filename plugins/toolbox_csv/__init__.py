@@ -1,0 +1,16 @@
+"""First-party plugin: a table of image files in any CSV or TSV shape."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import DatasetComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_datasets() -> Iterator[DatasetComponent]:
+    """The ``csv`` dataset."""
+    yield DatasetComponent(
+        name="csv",
+        summary="image files listed in a table with paths and labels, and groups and splits if it has them",
+        factory="toolbox_csv.dataset:CsvDataset",
+    )

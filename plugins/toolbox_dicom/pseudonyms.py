@@ -1,0 +1,53 @@
+"""Patients without their names: a keyed hash whose key stays on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from toolbox.errors import EnvironmentFailure
+from toolbox.files.atomic import make_folder, told
+
+KEY_BYTES = 32
+
+
+def pseudonym(name: str, key: bytes) -> str:
+    """The HMAC-SHA256 of ``name``, its first 16 hexadecimal digits: the same for a patient, telling nothing of him."""
+    return hmac.new(key, name.strip().encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:16]
+
+
+def machine_key() -> bytes:
+    """This machine's key, made on first use in the user's configuration folder, readable by the user alone.
+
+    Without the key nobody can tell whether a patient is among the hashes; with another key they are others.
+    ``TOOLBOX_CONFIG_DIR`` names another folder.
+
+    Raises
+    ------
+    EnvironmentFailure: it can't be read or written, or is not a key.
+    """
+    from platformdirs import user_config_path
+
+    folder = Path(os.environ.get("TOOLBOX_CONFIG_DIR") or user_config_path("toolbox"))
+    path = folder / "pseudonyms.key"
+    with told("write", path):
+        make_folder(folder)
+        try:
+            # Whoever makes the file first decides; a second process reads what the first one wrote.
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise EnvironmentFailure(
+            f"{path} is no key of {KEY_BYTES} bytes", "Delete it for a new one; patients then get new pseudonyms."
+        )
+    return key

@@ -1,0 +1,17 @@
+"""First-party plugin: datasets of the Hugging Face datasets library, from a folder or from the hub."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import DatasetComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_datasets() -> Iterator[DatasetComponent]:
+    """The ``huggingface`` dataset."""
+    yield DatasetComponent(
+        name="huggingface",
+        summary="image datasets of the Hugging Face hub, or saved by its datasets library",
+        factory="toolbox_huggingface.heavy.dataset:HuggingFaceDataset",
+        requires=("vision-toolbox[huggingface]",),
+    )

@@ -1,0 +1,17 @@
+"""First-party plugin: NIfTI volumes as two-dimensional slices."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import DatasetComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_datasets() -> Iterator[DatasetComponent]:
+    """The ``nifti`` dataset."""
+    yield DatasetComponent(
+        name="nifti",
+        summary="slices of NIfTI volumes (.nii, .nii.gz); the subject is the group",
+        factory="toolbox_nifti.heavy.dataset:NiftiDataset",
+        requires=("vision-toolbox[nifti]",),
+    )
