@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
 import signal
@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.augment import copies, lineage
+from toolbox.augment import copies, lineage, making, recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
+from toolbox.errors import EnvironmentFailure
 from toolbox.files import fingerprint
+from toolbox.files.locks import only_one
 from toolbox.workspace import Workspace
 
 SMALL = {"augment.size": 24, "augment.factor": 4, "augment.augmenter": "alzheimer"}
@@ -46,7 +48,8 @@ def test_each_line_of_lineage_is_enough_to_make_its_file_again(photos: Path, tmp
     folder = ws.augment().path
     augmenter = ws.registry.augmenter("alzheimer")
     for line in list(lineage.read(folder / lineage.FILE_NAME))[::7]:
-        made = copies.make(augmenter, Image.open(photos / line.source).convert("RGB"), [line.params], 24)[0]
+        source = copies.stacked(Image.open(photos / line.source).convert("RGB"), 24, 1)
+        made = augmenter.apply(source, [line.params], 24)[0]
         assert np.array_equal(made, as_array(Image.open(folder / line.path)))
         assert fingerprint.of_bytes((folder / line.path).read_bytes()) == line.sha256
 
@@ -95,33 +98,196 @@ def test_nothing_is_made_twice_and_a_new_recipe_is_a_new_set(toolbox: Toolbox, p
     assert third.document["path"] != first.document["path"]
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
-    photos = write_photos(tmp_path / "photos", per_class=40)
-    settings = {"augment.size": 64, "augment.factor": 30}
-    whole = Workspace(tmp_path / "whole", data=photos, settings=settings).augment().path
-    command = [sys.executable, "-m", "toolbox", "augment", "--data", str(photos), "--factor", "30", "--size", "64"]
-    killed = tmp_path / "killed"
-    process = subprocess.Popen([*command, "-C", str(killed)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    partial = killed / "augmented" / f".{whole.name}.partial"
-    deadline = time.monotonic() + 60
-    while not list(partial.glob("*/*.jpg")) and time.monotonic() < deadline:
-        time.sleep(0.005)
+COMMAND = [sys.executable, "-m", "toolbox", "augment", "--factor", "30", "--size", "64"]
+
+
+def killed_at(after: int, workers: int, photos: Path, ws: Path) -> None:
+    """Begin an augmentation, and kill it and its workers when about ``after`` files are there."""
+    command = [*COMMAND, "--data", str(photos), "-C", str(ws), "--workers", str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if len(list(ws.glob("augmented/.*.partial/*/*.jpg"))) >= after:
+            break
+        time.sleep(0.002)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def ends_the_same(photos: Path, folder: Path, whole: dict[str, bytes], moments: list[tuple[int, int]]) -> None:
+    for number, (after, workers) in enumerate(moments):
+        ws = folder / f"killed-{number}"
+        killed_at(after, workers, photos, ws)
+        done = subprocess.run(
+            [*COMMAND, "--data", str(photos), "-C", str(ws)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        (made,) = (ws / "augmented").glob("[!.]*")
+        assert tree(made) == whole
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """Photos, and the set that an uninterrupted run makes of them."""
+    folder = tmp_path_factory.mktemp("many")
+    photos = write_photos(folder / "photos", per_class=60)
+    settings = {"augment.size": 64, "augment.factor": 30, "augment.workers": 1}
+    return photos, tree(Workspace(folder / "whole", data=photos, settings=settings).augment().path)
+
+
+def test_killed_runs_go_on_and_end_the_same(many: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
+    photos, whole = many
+    ends_the_same(photos, tmp_path, whole, [(1, 1), (700, 2), (2200, 2)])
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments(many: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
+    photos, whole = many
+    rng = np.random.default_rng(0)
+    moments = [(int(after), int(rng.integers(1, 4))) for after in rng.integers(0, len(whole), 20)]
+    ends_the_same(photos, tmp_path, whole, moments)
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (1, 7), (2, 64), (3, 7)])
+def test_neither_workers_nor_batch_size_change_a_byte(
+    many: tuple[Path, dict[str, bytes]], tmp_path: Path, workers: int, batch_size: int
+) -> None:
+    photos, whole = many
+    settings = {"augment.size": 64, "augment.factor": 30, "augment.workers": workers, "augment.batch_size": batch_size}
+    assert tree(Workspace(tmp_path, data=photos, settings=settings).augment().path) == whole
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", per_class=60)
+    command = [*COMMAND, "--factor", "2000", "--workers", "2", "--data", str(photos), "-C", str(tmp_path / "ws")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")) and time.monotonic() < deadline:
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert partial.exists(), "killed too late to show anything"
-    done = subprocess.run([*command, "-C", str(killed), "--json"], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["written"] > 0
-    assert tree(killed / "augmented" / whole.name) == tree(whole)
+    time.sleep(2)
+    before = len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")))
+    time.sleep(1)
+    assert len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg"))) == before > 0
 
 
-def test_a_lineage_that_was_cut_off_loses_its_last_line_only(tmp_path: Path) -> None:
-    lines = [lineage.Line(f"{n}.jpg", "s", "p", n, 0, {"flip": True}, "x") for n in range(3)]
+def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
+    name = recipe.of_settings(ws.settings, ws.prepared.manifest).name
+    held = only_one(tmp_path / "ws" / "augmented" / f".{name}.partial", "augmenting")
+    with held, pytest.raises(EnvironmentFailure, match="another process is augmenting"):
+        ws.augment()
+    assert ws.augment().written > 0
+
+
+@pytest.mark.parametrize("cut", [5, 400])
+def test_a_lineage_that_was_cut_off_keeps_whole_sources_alone(tmp_path: Path, cut: int) -> None:
+    lines = [lineage.Line(f"{s}{n}.jpg", s, "p", n, 0, {"flip": True}, "x") for s in "abc" for n in range(4)]
     file = tmp_path / lineage.FILE_NAME
     lineage.append(file, lines)
-    file.write_bytes(file.read_bytes()[:-5])
-    assert lineage.repair(file) == lines[:2]
-    lineage.append(file, lines[2:])
-    assert list(lineage.read(file)) == lines
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-cut])
+    assert lineage.repair(file, dict.fromkeys("abc", 4)) == {"a", "b"}
+    lineage.append(file, lines[8:])
+    assert file.read_bytes() == whole and lineage.repair(file, dict.fromkeys("abc", 4)) == {"a", "b", "c"}
+
+
+def test_a_source_that_changed_meanwhile_is_noticed(photos: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
+    row = ws.prepared.manifest.part("train")[3]
+    Image.new("RGB", (40, 32), "red").save(photos / row.path)
+    with pytest.raises(EnvironmentFailure, match="has changed since it was read"):
+        ws.augment()
+    assert Workspace(tmp_path / "ws", data=photos, settings=SMALL).augment().written > 0
+
+
+def test_verify_names_what_is_missing_changed_and_strange(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    common = ("--data", photos, "-C", tmp_path / "ws", "--json")
+    folder = tmp_path / "ws" / toolbox("augment", "--factor", 2, "--size", 24, *common).document["path"]
+    assert toolbox("augment", "--verify", *common).document["clean"] is True
+    first, second, *_ = sorted(folder.rglob("*.jpg"))
+    first.write_bytes(first.read_bytes() + b"x")
+    second.rename(second.with_name("stranger.jpg"))
+    done = toolbox("augment", "--verify", folder.name, *common)
+    assert done.code == 1 and done.document["clean"] is False
+    found = [[Path(path).name for path in done.document[what]] for what in ("changed", "missing", "extra")]
+    assert found == [[first.name], [second.name], ["stranger.jpg"]]
+
+
+def test_a_replay_makes_every_file_again(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    common = ("-C", tmp_path / "ws", "--json")
+    made = toolbox("augment", "--factor", 3, "--size", 24, "--data", photos, *common).document
+    folder = tmp_path / "ws" / made["path"]
+    # Sources are known by their pixels, whatever they are called now.
+    shutil.copytree(photos, tmp_path / "renamed")
+    for path in sorted((tmp_path / "renamed").rglob("*.png")):
+        path.rename(path.with_name(f"new-{path.name}"))
+    line = next(lineage.read(folder / lineage.FILE_NAME))
+    (tmp_path / "renamed" / Path(line.source).parent / f"new-{Path(line.source).name}").unlink()
+    done = toolbox("augment", "--replay", folder / lineage.FILE_NAME, "--data", tmp_path / "renamed", *common)
+    assert done.code == 1 and done.document["different"] == [] and len(done.document["lost"]) == 3
+    again, before = tree(Path(done.document["path"])), tree(folder)
+    assert len(again) == made["written"] - 3 + 2
+    assert all(before[name] == data for name, data in again.items() if name.endswith(".jpg"))
+
+
+def test_balance_evens_the_classes_out(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    for path in sorted((photos / "left").iterdir())[8:]:
+        path.unlink()
+    options = ("--data", photos, "-C", tmp_path / "ws", "--json")
+    done = toolbox("augment", "--factor", 3, "--balance", "--size", 24, "--set", "split.val=0", *options)
+    folder = tmp_path / "ws" / done.document["path"]
+    assert len(list((folder / "left").iterdir())) == len(list((folder / "right").iterdir())) == 33
+    trained = toolbox("train", "alzheimer-cnn", "--epochs", 1, "--size", 32, "--set", "split.val=0", *options)
+    assert trained.document["train_on"] == "augmented"
+
+
+def test_a_preview_is_a_picture_and_nothing_else(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    ws = tmp_path / "ws"
+    assert toolbox("augment", "--preview", 3, "--data", photos, "-C", ws).code == 0
+    assert [path.name for path in ws.rglob("*")] == ["preview.png"]
+    width, height = Image.open(ws / "preview.png").size
+    assert width > 1000 and height > 500
+    assert toolbox("augment", "--preview", 0, "--data", photos, "-C", ws).code == 2
+
+
+def test_out_is_another_folder_and_never_mixes(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    options = ("--data", photos, "-C", tmp_path / "ws", "--size", 24, "--out", tmp_path / "set", "--json")
+    assert toolbox("augment", "--factor", 2, *options).document["written"] > 0
+    assert toolbox("augment", "--factor", 2, *options).document["written"] == 0
+    before = tree(tmp_path / "set")
+    other = toolbox("augment", "--factor", 3, *options)
+    assert other.code == 2 and "another recipe" in other.stderr and tree(tmp_path / "set") == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(photos: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can't be mounted here")
+    try:
+        # What is asked for fits by the estimate; somebody else fills the disk.
+        settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": 1}
+        ws = Workspace(disk, data=photos, settings=settings)
+        ws.prepared  # noqa: B018  # the manifest is written
+        (disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(disk).free - 100_000))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(making, "_check_disk", lambda *given: None)
+            with pytest.raises(EnvironmentFailure) as caught:
+                ws.augment()
+        assert "No space left" in caught.value.message and "free some space" in caught.value.hint
+        for path in disk.rglob("*.png"):
+            Image.open(path).load()
+        (disk / "ballast").unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        made = Workspace(disk, data=photos, settings=settings).augment().path
+        assert tree(made) == tree(Workspace(tmp_path / "ws", data=photos, settings=settings).augment().path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
@@ -143,5 +309,5 @@ def test_draws_depend_on_the_key_alone() -> None:
 
 def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert np.asarray(copies.filtered(stripes, 16)).std() < 30
-    assert copies.filtered(stripes, 64) is stripes
+    assert copies.filtered(stripes, 16).std() < 30
+    assert np.array_equal(copies.filtered(stripes, 64)[:, :, 0], np.asarray(stripes))

@@ -35,7 +35,8 @@ from toolbox.settings.layers import Layer
 from toolbox.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from toolbox.augment.engine import Estimate, Result
+    from toolbox.augment.checking import Replayed, Verified
+    from toolbox.augment.making import Estimate, Result
     from toolbox.augment.recipe import Recipe
     from toolbox.data.audit.findings import Audit
     from toolbox.training.canary import Canary
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 AUDIT = "audit.json"
 AUDIT_PAGE = "audit.html"
+PREVIEW = "preview.png"
 
 
 @dataclass(frozen=True)
@@ -168,22 +170,72 @@ class Workspace:
 
     def plan_augment(self) -> AugmentPlan:
         """What :meth:`augment` would make; writes nothing but the manifest."""
-        from toolbox.augment import engine, recipe
+        from toolbox.augment import making, recipe
 
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
         augmenter = self.registry.augmenter(wanted.spec)
         rows = recipe.sources(self.settings.split.protocol, self.prepared.manifest)
-        measured = engine.estimate(wanted, rows, self.source, augmenter)
+        measured = making.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
         return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
 
-    def augment(self) -> Result:
-        """Write ``augment.factor`` files for each training image, and none for any other."""
-        from toolbox.augment import engine, recipe
+    def augment(self, out: Path | None = None) -> Result:
+        """Write ``augment.factor`` files for each training image, and none for any other.
+
+        They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
+        """
+        from toolbox.augment import making, recipe
 
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        return engine.run(wanted, self.prepared.manifest, self.source, augmenter, self.path, self.reporter)
+        return making.run(
+            wanted,
+            self.prepared.manifest,
+            self.source,
+            augmenter,
+            out or self.path / recipe.FOLDER / wanted.name,
+            self.reporter,
+            workers=self.settings.augment.workers,
+            batch_size=self.settings.augment.batch_size,
+        )
+
+    def preview(self, count: int = 8, path: Path | None = None) -> Path:
+        """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
+        from toolbox.augment import copies, lineage, recipe
+        from toolbox.report.preview import Family, draw_preview
+
+        augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
+        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+        rows = recipe.sources(wanted.protocol, self.prepared.manifest)
+        families = []
+        for row in rows[:: max(1, len(rows) // count)][:count]:
+            image = self.source.image(row)
+            params = copies.draws(augmenter, image, row.pixels, wanted.seed, range(6))
+            made = augmenter.apply(copies.stacked(image, wanted.size, 6), params, wanted.size)
+            shown = [(lineage.in_words(each), copies.picture(array)) for each, array in zip(params, made, strict=True)]
+            families.append(Family(row.path, copies.picture(copies.resized(image, wanted.size)), shown))
+        target = path or self.path / PREVIEW
+        draw_preview(str(wanted.spec), families, target)
+        return target
+
+    def verify(self, name: str = "") -> Verified:
+        """Check an augmented set (a name in ``augmented/``, or a folder) against its lineage.
+
+        Without a name the only one there is.
+        """
+        from toolbox.augment import checking, recipe
+
+        return checking.verify(recipe.find(self.path, name), self.reporter)
+
+    def replay(self, path: Path, out: Path | None = None) -> Replayed:
+        """Make every file of a lineage again, from the images of this workspace's data, below ``out``."""
+        from toolbox.augment import checking
+
+        wanted = checking.recipe_beside(path)
+        augmenter = self.registry.augmenter(wanted.spec)
+        found = self.prepared
+        target = out or self.path / "replayed" / path.resolve().parent.name
+        return checking.replay(path, found.manifest, found.source, augmenter, target, self.reporter)
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ class Line:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
+def in_words(params: Mapping[str, Any]) -> str:
+    """The parameters of a copy in a few words, for people."""
+    if not params:
+        return "the source itself"
+    parts = []
+    for name, value in islice(params.items(), 6):
+        if isinstance(value, bool):
+            parts += [name] if value else []
+        elif isinstance(value, float):
+            parts.append(f"{name} {value:.3g}")
+        else:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
+
+
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Add ``lines`` in one write."""
     import os
@@ -59,14 +75,40 @@ def read(path: Path) -> Iterator[Line]:
                 raise UsageError(f"{path}, line {number} is no lineage line: {error}") from error
 
 
-def repair(path: Path) -> list[Line]:
-    """The whole lines of a lineage whose writing may have been cut off; what is cut is taken away."""
+def repair(path: Path, wanted: Mapping[str, int]) -> set[str]:
+    """The sources that a lineage, whose writing may have been cut off, is whole on; what is not is taken away.
+
+    ``wanted`` says how many lines each source has when it is whole. A source's lines stand together.
+    """
     if not path.exists():
-        return []
-    with told("read", path):
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with path.open("rb+") as file:
-                file.truncate(len(whole))
-    return list(read(path))
+        return set()
+    done: set[str] = set()
+    with told("read", path), path.open("rb+") as file:
+        end, current, lines = 0, "", 0
+        pending: list[int] = []
+        for text in file:
+            source = _source_of(text)
+            if source is None or source not in wanted:
+                break
+            lines = lines + 1 if source == current else 1
+            current = source
+            if lines == wanted[source]:
+                done.add(source)
+                end += sum(pending) + len(text)
+                pending.clear()
+            else:
+                pending.append(len(text))
+        file.truncate(end)
+    return done
+
+
+def _source_of(text: bytes) -> str | None:
+    """The source that a line names; ``None`` for one that was cut off."""
+    if not text.endswith(b"\n"):
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    source = document.get("source") if isinstance(document, dict) else None
+    return source if isinstance(source, str) else None

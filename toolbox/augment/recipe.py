@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.split import assign
-from toolbox.errors import UsageError
+from toolbox.errors import UsageError, closest
 from toolbox.files import fingerprint
 from toolbox.files.names import safe_name
 from toolbox.plugin.spec import Spec, parse
@@ -28,7 +29,8 @@ class Recipe:
 
     ``sources`` is the fingerprint of the samples that get copies, ``split`` that of who is where; a set belongs to
     data and split that have the same two. ``dealt`` holds the split settings that the copies themselves are dealt
-    by under the ``augment-then-split`` protocol, else nothing.
+    by under the ``augment-then-split`` protocol, else nothing. ``balance`` gives the sources of smaller classes more
+    copies.
     """
 
     augmenter: str
@@ -43,6 +45,7 @@ class Recipe:
     split: str
     protocol: str = "split-then-augment"
     dealt: Mapping[str, Any] = field(default_factory=dict)
+    balance: bool = False
 
     @property
     def name(self) -> str:
@@ -77,6 +80,7 @@ def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
         split=manifest.split_fingerprint,
         protocol=protocol,
         dealt=settings.split.model_dump(include=_DEALT_BY) if leaky else {},
+        balance=settings.augment.balance,
     )
 
 
@@ -85,11 +89,31 @@ def sources(protocol: str, manifest: Manifest) -> list[Row]:
     return list(manifest.rows) if protocol == "augment-then-split" else manifest.part("train")
 
 
-def dealt(recipe: Recipe, copies: Sequence[Row]) -> tuple[Row, ...]:
+def counts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
+    """How many files each source gets, by its id: ``factor``, or with ``balance`` as many as even the classes out.
+
+    The largest class gets ``factor`` for each of its sources, and every other one as many in all. What does not
+    divide goes to the sources that come first in hash order.
+    """
+    if not recipe.balance:
+        return {row.id: recipe.factor for row in rows}
+    by_class: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        by_class[row.label].append(row.id)
+    goal = recipe.factor * max(map(len, by_class.values()))
+    found: dict[str, int] = {}
+    for names in by_class.values():
+        each, more = divmod(goal, len(names))
+        order = sorted(names, key=lambda name: fingerprint.of_bytes(f"{recipe.seed}/{name}".encode()))
+        found.update({name: each + (place < more) for place, name in enumerate(order)})
+    return found
+
+
+def dealt(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
     """``copies`` with their split: training, or under ``augment-then-split`` dealt one by one, as the source
     studies did, so that copies of one image fall on both sides."""
     if recipe.protocol != "augment-then-split":
-        return tuple(row.with_split("train") for row in copies)
+        return (row.with_split("train") for row in copies)
     settings = SplitSettings(**recipe.dealt, protocol="augment-then-split")
     return assign(Manifest(tuple(copies)), settings).rows
 
@@ -123,6 +147,27 @@ def load(folder: Path) -> AugmentedSet:
         hint = "Delete it and run 'toolbox augment' again."
         raise UsageError(f"{folder} is no augmented set: {error}", hint) from error
     return AugmentedSet(folder, recipe)
+
+
+def find(workspace: Path, name: str = "") -> Path:
+    """The folder of the augmented set that ``name`` (in ``augmented/``, or a path) names; the only one without.
+
+    Raises
+    ------
+    UsageError: there is none, or several.
+    """
+    if name:
+        for folder in (workspace / FOLDER / name, Path(name)):
+            if (folder / FILE_NAME).is_file():
+                return folder
+    known = sorted(path.parent for path in (workspace / FOLDER).glob(f"[!.]*/{FILE_NAME}"))
+    if len(known) == 1 and not name:
+        return known[0]
+    names = [path.name for path in known]
+    if not known:
+        raise UsageError(f"there is no augmented set in {workspace / FOLDER}", "Make one: 'toolbox augment'.")
+    problem = f"there is no augmented set {name!r}" if name else "there are several augmented sets"
+    raise UsageError(problem, closest(name, names) if name else f"Name one of {', '.join(names)}.")
 
 
 def copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iterator[Row]:

@@ -106,18 +106,23 @@ def write(
     atomic.write_json(path.with_suffix(".json"), sidecar)
 
 
-def write_table(rows: Sequence[Row], path: Path) -> str:
-    """Write ``rows`` as CSV, paths relative to the file; the SHA-256 of what was written."""
-    extra = sorted({name for row in rows for name in row.columns})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*COLUMNS, *extra])
-    for row in rows:
-        fixed = [getattr(row, name) for name in COLUMNS]
-        writer.writerow([*fixed, *(row.columns.get(name, "") for name in extra)])
-    data = buffer.getvalue().encode()
-    atomic.write_bytes(path, data)
-    return fingerprint.of_bytes(data)
+def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = None) -> str:
+    """Write ``rows`` as CSV, paths relative to the file; the SHA-256 of what was written.
+
+    ``extra`` names the further columns, so that rows need not be held all at once; without it they are those that
+    any row has.
+    """
+    if extra is None:
+        rows = tuple(rows)
+        extra = sorted({name for row in rows for name in row.columns})
+    with atomic.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *extra])
+        for row in rows:
+            fixed = [getattr(row, name) for name in COLUMNS]
+            writer.writerow([*fixed, *(row.columns.get(name, "") for name in extra)])
+        file.flush()
+        return fingerprint.of_file(temporary)
 
 
 def read(path: Path) -> Manifest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +162,9 @@ def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, sour
         if line.source in lines and len(lines[line.source]) < COPIES_SHOWN:
             lines[line.source].append(line)
     for source_id, found in lines.items():
-        copies = [Thumb(rows[source_id].label, _drawn(line), _file(folder / line.path)) for line in found]
+        copies = [
+            Thumb(rows[source_id].label, lineage.in_words(line.params), _file(folder / line.path)) for line in found
+        ]
         yield CopyRow(_thumb(rows[source_id], source), copies)
 
 
@@ -176,21 +177,6 @@ def _file(path: Path) -> Image.Image:
         return decode(read_file(path)).image
     except UnreadableImage as error:
         raise ValueError(str(error)) from error
-
-
-def _drawn(line: lineage.Line) -> str:
-    """The parameters of a copy in a few words."""
-    if not line.params:
-        return "the source itself"
-    parts = []
-    for name, value in islice(line.params.items(), 6):
-        if isinstance(value, bool):
-            parts += [name] if value else []
-        elif isinstance(value, float):
-            parts.append(f"{name} {value:.3g}")
-        else:
-            parts.append(f"{name} {value}")
-    return ", ".join(parts)
 
 
 def _quarantined(workspace: Path) -> list[tuple[str, str]]:

@@ -66,6 +66,9 @@ class AugmentSettings(Section):
     size: Side = 224
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
     quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
+    balance: bool = Field(False, description="even the classes out: sources of smaller ones get more copies")
+    workers: int = Field(0, ge=0, le=1024, description="processes; 0: as many as there are cores")
+    batch_size: int = Field(64, ge=1, le=65_536, description="copies of a source made at a time")
 
 
 class TrainingSettings(Section):

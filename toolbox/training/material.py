@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,16 +75,16 @@ def _augmented(
 ) -> TrainingSource:
     """The copies of ``found``; under ``augment-then-split`` they are what is evaluated on, too."""
     table = manifests.read(found.path / manifests.FILE_NAME)
-    sources = {row.id for row in recipes.sources(found.recipe.protocol, prepared.manifest)}
-    strangers = [row for row in table.rows if row.columns.get("source") not in sources]
+    wanted = recipes.counts(found.recipe, recipes.sources(found.recipe.protocol, prepared.manifest))
+    strangers = [row for row in table.rows if row.columns.get("source") not in wanted]
     if strangers:
         raise Refused(
             f"{found.path} holds copies of images that are not in the training split ({strangers[0].path}, for one)",
             "That is a leak: delete the set and run 'toolbox augment' again.",
         )
-    if len(table.rows) != len(sources) * found.recipe.factor:
+    if Counter(row.columns["source"] for row in table.rows) != wanted:
         raise UsageError(
-            f"{found.path} does not hold {found.recipe.factor} copies of each training image and nothing else",
+            f"{found.path} does not hold the copies of each training image that its recipe promises, and no others",
             "Delete it and run 'toolbox augment' again.",
         )
     # The set may have been moved with its workspace: paths are relative to where it is now.

@@ -1,0 +1,70 @@
+"""A picture of sources and their copies side by side, before any copy is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image
+
+from toolbox.files.atomic import write_bytes
+from toolbox.report.drawing.style import STYLE
+from toolbox.report.palette import LIGHT
+from toolbox.report.wording import shorten
+
+SIDE = 1.25
+"""Inches of a picture's side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A source and copies of it, each with what it was made by."""
+
+    name: str
+    source: Image.Image
+    copies: Sequence[tuple[str, Image.Image]]
+
+
+def draw_preview(title: str, families: Sequence[Family], path: Path) -> None:
+    """Write the picture (PNG, or SVG by the path's ending) to ``path``, whole or not at all.
+
+    Raises
+    ------
+    toolbox.errors.EnvironmentFailure: it can't be written.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    columns = 1 + max(len(family.copies) for family in families)
+    with matplotlib.rc_context(cast(Any, STYLE)):
+        figure = Figure(figsize=(SIDE * columns + 0.2, (SIDE + 0.25) * len(families) + 0.5), layout="constrained")
+        figure.patch.set_facecolor(LIGHT["paper"])
+        figure.suptitle(shorten(title, 90), color=LIGHT["ink"])
+        grid = figure.subplots(len(families), columns, squeeze=False)
+        for axes, family in zip(grid, families, strict=True):
+            pictures = [(family.name, family.source), *family.copies]
+            for place, cell in enumerate(axes):
+                cell.set_axis_off()
+                if place < len(pictures):
+                    text, image = pictures[place]
+                    cell.imshow(image, cmap="gray" if image.mode == "L" else None, vmin=0, vmax=255)
+                    weight = "bold" if place == 0 else "normal"
+                    cell.set_title(_lines(text), fontsize=6.5, color=LIGHT["muted"], fontweight=weight, pad=3)
+        buffer = io.BytesIO()
+        kind = "svg" if path.suffix.lower() == ".svg" else "png"
+        figure.savefig(buffer, format=kind, dpi=150, facecolor=figure.get_facecolor())
+    write_bytes(path, buffer.getvalue())
+
+
+def _lines(text: str) -> str:
+    """At most two lines under a picture's width."""
+    words = shorten(text, 52).split(" ")
+    lines = [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > 24 and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines[:2])
