@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import threadpoolctl
 
 from toolbox.data.audit.describe import SIDE, Floats, odd
 from toolbox.data.index import threaded
@@ -26,7 +27,7 @@ PER_IMAGE = 16
 IN_ALL = 400_000
 """Pairs that are registered at most: a quarter of an hour on two cores."""
 
-BLOCK = 2048
+BLOCK = 1024
 _BITS_TO, _DETAIL_TO = 9.0, 11.0  # frequencies that take part: finer ones hold little but noise in their signs
 
 
@@ -91,10 +92,12 @@ def propose(
     starts = range(0, count, BLOCK)
     blocks = [(row, column) for row in starts for column in starts if column >= row]
     look = functools.partial(_look, halves, best)
-    for found in tracked(threaded(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"):
-        first, second, likeness, number = found
-        likely += number
-        best.add(first, second, likeness)
+    # Blocks are worked on side by side; a BLAS with threads of its own would only be in their way.
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        for found in tracked(threaded(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"):
+            first, second, likeness, number = found
+            likely += number
+            best.add(first, second, likeness)
     node, other, likeness = best.prune()
     pairs = np.stack([np.minimum(node, other), np.maximum(node, other)], axis=1)
     pairs, places = np.unique(pairs, axis=0, return_index=True)
@@ -112,7 +115,8 @@ def _halves(descriptions: npt.NDArray[np.float16]) -> list[tuple[Floats, Floats]
         values = descriptions[:, part].astype(np.float32) / np.float32(np.sqrt(2))
         signs = np.sign(values) / np.float32(np.sqrt(2 * bits.sum()))
         even, uneven = (
-            np.concatenate([values[:, detail & which], signs[:, bits & which]], axis=1) for which in (~odd(), odd())
+            np.ascontiguousarray(np.concatenate([values[:, detail & which], signs[:, bits & which]], axis=1))
+            for which in (~odd(), odd())
         )
         halves.append((even, uneven))
     return halves
@@ -126,14 +130,18 @@ def _look(
     likeness = _likeness(halves, row, column)
     if row == column:
         likeness[np.tril_indices(len(likeness))] = -1
+    wanted = likeness >= LIKELY
+    number = int(np.count_nonzero(wanted))
     rows, columns = (best.least[start : start + BLOCK] for start in block)
-    number = int(np.count_nonzero(likeness >= LIKELY))
     if number > 4 * best.keep * BLOCK:  # a crowd: what is not among a picture's best here is not among its best
         rows, columns = np.maximum(rows, _nth(likeness, best.keep)), np.maximum(columns, _nth(likeness.T, best.keep))
-    wanted = likeness >= rows[:, None]
-    wanted |= likeness >= columns[None, :]
-    places = np.flatnonzero(wanted)
-    return places // len(columns) + row, places % len(columns) + column, likeness.ravel()[places], number
+    if max(rows.max(), columns.max()) > LIKELY:
+        wanted = likeness >= rows[:, None]
+        wanted |= likeness >= columns[None, :]
+    some = np.flatnonzero(wanted.any(axis=1))
+    first, second = np.nonzero(wanted[some])
+    first = some[first]
+    return first + row, second + column, likeness[first, second], number
 
 
 def _likeness(halves: list[tuple[Floats, Floats]], row: int, column: int) -> Floats:
