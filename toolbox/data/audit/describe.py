@@ -60,20 +60,22 @@ def odd() -> npt.NDArray[np.bool_]:
 def foreground(grey: Grey) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of what differs from the margin; the whole picture where that is hardly any.
 
-    The margin's level is the border's median; a row or column belongs to the foreground when more than a
-    fiftieth of it differs from that by a tenth of the picture's range.
+    The margin's level is the border's median; a row or column belongs to the foreground when a fifth of it differs
+    from that by a tenth of the picture's range, and so do most of its neighbours (a frame line is no foreground).
     """
+    height, width = grey.shape
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     low, high = np.percentile(grey, (1, 99))
     differs = np.abs(grey - np.float32(np.median(border))) > max(0.1 * (high - low), 4.0)
-    rows = np.flatnonzero(differs.mean(axis=1) > 0.02)
-    columns = np.flatnonzero(differs.mean(axis=0) > 0.02)
-    if len(rows) < 2 or len(columns) < 2:
-        return 0, grey.shape[0], 0, grey.shape[1]
-    box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    if min(box[1] - box[0], box[3] - box[2]) < WORKING // 4:
-        return 0, grey.shape[0], 0, grey.shape[1]
-    return box
+    rows, columns = (np.flatnonzero(_smoothed(differs.mean(axis=axis)) > 0.2) for axis in (1, 0))
+    if min(np.ptp(found) if len(found) else 0 for found in (rows, columns)) < WORKING // 4:
+        return 0, height, 0, width
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _smoothed(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The median of each value and of the two on either side of it."""
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5), axis=1))
 
 
 def _coefficients(grey: Floats) -> Floats:

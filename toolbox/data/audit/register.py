@@ -100,7 +100,7 @@ def _register(first: Picture, second: Picture, mirrored: bool) -> Registration:
     for side, iterations, gain in _LEVELS:
         small = first.at(side), second.at(side)
         found = _improved(*small, matrix, iterations, gain)
-        if found is None:
+        if found is None or np.linalg.det(found[:, :2]) <= 0:  # it may turn a picture over by itself
             return Registration(0.0)
         matrix = found
         # Agreement after 32 px is measured at 64: at 32 too little of the band is left.
