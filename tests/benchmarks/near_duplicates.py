@@ -56,11 +56,8 @@ def main() -> None:
     proposals = propose(made, SilentReporter())
     seconds = time.perf_counter() - start
     print(f"{options.count:,} descriptions compared in {seconds:.1f} s")
-    print(
-        f"{found(proposals, options.count, copies):,} of {copies:,} copies among {len(proposals.pairs):,} pairs;",
-        end=" ",
-    )
-    print(f"left out: {proposals.left_out:,}")
+    caught = found(proposals, options.count, copies)
+    print(f"{caught:,} of {copies:,} copies among {len(proposals.pairs):,} pairs; left out: {proposals.left_out:,}")
     if sys.platform != "win32":
         print(f"memory at its peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.1f} GiB")
 

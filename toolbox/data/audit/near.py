@@ -121,7 +121,7 @@ class _Pictures:
                 self._remembered.move_to_end(number)
                 return self._remembered[number]
         image = self._source.image(self._rows[number])
-        read = Picture(describe.working(image)), fingerprint.of_pixels(image)
+        read = Picture.of(describe.working(image)), fingerprint.of_pixels(image)
         with self._lock:
             self._remembered[number] = read
             while len(self._remembered) > _REMEMBERED:
@@ -143,6 +143,8 @@ def _described(
         picture, pixels = pictures.get(number)
         return number, pixels, describe.describe(picture.grey)
 
+    if not missing:
+        return descriptions
     done = tracked(threaded(work, missing), reporter, "describing images", len(missing), "images")
     while some := list(islice(done, _TOGETHER)):
         for number, _, description in some:

@@ -7,7 +7,6 @@ band-passed pixels: neighbouring slices of a scan differ there, where an ordinar
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from toolbox.data.audit.describe import WORKING, Floats, Grey, foreground
 _LEVELS = ((32, 40, 1e-4), (64, 40, 1e-4), (128, 50, 1e-5))
 """Sides in pixels at which a pair is registered, with the most iterations and the smallest gain of each."""
 
-_HOPELESS = {32: 0.55, 64: 0.8}
+_HOPELESS = {32: 0.55, 64: 0.85}
 """Agreement below which a pair is given up after that side; what ends as a duplicate had 0.67 and 0.97 at least."""
 
 _FINE, _COARSE = 1.2, 6.0
@@ -28,23 +27,23 @@ _FINE, _COARSE = 1.2, 6.0
 _FAINT = 0.5
 """Grey levels of contrast in the band below which a picture has nothing to compare but coding noise."""
 
-_CERTAIN = 0.98
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture to be registered: uint8 ``[128, 128]`` in grey, and its foreground (top, bottom, left, right)."""
 
     grey: Grey
+    box: tuple[int, int, int, int]
 
-    @functools.cached_property
-    def box(self) -> tuple[int, int, int, int]:
-        """The foreground."""
-        return foreground(self.grey)
+    @classmethod
+    def of(cls, grey: Grey) -> Picture:
+        """The picture and the foreground that is found in it."""
+        return cls(grey, foreground(grey))
 
     def mirrored(self) -> Picture:
         """The picture mirrored left to right."""
-        return Picture(np.ascontiguousarray(self.grey[:, ::-1]))
+        top, bottom, left, right = self.box
+        return Picture(np.ascontiguousarray(self.grey[:, ::-1]), (top, bottom, WORKING - right, WORKING - left))
 
     def at(self, side: int) -> Floats:
         """The picture with ``side`` pixels a side, float32."""
@@ -79,11 +78,13 @@ class Registration:
 
 def register(first: Picture, second: Picture) -> Registration:
     """Register ``second``, as it is or mirrored, to ``first``. No picture makes it raise."""
-    best = _register(first, second, mirrored=False)
-    if best.score < _CERTAIN:
-        other = _register(first, second.mirrored(), mirrored=True)
-        best = max(best, other, key=lambda found: found.score)
-    return best
+    attempts = [_Attempt(first, second, False), _Attempt(first, second.mirrored(), True)]
+    for attempt in attempts:
+        attempt.improve(*_LEVELS[0])
+    best = max(attempts, key=lambda attempt: attempt.score)
+    for level in _LEVELS[1:]:
+        best.improve(*level)
+    return best.registration()
 
 
 def correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], faint: float = 0.0) -> float:
@@ -92,23 +93,32 @@ def correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating
     lengths = float(np.linalg.norm(first)), float(np.linalg.norm(second))
     if min(lengths) <= faint * math.sqrt(first.size):
         return 0.0
-    return float(np.sum(first * second) / (lengths[0] * lengths[1]))
+    return float(np.clip(np.sum(first * second) / (lengths[0] * lengths[1]), -1, 1))
 
 
-def _register(first: Picture, second: Picture, mirrored: bool) -> Registration:
-    matrix, score = _start(first, second), 0.0
-    for side, iterations, gain in _LEVELS:
-        small = first.at(side), second.at(side)
-        found = _improved(*small, matrix, iterations, gain)
+class _Attempt:
+    """One way of laying ``second`` over ``first``, improved from side to side until it is hopeless (score 0)."""
+
+    def __init__(self, first: Picture, second: Picture, mirrored: bool) -> None:
+        self.first, self.second, self.mirrored = first, second, mirrored
+        self.matrix, self.score = _start(first, second), 1.0
+
+    def improve(self, side: int, iterations: int, gain: float) -> None:
+        """Register at ``side`` pixels; agreement is measured at 64 at least, since 32 leave too little of the band."""
+        if self.score == 0:
+            return
+        found = _improved(self.first.at(side), self.second.at(side), self.matrix, iterations, gain)
         if found is None or np.linalg.det(found[:, :2]) <= 0:  # it may turn a picture over by itself
-            return Registration(0.0)
-        matrix = found
-        # Agreement after 32 px is measured at 64: at 32 too little of the band is left.
-        score = _agreement(first.at(64), second.at(64), matrix) if side == 32 else _agreement(*small, matrix)
-        if score < _HOPELESS.get(side, 0.0):
-            return Registration(0.0)
-    low, high, angle = _geometry(matrix)
-    return Registration(score, low, high, angle, mirrored)
+            self.score = 0.0
+            return
+        self.matrix, measured = found, max(side, 64)
+        self.score = _agreement(self.first.at(measured), self.second.at(measured), self.matrix)
+        if self.score < _HOPELESS.get(side, 0.0):
+            self.score = 0.0
+
+    def registration(self) -> Registration:
+        low, high, angle = _geometry(self.matrix)
+        return Registration(self.score, low, high, angle, self.mirrored) if self.score else Registration(0.0)
 
 
 def _start(first: Picture, second: Picture) -> Floats:

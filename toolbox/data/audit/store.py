@@ -52,9 +52,10 @@ class Store:
             marks = ",".join("?" * len(some))
             question = f"SELECT pixels, data FROM description WHERE pixels IN ({marks})"
             for key, data in self._ask(question, some):
-                values = np.frombuffer(data, "<f2") if isinstance(data, bytes) else np.empty(0)
-                if values.size == 2 * SIDE * SIDE and np.isfinite(values).all():
-                    found[key] = values.reshape(2, SIDE * SIDE).astype(np.float16)
+                if isinstance(data, bytes) and len(data) == 2 * 2 * SIDE * SIDE:
+                    values = np.frombuffer(data, "<f2").reshape(2, SIDE * SIDE).astype(np.float16)
+                    if np.isfinite(values).all():
+                        found[key] = values
         return found
 
     def keep_descriptions(self, items: Iterable[tuple[str, npt.NDArray[np.float16]]]) -> None:
@@ -76,7 +77,8 @@ class Store:
             for first, second, *numbers, mirrored in self._ask(question, some):
                 if (first, second) in wanted and all(isinstance(number, float) for number in numbers):
                     score, smallest, largest, rotation = numbers
-                    found[first, second] = Registration(score, smallest, largest, rotation, bool(mirrored))
+                    if abs(score) <= 1 and 0 < smallest <= largest:
+                        found[first, second] = Registration(score, smallest, largest, rotation, bool(mirrored))
         return found
 
     def keep_registrations(self, items: Iterable[tuple[tuple[str, str], Registration]]) -> None:
