@@ -134,7 +134,7 @@ def _families(paths: Sequence[Path], pixels: dict[str, str]) -> dict[str, str]:
 def main() -> None:
     """Print recall and precision for photos and MRI slices, by halves and for all."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=20)
     seed = parser.parse_args().seed
     root = Path(os.environ["TOOLBOX_TEST_DATA"])
     for name in ("cats_dogs", "brain_tumour"):
