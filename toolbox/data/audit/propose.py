@@ -19,7 +19,7 @@ from toolbox.data.index import threaded
 from toolbox.progress import Reporter, tracked
 
 LIKELY = 0.55
-"""Likeness from which a pair is proposed. Of 4,105 variants of photos and MRI slices two were less like their source."""
+"""Likeness from which a pair is proposed. Of 4,105 variants of photos and slices two were less like their source."""
 
 PER_IMAGE = 16
 """Pairs that one picture may propose, best first."""
