@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,15 @@ from toolbox.plugin.registry import Registry
 def registry() -> Registry:
     """The installed plugins."""
     return Registry()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the toolbox could make again is kept for the whole session, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLBOX_CACHE_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

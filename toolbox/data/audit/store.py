@@ -1,0 +1,148 @@
+"""Keeps descriptions and registrations across commands, by the hash of the pixels that they were made from.
+
+It is a cache and no more: whatever is wrong with it (damaged, locked, no permission, disk full), what it would have
+said is computed anew, and nobody is told. Processes may share it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from toolbox.data.audit.describe import SIDE, VERSION
+from toolbox.data.audit.register import Registration
+
+T = TypeVar("T")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS description (pixels TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS registration (first TEXT, second TEXT, score REAL, smallest REAL, largest REAL,
+    rotation REAL, mirrored INTEGER, PRIMARY KEY (first, second)) WITHOUT ROWID;
+"""
+_PATIENCE = 2.0  # seconds to wait for another process; recomputing is never far away
+_AT_ONCE = 500  # rows of one question; old SQLite takes 999 variables
+
+
+def cache_folder() -> Path:
+    """Where the toolbox keeps what it can make again: ``TOOLBOX_CACHE_DIR``, else the user's cache folder."""
+    named = os.environ.get("TOOLBOX_CACHE_DIR", "")
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("toolbox")
+
+
+class Store:
+    """The cache file, or nothing at all where it can't be used. For one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = _connect(path)
+
+    def descriptions(self, pixels: Sequence[str]) -> dict[str, npt.NDArray[np.float16]]:
+        """The known descriptions (float16 ``[2, 256]``) of pictures with these hashes."""
+        found: dict[str, npt.NDArray[np.float16]] = {}
+        for start in range(0, len(pixels), _AT_ONCE):
+            some = pixels[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            question = f"SELECT pixels, data FROM description WHERE pixels IN ({marks})"
+            for key, data in self._ask(question, some):
+                if isinstance(data, bytes) and len(data) == 2 * 2 * SIDE * SIDE:
+                    values = np.frombuffer(data, "<f2").reshape(2, SIDE * SIDE).astype(np.float16)
+                    if np.isfinite(values).all():
+                        found[key] = values
+        return found
+
+    def keep_descriptions(self, items: Iterable[tuple[str, npt.NDArray[np.float16]]]) -> None:
+        """Remember descriptions by their pictures' hashes."""
+        rows = [(pixels, description.astype("<f2").tobytes()) for pixels, description in items]
+        self._write("INSERT OR REPLACE INTO description VALUES (?, ?)", rows)
+
+    def registrations(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Registration]:
+        """The known registrations of pictures with these pairs of hashes."""
+        found: dict[tuple[str, str], Registration] = {}
+        wanted = set(pairs)
+        firsts = sorted({first for first, _ in pairs})
+        for start in range(0, len(firsts), _AT_ONCE):
+            some = firsts[start : start + _AT_ONCE]
+            question = (
+                "SELECT first, second, score, smallest, largest, rotation, mirrored FROM registration"
+                f" WHERE first IN ({','.join('?' * len(some))})"
+            )
+            for first, second, *numbers, mirrored in self._ask(question, some):
+                if (first, second) in wanted and all(isinstance(number, float) for number in numbers):
+                    score, smallest, largest, rotation = numbers
+                    if abs(score) <= 1 and 0 < smallest <= largest:
+                        found[first, second] = Registration(score, smallest, largest, rotation, bool(mirrored))
+        return found
+
+    def keep_registrations(self, items: Iterable[tuple[tuple[str, str], Registration]]) -> None:
+        """Remember registrations by their pictures' hashes, in the order that they were registered in."""
+        rows = [
+            (*pair, found.score, found.smallest, found.largest, found.rotation, int(found.mirrored))
+            for pair, found in items
+        ]
+        self._write("INSERT OR REPLACE INTO registration VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _ask(self, question: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        return self._tried(lambda connection: connection.execute(question, values).fetchall()) or []
+
+    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(statement, rows)
+
+        if rows:
+            self._tried(write)
+
+    def _tried(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """``work`` on the file; where it fails, the file is left alone from then on, or made anew if damaged."""
+        if self._connection is None:
+            return None
+        try:
+            return work(self._connection)
+        except sqlite3.OperationalError:  # locked, read-only, disk full
+            self.close()
+        except (sqlite3.Error, OverflowError, ValueError):
+            self.close()
+            self._connection = _connect(self._path, anew=True)
+        return None
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Store]:
+    """The user's cache, closed at the end."""
+    store = Store(cache_folder() / f"near-duplicates-{VERSION}.sqlite")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _connect(path: Path, anew: bool = False) -> sqlite3.Connection | None:
+    """The database in ``path``, made anew where it is damaged; ``None`` where it can't be had."""
+    connection = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if anew:
+            path.unlink(missing_ok=True)
+        connection = sqlite3.connect(path, timeout=_PATIENCE)
+        connection.executescript(_TABLES)
+        return connection
+    except (sqlite3.Error, OSError) as error:
+        if connection is not None:
+            connection.close()
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        return _connect(path, anew=True) if damaged and not anew else None
