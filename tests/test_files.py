@@ -53,6 +53,13 @@ def test_plain_names_stay() -> None:
     assert [safe_name(name) for name in ("Cats", "cat.1", "AD-3", "größe")] == ["Cats", "cat.1", "AD-3", "größe"]
 
 
+@pytest.mark.parametrize("name", ["con", "NUL", "com1", "LPT9", "com¹", "aux.txt", "prn .tar.gz", "nul."])
+def test_names_that_windows_reserves_are_changed_before_their_first_dot(name: str) -> None:
+    stem = safe_name(name).split(".")[0].rstrip(" ")
+    assert stem.lower() not in {"con", "prn", "aux", "nul", "com1", "com¹", "lpt9"}
+    assert not PureWindowsPath(safe_name(name)).is_reserved()
+
+
 @given(st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=6), st.randoms(use_true_random=False))
 def test_a_fingerprint_of_rows_is_independent_of_their_order(rows: list[tuple[str, str]], order) -> None:  # type: ignore[no-untyped-def]
     shuffled = list(rows)

@@ -57,6 +57,13 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "report.html").is_file() and (tmp_path / "manifest.csv").is_file()
 
 
+def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    run_all(toolbox, "prepared")
+    assert list(tmp_path.glob("augmented/*/Cats/*.jpg")) and len(list(tmp_path.glob("grey/*/*/*.png"))) == 32
+
+
 @pytest.mark.slow
 def test_the_three_lines_in_an_empty_folder(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -97,6 +104,6 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0] for name in ("photos", "embedded", "look", "canary") for words in commands(name)
+        words[0] for name in ("photos", "prepared", "embedded", "look", "canary") for words in commands(name)
     }
     assert mentioned <= known

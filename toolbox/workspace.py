@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from toolbox.augment.making import Estimate, Result
     from toolbox.augment.recipe import Recipe
     from toolbox.data.audit.findings import Audit
+    from toolbox.data.prepare.plan import Plan as PreparePlan
+    from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
     from toolbox.training.experiment import Experiment
 
@@ -236,6 +238,25 @@ class Workspace:
         found = self.prepared
         target = out or self.path / "replayed" / path.resolve().parent.name
         return checking.replay(path, found.manifest, found.source, augmenter, target, self.reporter)
+
+    def plan_prepare(
+        self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None
+    ) -> PreparePlan:
+        """What :meth:`prepare` would make; reads every image, writes nothing."""
+        from toolbox.data.prepare import plan
+
+        folder, place = Path(out) if out is not None else None, self.path / plan.FOLDER
+        found = plan.plan(self.source, size, channels, format, folder, place, self.reporter)
+        self.quarantined = found.index.quarantined
+        return found
+
+    def prepare(
+        self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None
+    ) -> PrepareResult:
+        """Write every image resized to a new folder (``out``, else one in ``prepared/``), with a manifest."""
+        from toolbox.data.prepare import run
+
+        return run.run(self.plan_prepare(size, channels, format, out), self.reporter)
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""

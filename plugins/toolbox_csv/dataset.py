@@ -48,7 +48,7 @@ class CsvDataset(Dataset):
     ) -> None:
         if not path.is_file():
             raise UsageError(f"there is no table {path}", "Give csv:path=FILE.")
-        self.path = path
+        self.path = self.table = path
         self.root = (root or path.parent).resolve()
         self._header, self._lines = _read(path, delimiter)
         self._columns = {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from toolbox.data.images import SUFFIXES
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Dataset, Sample
+from toolbox_folder.walk import Found, Walk, subfolders
 
 SPLIT_NAMES = {
     "train": "train",
@@ -29,18 +28,25 @@ class FolderDataset(Dataset):
 
     The subfolders are splits only if every one of them is called train/training, val/valid/validation or
     test/testing (any case) and holds class folders; otherwise each is a class. Class folders are searched
-    to any depth. Hidden files and files that are no images by their ending are passed over; links that lead
-    out of the folder are not followed. The layout is that of torchvision's ImageFolder and of Keras's
-    image_dataset_from_directory.
+    to any depth. Hidden files and files that are no images by their ending are passed over. Quarantined, each
+    with its reason, are: links that lead out of the folder, since what lies elsewhere may change or be no part of
+    the dataset; links in a circle; class folders without images, since a class should not vanish unseen. The
+    layout is that of torchvision's ImageFolder and of Keras's image_dataset_from_directory.
     """
 
-    def __init__(self, *, path: Annotated[Path, Field(description="the folder that holds the class folders")]) -> None:
+    def __init__(
+        self,
+        *,
+        path: Annotated[Path, Field(description="the folder that holds the class folders")],
+        follow_links: Annotated[bool, Field(description="read what links lead to outside the folder, too")] = False,
+    ) -> None:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}", "Check --data, or 'data' in toolbox.toml.")
         self.root: Path = path.resolve()
+        self._walk = Walk(self.root, follow_links)
 
     def samples(self) -> Iterator[Sample]:
-        """Every image file, by split, class and path, in the order of their names.
+        """Every image file, by split, class and path, in the order of their names; with those that can't be used.
 
         Raises
         ------
@@ -49,15 +55,27 @@ class FolderDataset(Dataset):
         found = False
         for split, folder in self._split_folders():
             for class_folder in subfolders(folder):
-                for path in self._files(class_folder):
-                    found = True
-                    name = path.relative_to(self.root).as_posix()
-                    yield Sample(id=name, path=name, label=class_folder.name, split=split)
+                for item in self._of_class(class_folder):
+                    found = found or item.path != class_folder
+                    name = readable(item.path.relative_to(self.root).as_posix())
+                    label = readable(class_folder.name)
+                    yield Sample(id=name, path=name, label=label, split=split, problem=item.problem)
         if not found:
             raise UsageError(
                 f"{self.root} holds no class folders with images",
                 "Put the images of each class into a folder of its own.",
             )
+
+    def _of_class(self, folder: Path) -> Iterator[Found]:
+        if problem := self._walk.problem(folder, through_links=True):
+            yield Found(folder, problem)
+            return
+        empty = True
+        for item in self._walk.files(folder):
+            empty = False
+            yield item
+        if empty:
+            yield Found(folder, "a class folder without images")
 
     def _split_folders(self) -> list[tuple[str, Path]]:
         folders = subfolders(self.root)
@@ -69,31 +87,7 @@ class FolderDataset(Dataset):
             raise UsageError(f"{self.root} has two folders for one split ({twice})", "Merge or rename them.")
         return list(zip(names, folders, strict=True))
 
-    def _files(self, folder: Path) -> Iterator[Path]:
-        for current, folders, files in os.walk(folder):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                path = Path(current) / name
-                if not name.startswith(".") and path.suffix.lower() in SUFFIXES and self._inside(path):
-                    yield path
 
-    def _inside(self, path: Path) -> bool:
-        if not path.is_symlink():
-            return True
-        try:
-            return path.resolve(strict=True).is_relative_to(self.root)
-        except (OSError, RuntimeError):
-            return False
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in ``folder`` that are not hidden, by name.
-
-    Raises
-    ------
-    UsageError: it can't be read.
-    """
-    try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise UsageError(f"can't read the folder {folder}: {error.strerror}") from error
+def readable(name: str) -> str:
+    """``name`` as text that can be written; bytes that are no UTF-8 become backslash escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -171,31 +171,68 @@ def _moral(canary: Canary) -> str:
 
 def inspection(document: Mapping[str, Any]) -> list[RenderableType]:
     """What ``toolbox data inspect`` shows."""
-    from rich.bar import Bar
     from rich.table import Table
     from rich.text import Text
 
-    most = max(document["classes"].values())
-    bars = Table(box=None, pad_edge=False, show_header=False)
-    for label, count in document["classes"].items():
-        bars.add_row(Text(label, "bold"), f"{count:,}", Bar(most, 0, count, width=30, color="cyan"))
     width, height = document["width"], document["height"]
-    modes = ", ".join(f"{count:,} {mode}" for mode, count in document["modes"].items())
     facts = Table(box=None, pad_edge=False, show_header=False)
     facts.add_row("images", f"{document['images']:,}")
     facts.add_row("width", f"{width['min']} to {width['max']} pixels, median {width['median']:g}")
     facts.add_row("height", f"{height['min']} to {height['max']} pixels, median {height['median']:g}")
-    facts.add_row("modes", modes)
+    facts.add_row("modes", ", ".join(f"{count:,} {mode}" for mode, count in document["modes"].items()))
     if document["groups"]:
         facts.add_row("groups", f"{document['groups']:,} (a split never divides one)")
     if document["identical"]:
         facts.add_row("repeated", f"{document['identical']:,} of them with the same pixels as another")
     facts.add_row("unreadable", f"{len(document['quarantined']):,}")
-    things: list[RenderableType] = [Text(document["data"], "bold"), bars, "", facts]
-    if set(document["counts"]) != {""}:
-        things += ["", counts_table(document["counts"])]
-    things += [Text(f"{item['path']}: {item['note']}", "dim") for item in document["notes"][:5]]
+    things: list[RenderableType] = [Text(document["data"], "bold"), _class_bars(document), "", facts]
+    if document["split_from"]:
+        whose = "the dataset's own" if document["split_from"] == "dataset" else f"as in {document['split_from']}"
+        stale = ", which is older than the data: run 'toolbox data split' again" if document["split_stale"] else ""
+        things += ["", counts_table(document["counts"]), Text(f"splits {whose}{stale}", "dim")]
+    notes = document["notes"]
+    things += [Text(f"{item['path']}: {item['note']}", "dim") for item in notes[:5]]
+    if len(notes) > 5:
+        things.append(Text(f"… and {len(notes) - 5:,} more notes, all in --json", "dim"))
     return things
+
+
+def _class_bars(document: Mapping[str, Any]) -> RenderableType:
+    """Class balance: a bar for each class with its share, most first."""
+    from rich.bar import Bar
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import shorten
+
+    classes = sorted(document["classes"].items(), key=lambda item: (-item[1], item[0]))
+    most = classes[0][1]
+    bars = Table(box=None, pad_edge=False, show_header=False)
+    for column in (None, "right", "right", None):
+        bars.add_column(justify=column or "left", no_wrap=True)
+    for label, count in classes:
+        share = f"{100 * count / document['images']:.1f} %"
+        bars.add_row(Text(shorten(label, 30), "bold"), f"{count:,}", share, Bar(most, 0, count, width=30, color="cyan"))
+    return bars
+
+
+def prepared_lines(document: Mapping[str, Any]) -> list[RenderableType]:
+    """What ``toolbox data prepare`` did, or would do."""
+    from rich.markup import escape
+
+    path, images = escape(document["path"]), document["images"]
+    what = f"{document['size']} × {document['size']} pixels, {document['format'].upper()}"
+    what += {"1": ", grey", "3": ", RGB"}.get(document["channels"], "")
+    if "dry_run" in document:
+        there = " It is there already." if document["exists"] else ""
+        need = f"about {gigabytes(document['bytes'])}, {duration(document['seconds'])}"
+        return [counts_table(document["counts"]), f"Would write {images:,} images ({what}) to {path}: {need}.{there}"]
+    if document["skipped"] == images:
+        head = f"{images:,} images ({what}) were there already, in [bold]{path}[/]."
+    else:
+        again = f" {document['skipped']:,} of them were there already." if document["skipped"] else ""
+        head = f"Wrote [bold]{images:,}[/] images ({what}) to [bold]{path}[/].{again}"
+    return [counts_table(document["counts"]), head, f"Use them with --data {escape(document['manifest'])}"]
 
 
 def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats that are read, by Pillow's names; decoders beyond these are attack surface that nobody needs here."""
@@ -22,6 +22,8 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded (a decompression bomb claims more)."""
+
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
 
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -69,16 +71,23 @@ def decode(data: bytes) -> Decoded:
     ------
     UnreadableImage: not one of :data:`FORMATS`, cut off, damaged, or too large.
     """
+    # A library that is imported beside us may have switched Pillow to filling cut-off pictures with grey.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise _bomb(f"{opened.width} × {opened.height}")
             frames = getattr(opened, "n_frames", 1)
             opened.seek(0)
+            raw_mode = _raw_mode(opened)
             opened.load()
             mode = opened.mode
-            oriented = ImageOps.exif_transpose(opened)
-            image, note = to_grey_or_rgb(oriented if oriented is not None else opened)
+            upright, turned = _upright(opened)
+            image, note = to_grey_or_rgb(_as_its_tags_say(upright, opened))
+            notes = [turned, note]
+            if ";16" in raw_mode and mode in ("RGB", "RGBA", "RGBX"):
+                image = image.convert("L") if raw_mode.startswith("LA") else image
+                notes.append("16 bits a channel: the upper 8 are read")
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
@@ -88,8 +97,8 @@ def decode(data: bytes) -> Decoded:
     except Exception as error:  # decoders raise anything on hostile input
         raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error
     if frames > 1:
-        note = "; ".join(filter(None, [note, f"the first of {frames} frames"]))
-    return Decoded(image, mode, note)
+        notes.append(f"the first of {frames} frames")
+    return Decoded(image, mode, "; ".join(filter(None, notes)))
 
 
 def to_grey_or_rgb(image: Image.Image) -> tuple[Image.Image, str]:
@@ -104,8 +113,10 @@ def to_grey_or_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         return image.convert("L"), ""
     if image.mode.startswith(("I", "F")):
         return _windowed(np.asarray(image, dtype=np.float64))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        grey = image.mode in ("LA", "La") or (image.mode == "L")
+    if image.mode == "La":  # Pillow converts it to its sibling only
+        image = image.convert("LA")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        grey = image.mode == "LA"
         layer = image.convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
         return (flat.convert("L") if grey else flat), "transparency laid over white"
@@ -132,6 +143,35 @@ def squashed(image: Image.Image, size: int) -> Image.Image:
 
 def _bomb(pixels: str) -> UnreadableImage:
     return UnreadableImage(f"claims {pixels} pixels; the limit is {MAX_PIXELS // 10**6} million")
+
+
+def _upright(opened: ImageFile.ImageFile) -> tuple[Image.Image, str]:
+    """The picture turned as its EXIF orientation says, and a note where the EXIF block is damaged.
+
+    The pixels are whole all the same, so that the picture is read, as it lies.
+    """
+    try:
+        return ImageOps.exif_transpose(opened), ""
+    except Exception as error:  # the parser raises anything on damaged blocks
+        return opened, f"damaged EXIF data, orientation not applied ({type(error).__name__})"
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How the pixels stand in the file (``RGB;16B``), by Pillow's names; empty where the decoder doesn't say."""
+    arguments = image.tile[0].args if image.tile else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _as_its_tags_say(image: Image.Image, opened: ImageFile.ImageFile) -> Image.Image:
+    """``image`` by what Pillow leaves out of a TIFF's tags: 8-bit grey with a sign, deep grey with white at 0."""
+    tags = getattr(opened, "tag_v2", {}) if opened.format == "TIFF" else {}
+    signed, white_at_zero = tags.get(_SAMPLE_FORMAT) in (2, (2,)), tags.get(_PHOTOMETRIC) == 0
+    if image.mode == "L" and signed:
+        return Image.fromarray(np.asarray(image).view(np.int8).astype(np.float32))
+    if image.mode.startswith(("I", "F")) and white_at_zero:
+        return Image.fromarray(0 - np.asarray(image, dtype=np.float32))
+    return image
 
 
 def _windowed(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[Image.Image, str]:

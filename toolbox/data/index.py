@@ -78,6 +78,8 @@ def build(source: Source, reporter: Reporter) -> Index:
         raise UsageError(
             f"none of the {len(samples)} files of {source.spec} can be read", f"{bad[0].path}: {bad[0].reason}"
         )
+    for label in sorted({sample.label for sample in samples} - {row.label for row in rows}):
+        reporter.warn(f"the class {label!r} has no image that can be read; it is left out")
     root = None if isinstance(source.dataset, VirtualDataset) else source.dataset.root
     return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
 

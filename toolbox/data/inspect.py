@@ -2,31 +2,94 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from toolbox.data import manifest as manifests
 from toolbox.data.index import Index
+from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
+from toolbox.errors import UsageError
+from toolbox.progress import Reporter
+
+SAMPLES_A_CLASS = 5
 
 
-def summary(found: Index, source: Source) -> dict[str, Any]:
-    """Counts by class and split, sizes, modes, groups, duplicates, notes, and what could not be read."""
+@dataclass(frozen=True)
+class Kept:
+    """A workspace's split, as far as it says something of the dataset looked at. ``stale``: the dataset has changed."""
+
+    split: dict[str, str]
+    stale: bool
+
+
+def kept_split(workspace: Path, source: Source, rows: Sequence[Row], reporter: Reporter) -> Kept | None:
+    """The split that the workspace's manifest deals to ``rows``; ``None`` if it is of another dataset."""
+    path = workspace / manifests.FILE_NAME
+    try:
+        if not path.is_file() or manifests.read_sidecar(path).get("data") != source.spec:
+            return None
+        kept = manifests.read(path)
+    except UsageError as error:
+        reporter.warn(f"{error.message}; the split shown is the dataset's own")
+        return None
+    now = {(row.id, row.label, row.pixels) for row in rows}
+    stale = now != {(row.id, row.label, row.pixels) for row in kept.rows}
+    return Kept({row.id: row.split for row in kept.rows}, stale)
+
+
+def with_split(found: Manifest, kept: Kept | None) -> Manifest:
+    """``found`` with the workspace's split, and the dataset's own for what that doesn't name."""
+    if kept is None:
+        return found
+    return replace(found, rows=tuple(row.with_split(kept.split.get(row.id, row.split)) for row in found.rows))
+
+
+def summary(found: Index, source: Source, kept: Kept | None = None) -> dict[str, Any]:
+    """Counts by class and split, sizes, modes, groups, duplicates, notes, and what could not be read.
+
+    ``split_from`` says whose split ``counts`` follows: ``manifest.csv`` (the workspace's), ``dataset``, or nobody's.
+    """
     rows = found.manifest.rows
     widths, heights = [row.width for row in rows], [row.height for row in rows]
     by_class = Counter(row.label for row in rows)
     copies = Counter(row.pixels for row in rows)
+    sizes = Counter((row.width, row.height) for row in rows)
+    own = "dataset" if any(row.split for row in rows) else ""
     return {
         "data": source.spec,
         "note": source.dataset.note,
         "images": len(rows),
         "classes": {label: by_class[label] for label in found.manifest.classes},
-        "counts": found.manifest.counts(),
+        "counts": with_split(found.manifest, kept).counts(),
+        "split_from": manifests.FILE_NAME if kept else own,
+        "split_stale": kept is not None and kept.stale,
+        "imbalance": round(max(by_class.values()) / min(by_class.values()), 2),
         "groups": len({row.group for row in rows if row.group}),
         "width": {"min": min(widths), "median": median(widths), "max": max(widths)},
         "height": {"min": min(heights), "median": median(heights), "max": max(heights)},
+        "sizes": [{"width": w, "height": h, "images": count} for (w, h), count in sizes.most_common(5)],
+        "different_sizes": len(sizes),
         "modes": dict(sorted(Counter(found.modes).items())),
         "identical": sum(count - 1 for count in copies.values() if count > 1),
         "notes": [{"path": path, "note": note} for path, note in found.notes],
         "quarantined": [{"path": item.path, "reason": item.reason} for item in found.quarantined],
     }
+
+
+def choose(found: Manifest, seed: int, count: int = SAMPLES_A_CLASS) -> dict[str, list[Row]]:
+    """``count`` random samples of each class (all, where it has fewer), the same for one seed on every machine."""
+
+    def place(row: Row) -> bytes:
+        return hashlib.sha256(f"{seed}/{row.id}".encode()).digest()
+
+    chosen: dict[str, list[Row]] = {label: [] for label in found.classes}
+    for row in sorted(found.rows, key=place):
+        if len(chosen[row.label]) < count:
+            chosen[row.label].append(row)
+    return chosen

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
 
 from toolbox.data import manifest as manifests
-from toolbox.data.images import Decoded, decode, read_file, to_grey_or_rgb
+from toolbox.data.images import Decoded, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
 from toolbox.errors import EnvironmentFailure, UsageError, closest
 from toolbox.files import fingerprint
@@ -35,6 +35,8 @@ class Source:
         toolbox.data.images.UnreadableImage: the file is no whole image.
         OSError, ValueError: the dataset's own loader failed.
         """
+        if isinstance(sample, Sample) and sample.problem:
+            raise UnreadableImage(sample.problem)
         if isinstance(self.dataset, VirtualDataset):
             known = sample if isinstance(sample, Sample) else _as_sample(sample)
             loaded = self.dataset.load(known)
@@ -43,6 +45,20 @@ class Source:
             return Decoded(image, loaded.mode, told), _digest_of(self.dataset.file(known))
         data = read_file((self.dataset.root or Path()) / sample.path)
         return decode(data), fingerprint.of_bytes(data)
+
+    def holds(self, path: Path) -> bool:
+        """Whether ``path`` lies in a folder of the dataset's, where nothing may be written."""
+        dataset, place = self.dataset, path.resolve()
+        if isinstance(dataset, VirtualDataset):
+            files = filter(None, map(dataset.file, dataset.samples()))
+            return any(place.is_relative_to(folder) for folder in {file.parent.resolve() for file in files})
+        root = (dataset.root or Path()).resolve()
+        if dataset.table is not None and dataset.table.parent.resolve() == root:
+            # A table may lie in the workspace, and new files beside it are no samples: only what holds its files is
+            # out of bounds.
+            tops = {PurePosixPath(sample.path).parts[0] for sample in dataset.samples()}
+            return any(place.is_relative_to((root / top).resolve()) for top in tops)
+        return place.is_relative_to(root)
 
     def image(self, row: Row) -> Image.Image:
         """The picture of a sample that could be read when the manifest was made.
@@ -62,9 +78,11 @@ class Source:
 class ManifestDataset(Dataset):
     """The samples of a manifest file, whose pictures are files."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, table: Path | None = None, note: str = "") -> None:
         self.manifest = manifest
         self.root = manifest.root
+        self.table = table
+        self.note = note
 
     def samples(self) -> Iterator[Sample]:
         """The rows in their order."""
@@ -134,7 +152,7 @@ def _path(path: Path, registry: Registry) -> Source:
         inner = open_source(manifest.data, registry).dataset
         if isinstance(inner, VirtualDataset):
             return Source(VirtualManifestDataset(manifest, inner), spec_text)
-    return Source(ManifestDataset(manifest), spec_text)
+    return Source(ManifestDataset(manifest, path, str(manifests.read_sidecar(path).get("note", ""))), spec_text)
 
 
 def _digest_of(file: Path | None) -> str:

@@ -110,6 +110,12 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_all() -> None:
+    """Make everything written so far durable: for bulk output, once a shard. Windows has no such call."""
+    if hasattr(os, "sync"):
+        os.sync()
+
+
 def _umask() -> int:
     # There is no way to read the umask but to set it; mkstemp's 0600 would lock colleagues out of shared folders.
     mask = os.umask(0)

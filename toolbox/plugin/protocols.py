@@ -30,6 +30,8 @@ class Sample:
     ``root``, or virtual (``scan.nii.gz#z=42``) where the dataset loads its samples itself. ``group`` is what a
     split must never divide (a patient); empty means that the sample stands alone. ``split`` is ``train``,
     ``val``, ``test`` or empty where the dataset doesn't say. ``columns`` holds anything else worth keeping.
+    ``problem`` is the reason why the dataset itself won't have this one read (a link that leads elsewhere): it is
+    quarantined with that reason.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Sample:
     group: str = ""
     split: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 class Dataset(ABC):
@@ -45,6 +48,9 @@ class Dataset(ABC):
 
     root: Path | None = None
     """What the samples' paths are relative to; ``None`` where every path is virtual."""
+
+    table: Path | None = None
+    """The file that lists the samples, where one does: then no folder is searched for them."""
 
     suggestions: Mapping[str, Any] = {}
     """Settings that suit this dataset, by dotted name (``{"training.size": 64}``); every user setting wins."""

@@ -23,8 +23,48 @@ def register(app: typer.Typer) -> None:
 
 
 @data.command()
+def prepare(
+    data: options.Data = None,
+    size: Annotated[int, typer.Option("--size", help="Side of the square images, pixels.")] = 64,
+    channels: Annotated[str, typer.Option("--channels", metavar="1|3|keep", help="Grey, RGB, or as it is.")] = "keep",
+    file_format: Annotated[str, typer.Option("--format", metavar="png|jpeg", help="png keeps every pixel.")] = "png",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The new folder; else one in DIR/prepared.")
+    ] = None,
+    workspace: options.WorkspaceDir = Path(),
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Resize every image (the whole of it, squashed), make it grey if asked, and save it to a new folder.
+
+    The folder has a manifest.csv with each image's source, group, split and the columns of your own, to be given
+    as --data.
+    """
+    from toolbox.cli.render import prepared_lines
+    from toolbox.cli.terminal import Terminal
+    from toolbox.data.prepare import run as preparing
+
+    terminal = Terminal(as_json, quiet)
+    place = open_workspace(workspace, terminal, sets, data, dry_run=dry_run)
+    todo = place.plan_prepare(size, channels, file_format, out)
+    done = None if dry_run else preparing.run(todo, terminal.reporter())
+    document = preparing.document(todo, done)
+    terminal.show(*prepared_lines(document))
+    terminal.emit(document)
+    terminal.end(place.quarantined)
+
+
+@data.command()
 def inspect(
     data: options.Data = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Draw classes and samples: .png or .svg."),
+    ] = None,
+    samples: Annotated[bool, typer.Option("--samples", help="Show samples of each class here, too.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the samples that are shown.")] = 0,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -34,13 +74,26 @@ def inspect(
     from toolbox.cli.render import inspection
     from toolbox.cli.terminal import Terminal
     from toolbox.data import index
-    from toolbox.data.inspect import summary
+    from toolbox.data import inspect as inspecting
+    from toolbox.report import overview
 
     terminal = Terminal(as_json, quiet)
+    reporter = terminal.reporter()
     place = open_workspace(workspace, terminal, sets, data)
-    found = index.build(place.source, terminal.reporter())
-    document = summary(found, place.source)
+    if picture is not None:
+        overview.check(picture, place.source)
+    found = index.build(place.source, reporter)
+    kept = inspecting.kept_split(place.path, place.source, found.manifest.rows, reporter)
+    document = inspecting.summary(found, place.source, kept)
     terminal.show(*inspection(document))
+    if samples or picture is not None:
+        shown = overview.thumbs(inspecting.choose(found.manifest, seed), place.source)
+        if samples:
+            terminal.show_samples(shown)
+        if picture is not None:
+            overview.write(overview.of_inspection(document, shown), picture)
+            reporter.info(f"drawn in {picture}")
+            document["picture"] = str(picture)
     terminal.emit(document)
     terminal.end(found.quarantined)
 

@@ -32,7 +32,7 @@ def init(
 
     terminal = Terminal(as_json, quiet)
     data = path or "phantom"
-    samples = sum(1 for _ in open_source(data, Registry()).dataset.samples())
+    samples = sum(not sample.problem for sample in open_source(data, Registry()).dataset.samples())
     file = write(workspace, data, force)
     if not path:
         terminal.reporter().warn(
