@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from toolbox.plugin.protocols import Augmenter, Params
+from toolbox.plugin.protocols import Affine, Augmenter, Params
 from toolbox_kornia.heavy.geometry import Matrix, Steps, pixel_matrix
 from toolbox_kornia.heavy.warp import Border, Images, Interpolation, warp
 
@@ -46,6 +46,16 @@ class Geometric(Augmenter):
         count, height, width, channels = images.shape
         _check(count, height, width, channels, params, size)
         return warp(images, _matrices(params, height, width, size), size, self.border, self.interpolation)
+
+    def affine(self, params: Params) -> Affine | None:
+        """See :class:`toolbox.plugin.protocols.Augmenter`.
+
+        Raises
+        ------
+        UsageError: as :meth:`apply`.
+        """
+        a, b, c, d, e, f = Steps.of(params).matrix()[:2].ravel().tolist()
+        return Affine((a, b, c, d, e, f), self.border, self.interpolation)
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
         """:meth:`apply` for a uint8 tensor ``[N, C, H, W]`` on any device; the result stays there.
