@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,7 @@ class Maker:
 
     def files(self, params: Sequence[Params]) -> Iterator[bytes]:
         """The encoded copies, one for each of ``params``."""
-        keys = [json.dumps(each, sort_keys=True) for each in params]
+        keys = [repr(each) for each in params]  # JSON scalars: tells 1 from True, and every float from every other
         last = {key: place for place, key in enumerate(keys)}
         made: dict[str, bytes] = {}
         for start in range(0, len(params), self._batch_size):

@@ -14,6 +14,7 @@ from toolbox.errors import UsageError
 from toolbox.files.atomic import told
 
 FILE_NAME = "lineage.jsonl"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,7 @@ class Line:
 
     def text(self) -> str:
         """The line as it stands in the file, with its end."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _encode({name: getattr(self, name) for name in self.__slots__}) + "\n"
 
 
 def in_words(params: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -48,10 +49,10 @@ def inverse(rows: Rows) -> Rows:
     return a, b, -(a * c + b * f), d, e, -(d * c + e * f)
 
 
-def back_to_pixels(affine: Affine, height: int, width: int, side: float) -> Rows:
+def back_to_pixels(affine: Affine, height: float, width: float, side: float) -> Rows:
     """From pixels of the square to pixels of the source.
 
-    ``side`` may be no whole number: a colour plane at half the resolution of an odd square ends half-way.
+    None need be whole: a plane of colours at half the resolution of an odd picture ends half-way.
     """
     a, b, c, d, e, f = inverse(affine.matrix)
     first = 0.5 / side - 0.5
@@ -84,23 +85,36 @@ class Sampler:
         """
         import cv2
 
+        flag, mode = _cv2_names()[interpolation], _cv2_names()[border]
         height, width, channels = self._image.shape
         down, across = _margins(back, height, width, size, _REACH[interpolation])
         if border == "constant" or (1 + 2 * down / height) * (1 + 2 * across / width) > _MOST_PADDED:
             down = across = 0
+        source = self._padded.get((down, across, border))
+        if source is None:
+            source = self._image
+            if down or across:
+                source = np.asarray(cv2.copyMakeBorder(source, down, down, across, across, mode), np.uint8)
+            self._padded[down, across, border] = source
         a, b, c, d, e, f = back
         matrix = np.array(((a, b, c + across), (d, e, f + down)))
-        flags = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-        modes = {"reflect": cv2.BORDER_REFLECT, "replicate": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}
-        if (down, across, border) not in self._padded:
-            padded = self._image
-            if down or across:
-                padded = np.asarray(cv2.copyMakeBorder(padded, down, down, across, across, modes[border]), np.uint8)
-            self._padded[down, across, border] = padded
-        source = self._padded[down, across, border]
-        way = flags[interpolation] | cv2.WARP_INVERSE_MAP
-        out = cv2.warpAffine(source, matrix, (size, size), flags=way, borderMode=modes[border], borderValue=self._black)
+        out = cv2.warpAffine(source, matrix, (size, size), flags=flag, borderMode=mode, borderValue=self._black)
         return np.asarray(out, np.uint8).reshape(size, size, channels)
+
+
+@cache
+def _cv2_names() -> dict[str, int]:
+    """OpenCV's numbers for interpolations (matrices lead back) and borders."""
+    import cv2
+
+    return {
+        "nearest": cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        "bilinear": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        "bicubic": cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        "reflect": cv2.BORDER_REFLECT,
+        "replicate": cv2.BORDER_REPLICATE,
+        "constant": cv2.BORDER_CONSTANT,
+    }
 
 
 def warp(images: Images, affines: Sequence[Affine], size: int) -> Images:
