@@ -131,6 +131,11 @@ class Workspace:
     @cached_property
     def prepared(self) -> Prepared:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
+        if not self._dry_run and self.source.holds(self.path):
+            raise UsageError(
+                f"the workspace {self.path.resolve()} lies in the dataset's folder, which is never written to",
+                "Work elsewhere: --workspace DIR, or run this in another folder.",
+            )
         prepared = workspace_manifest.prepare(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
@@ -190,16 +195,23 @@ class Workspace:
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        return making.run(
+        final = out or self.path / recipe.FOLDER / wanted.name
+        result = making.run(
             wanted,
             self.prepared.manifest,
             self.source,
             augmenter,
-            out or self.path / recipe.FOLDER / wanted.name,
+            final,
             self.reporter,
             workers=self.settings.augment.workers,
             batch_size=self.settings.augment.batch_size,
         )
+        if result.written:
+            from toolbox.report.class_chart import write_class_chart
+
+            rows = recipe.sources(wanted.protocol, self.prepared.manifest)
+            write_class_chart(rows, recipe.counts(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+        return result
 
     def preview(self, count: int = 8, path: Path | None = None) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""

@@ -134,7 +134,8 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
     things: list[RenderableType] = [verdict, *([table] if audit.findings else []), *([shown] if count else [])]
     if audit.comparison is not None:
         compared = audit.comparison
-        text = f"{compared.described:,} pictures described, the {compared.registered:,} likeliest pairs registered"
+        pairs = f"the {compared.registered:,} likeliest pairs" if compared.registered else "no pair alike enough to be"
+        text = f"{compared.described:,} pictures described, {pairs} registered"
         more = f" ({compared.left_out:,} less likely ones were not)" if compared.left_out else ""
         things.append(Text(text + more, "dim"))
     return [*things, Text(f"Side by side: {page}")]
