@@ -43,9 +43,14 @@ class Area:
         """Of the area; units are independent, samples of one unit need not be."""
         return _variance(self.positive, self.negative, self.sizes, self.macro)
 
+    @property
+    def spreads(self) -> bool:
+        """Whether DeLong's variance says anything: not at 0, at 1, or where every score is the same."""
+        return self.variance >= _NONE and 0 < self.value < 1
+
     def interval(self, z: float = Z) -> tuple[float, float]:
-        """On the logit scale, 95 % by default."""
-        if self.variance < _NONE or not 0 < self.value < 1:
+        """On the logit scale, 95 % by default; Newcombe's where there is no variance to go by."""
+        if not self.spreads:
             return newcombe(self.value, *self.sizes, z)
         middle, spread = logit(self.value), math.sqrt(self.variance) / (self.value * (1 - self.value))
         return float(expit(middle - z * spread)), float(expit(middle + z * spread))

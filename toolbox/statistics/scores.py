@@ -194,15 +194,17 @@ class Answers:
             return np.full(drawn.shape[1], np.nan)
         # Precision is taken where a run of equal scores ends: ranks from the top, ties at their highest.
         ends = rankdata(-self.probabilities[order, k], method="max").astype(np.int64)[hits] - 1
-        positives = np.searchsorted(np.flatnonzero(hits), ends, side="right") - 1
+        levels, level = np.unique(ends, return_inverse=True)
+        # Sums between neighbouring ends, then over them: far fewer rows than samples where positives are rare.
+        starts, last = np.concatenate([[0], levels[:-1] + 1]), int(levels[-1]) + 1
+        top = np.flatnonzero(np.diff(level, prepend=-1))  # the first positive of each run of equal scores
         found = []
         for part in np.array_split(drawn, max(1, drawn.shape[1] // _CHUNK), axis=1):
-            weights = part[units]
-            mine = weights[hits]
-            above = np.cumsum(weights, axis=0)[ends]
+            above = np.cumsum(np.add.reduceat(part[units[:last]], starts, axis=0), axis=0)
+            mine = np.add.reduceat(part[units[hits]], top, axis=0)
             true = np.cumsum(mine, axis=0)
             with np.errstate(divide="ignore", invalid="ignore"):
-                gained = np.where(mine > 0, mine * (true[positives] / above), 0).sum(0, dtype=np.float64)
+                gained = np.where(mine > 0, mine * (true / above), 0).sum(0, dtype=np.float64)
                 found.append(gained / true[-1])
         return np.concatenate(found)
 
