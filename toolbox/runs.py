@@ -26,6 +26,8 @@ PREDICTIONS = "predictions.csv"
 EVALUATION = "evaluation.json"
 MODEL = "model.safetensors"
 FIGURES = "figures"
+ROW_FIELDS = ("id", "path", "label", "group", "split", "pixels")
+"""What ``predictions.csv`` says of a sample; ``pixels`` is the hash of the decoded image."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,17 @@ def find(workspace: Path, name: str = "") -> Run:
 def write_predictions(
     run_path: Path, rows: Sequence[Mapping[str, str]], probabilities: npt.NDArray[np.float64], classes: Sequence[str]
 ) -> None:
-    """Write ``predictions.csv``: id, path, label, group, split, prediction, and a probability for each class.
+    """Write ``predictions.csv``: id, path, label, group, split, pixels, prediction, and a probability for each class.
+
+    What ``rows`` don't hold of :data:`ROW_FIELDS` stays empty.
 
     Probabilities are written so that reading gives the same float64 back.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "path", "label", "group", "split", "prediction", *(f"p:{name}" for name in classes)])
+    writer.writerow([*ROW_FIELDS, "prediction", *(f"p:{name}" for name in classes)])
     for row, values in zip(rows, probabilities, strict=True):
-        fixed = [row[name] for name in ("id", "path", "label", "group", "split")]
+        fixed = [row.get(name, "") for name in ROW_FIELDS]
         writer.writerow([*fixed, classes[int(values.argmax())], *(repr(float(value)) for value in values)])
     atomic.write_text(run_path, buffer.getvalue())
 

@@ -14,7 +14,7 @@ The commands are thin over this class, and a notebook uses it directly::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -283,6 +283,15 @@ class Workspace:
         found = self.run(run)
         return self._evaluate_on(found, str(data)) if data is not None else self._evaluate_own(found)
 
+    def compare(self, names: Sequence[str], metrics: Sequence[str] = ()) -> dict[str, Any]:
+        """Paired statistics of the runs ``names`` and a verdict, as ``compare --json`` prints it.
+
+        The first of ``metrics`` decides (accuracy unless told otherwise).
+        """
+        from toolbox.evaluation.compare import compare
+
+        return compare([self.run(name) for name in names], metrics)
+
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
         from toolbox.report.figures import write_figures
@@ -362,19 +371,23 @@ class Workspace:
 
     def _evaluate_own(self, run: Run) -> dict[str, Any]:
         from toolbox.evaluation import evaluate as evaluation
+        from toolbox.evaluation import looks
 
         predictions = evaluation.read(run.path / runs.PREDICTIONS)
         split = evaluation.split_of(predictions)
         evaluators = layers.resolve([*self._file_layers, self._given]).evaluators
-        document = evaluation.evaluate(
-            run, predictions.part(split), evaluators, self.registry, split, held_out=split == "test"
-        )
+        part, held_out = predictions.part(split), split == "test"
+        validation = predictions.part("val") if held_out else None
+        document = evaluation.evaluate(run, part, evaluators, self.registry, split, held_out, validation=validation)
+        if held_out:
+            document["looks"] = asdict(looks.look(self.path, run, part))
         evaluation.save(run, document)
         return document
 
     def _evaluate_on(self, run: Run, data: str) -> dict[str, Any]:
         from toolbox.data import index
         from toolbox.evaluation import evaluate as evaluation
+        from toolbox.evaluation import looks
         from toolbox.training.use import probabilities_for
 
         source = open_source(data, self.registry)
@@ -394,8 +407,9 @@ class Workspace:
         document = evaluation.evaluate(
             run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
         )
+        document["looks"] = asdict(looks.look(self.path, run, predictions))
         tag = found.manifest.fingerprint[:8]
-        fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
+        fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
         runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
         evaluation.save(run, document, f"evaluation-{tag}.json")
         self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")

@@ -224,7 +224,9 @@ class Evidence:
 
     ``targets``: int64 ``[N]``, indices into ``classes``; ``probabilities``: float64 ``[N, K]``, rows sum to 1;
     ``groups``: N strings, empty where a sample stands alone; ``columns``: further manifest columns, N strings
-    each; ``seed``: for resampling. ``images`` and ``model`` are there only for an evaluator that asks for them.
+    each; ``seed``: for resampling. ``validation``: the same of the validation split, where there is one and this is
+    not it: a threshold is chosen there, never on the test split. ``images`` and ``model`` are there only for an
+    evaluator that asks for them.
     """
 
     ids: Sequence[str]
@@ -237,6 +239,7 @@ class Evidence:
     seed: int = 0
     images: Callable[[int], Image.Image] | None = None
     model: Callable[[], BuiltModel] | None = None
+    validation: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ def _keep_predictions(session: Session, kept: Run) -> None:
     module = session.built.module
     logits = loop.predict(module, module, given, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
-    fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
+    fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
     runs.write_predictions(kept.path / runs.PREDICTIONS, fields, probabilities, session.manifest.classes)
 
 
