@@ -12,7 +12,7 @@ from torch import nn
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
-from toolbox.training.heads import WIDEST, DenseHead, hidden_units
+from toolbox.training.heads import WIDEST, DenseHead, parse_head
 from toolbox_alzheimer.model import AlzheimerModel
 
 STUDY = ModelRequest(classes=2, channels=1, size=64)
@@ -261,7 +261,7 @@ def test_a_dense_layer_has_a_sensible_number_of_units(units: int) -> None:
 
 @pytest.mark.parametrize(("head", "units"), [("linear", None), ("flatten-1", 1), ("flatten-4096", 4096)])
 def test_head_names(head: str, units: int | None) -> None:
-    assert hidden_units(head) == units
+    assert parse_head(head) == units
 
 
 @pytest.mark.parametrize(
@@ -280,14 +280,14 @@ def test_head_names(head: str, units: int | None) -> None:
 )
 def test_an_unknown_head_names_the_closest(head: str, meant: str) -> None:
     with pytest.raises(UsageError, match="there is no head") as caught:
-        hidden_units(head)
+        parse_head(head)
     assert meant in caught.value.hint
 
 
 def test_a_head_has_a_widest_size() -> None:
-    assert hidden_units(f"flatten-{WIDEST}") == WIDEST
+    assert parse_head(f"flatten-{WIDEST}") == WIDEST
     with pytest.raises(UsageError, match="too wide"):
-        hidden_units(f"flatten-{WIDEST + 1}")
+        parse_head(f"flatten-{WIDEST + 1}")
 
 
 def test_a_dense_head_is_flatten_then_dense_relu_then_dense() -> None:

@@ -27,7 +27,7 @@ from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.build import build
 from toolbox_timm.heavy.lite0 import state_dict as lite0_state
-from toolbox_timm.heavy.parts import parts_of, trunk_names
+from toolbox_timm.heavy.parts import parts_of, trunk_blocks
 
 SIZE = 64
 FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vgg11", "mobilenetv3_small_050"]
@@ -57,7 +57,7 @@ def blocks(names: frozenset[str], depth: int) -> set[str]:
 def parts_without_weights(arch: str) -> Parts:
     with torch.device("meta"):
         module = timm.create_model(arch)
-    return parts_of(module, trunk_names(module), arch)
+    return parts_of(module, trunk_blocks(module), arch)
 
 
 def assert_partition(parts: Parts, module: nn.Module) -> None:

@@ -109,5 +109,10 @@ def _check_parts(built: BuiltModel, wanted: Wanted) -> None:
         raise PluginError(
             f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head"
         )
+    blocks = built.parts.blocks
+    if blocks and (sum(map(len, blocks)) + len(built.parts.head) != len(names) or blocks[-1] != built.parts.last):
+        raise PluginError(
+            f"the blocks of the model {wanted.spec.name!r} don't divide its trunk, with the last block at their end"
+        )
     if not built.parts.head:
         raise PluginError(f"the model {wanted.spec.name!r} has no head")
