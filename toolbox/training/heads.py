@@ -50,9 +50,11 @@ def parse_head(head: str) -> HeadPlan | None:
 
 
 def _suggestion(head: str) -> str:
-    number = re.search(r"[1-9]\d*", head)
-    numbers = "-".join(re.findall(r"[1-9]\d*", head)[:16])
-    known = closest(head.lower(), [LINEAR, f"flatten-{number[0] if number else 4096}", f"mlp-{numbers or '512-128'}"])
+    numbers = re.findall(r"[1-9]\d*", head)[:16]
+    likely = [LINEAR, f"flatten-{numbers[0] if numbers else 4096}"]
+    if head.lower().startswith("mlp"):
+        likely = [f"mlp-{'-'.join(numbers) or '512-128'}"]
+    known = f"Did you mean {likely[0]!r}?" if len(likely) == 1 else closest(head.lower(), likely)
     return f"{known} Heads: linear, flatten-N with N units (flatten-4096), or mlp-N-M (mlp-512-128)."
 
 
