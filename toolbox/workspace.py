@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import runs
+from toolbox import environment, runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.source import Source, open_source
@@ -88,7 +88,9 @@ class Workspace:
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
-        self._dry_run = dry_run
+        # Of the processes that torchrun starts the first one writes.
+        self._follows = environment.process()[0] > 0
+        self._dry_run = dry_run or self._follows
         self._redeal = redeal
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
@@ -298,6 +300,8 @@ class Workspace:
 
     def _finish(self, run: Run) -> Run:
         """Evaluate a trained run, and say that it is finished."""
+        if self._follows:
+            return run
         self._evaluate_own(run)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run

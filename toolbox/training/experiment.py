@@ -16,10 +16,11 @@ from toolbox import runs
 from toolbox.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.files import locks
 from toolbox.plugin.spec import parse
-from toolbox.progress import Reporter
+from toolbox.progress import Reporter, SilentReporter
 from toolbox.runs import Run
-from toolbox.training import freeze, inputs, loop, record, stages
+from toolbox.training import build, distributed, freeze, inputs, loop, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
+from toolbox.training.distributed import Team
 from toolbox.training.inputs import Activations, OnlineCopies, Pixels
 from toolbox.training.loop import Epoch, Forward, Labelled
 from toolbox.training.session import Experiment, Session, threads
@@ -45,19 +46,24 @@ def run(
     UsageError: data, split, settings or weights are not those of ``resume`` or ``like``.
     """
     plans = stages.planned(experiment.settings, experiment.finetune, experiment.unfreeze)
-    with inputs.scratch() as folder, threads(experiment.settings.threads):
-        session = Session(experiment, folder, reporter)
+    device = build.device_of(experiment.settings)
+    with inputs.scratch() as folder, threads(experiment.settings.threads), distributed.joined(device) as team:
+        session = Session(experiment, folder, reporter if team.first else SilentReporter())
         said = record.describe(session)
         if resume is not None:
             _check_same(resume.record, said, f"the run {resume.id} can't be gone on with", reporter)
             said = {**resume.record, "status": "running"}
         elif like is not None:
             _check_same(like, said, f"the run {like['id']} can't be done again", reporter)
-        kept = resume or runs.create(experiment.workspace, experiment.spec.name, said)
+        kept = resume or team.agreed(lambda: runs.create(experiment.workspace, experiment.spec.name, said))
         checkpoints = Checkpoints(kept.path / runs.CHECKPOINT, experiment.settings.training.checkpoint_minutes)
-        with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment.workspace):
-            Training(session, kept, checkpoints, plans).run(said)
-        checkpoints.clear()
+        training = Training(session, kept, checkpoints, plans, team)
+        if team.first:
+            with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment.workspace):
+                training.run(said)
+            checkpoints.clear()
+        else:
+            training.follow()
     return kept
 
 
@@ -108,11 +114,12 @@ class Data:
 class Training:
     """The stages of one run, one after the other."""
 
-    def __init__(self, session: Session, kept: Run, checkpoints: Checkpoints, plans: list[Stage]) -> None:
+    def __init__(self, session: Session, kept: Run, checkpoints: Checkpoints, plans: list[Stage], team: Team) -> None:
         self.session = session
         self.kept = kept
         self.checkpoints = checkpoints
         self.plans = plans
+        self.team = team
         self.begun = time.perf_counter()
         self.done: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
@@ -120,7 +127,7 @@ class Training:
 
     def run(self, said: dict[str, Any]) -> None:
         """Train from the beginning or from the checkpoint; fills ``said``, the run's record, and writes it."""
-        self.saved = self.checkpoints.load()
+        self.saved = self.team.agreed(self.checkpoints.load)
         if self.saved:
             self.done, self.history = list(self.saved["done"]), list(self.saved["history"])
             self.begun -= self.saved["seconds"]
@@ -133,10 +140,18 @@ class Training:
         said["seconds"] = round(time.perf_counter() - self.begun, 2)
         runs.save(self.kept, {**said, "status": "trained"})
 
+    def follow(self) -> None:
+        """Train along with the process that runs it, and write nothing."""
+        self.saved = self.team.agreed(self.checkpoints.load)
+        self.done = list(self.saved["done"]) if self.saved else []
+        self._stages()
+
     def _stages(self) -> list[dict[str, Any]]:
         """Run the stages; what is said of them in ``run.json``."""
         session, data = self.session, _data(self.session)
         module, parts, steps = session.built.module, session.built.parts, session.built.stages
+        if self.team.size > 1:
+            self._share_statistics()
         unfreeze = session.experiment.unfreeze
         if not session.experiment.finetune:
             self._stage(0, parts.trunk | parts.last | parts.head, None, module, data)
@@ -163,6 +178,12 @@ class Training:
             self._stage(1, second, None, whole, data if cached else pictures)
         return self.done
 
+    def _share_statistics(self) -> None:
+        if not distributed.share_statistics(self.session.built.module, self.session.device):
+            self.session.reporter.info(
+                "BatchNorm layers that are trained take their statistics from each process's share of a batch"
+            )
+
     def _stage(self, number: int, names: frozenset[str], frozen: Forward | None, rest: Forward, data: Data) -> None:
         """Train ``names``. ``frozen`` leads from inputs to where training begins, ``rest`` from there to logits."""
         if number < len(self.done):
@@ -188,7 +209,7 @@ class Training:
             self.checkpoints.surroundings = lambda: self._surroundings(before)
             outcome = loop.fit(
                 module,
-                forward,
+                session.tuned(forward),
                 train,
                 val,
                 plan,
@@ -196,8 +217,9 @@ class Training:
                 self._on_epoch,
                 session.reporter,
                 scales=stages.layer_scales(parts, plan.layer_decay),
-                checkpoints=self.checkpoints,
+                checkpoints=self.checkpoints if self.team.first else None,
                 saved=saved,
+                team=self.team,
             )
         self.saved = None
         freeze.set_training_mode(module, plan.batch_norm)
@@ -227,7 +249,8 @@ class Training:
 
     def _on_epoch(self, line: Epoch) -> None:
         self.history.append(asdict(line))
-        runs.append_history(self.kept, self.history[-1])
+        if self.team.first:
+            runs.append_history(self.kept, self.history[-1])
 
 
 def _data(session: Session) -> Data:
@@ -254,6 +277,7 @@ def _once(
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return train, val
     session.built.module.eval()
+    part = session.cast(part)
     count = len(train.targets) + (len(val.targets) if val else 0)
     needed = inputs.activation_bytes(part, train.inputs, count)
     if needed > session.settings.training.cache_gb * 1e9:

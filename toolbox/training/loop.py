@@ -17,6 +17,7 @@ from toolbox.errors import EnvironmentFailure, ToolboxError
 from toolbox.progress import Reporter
 from toolbox.training import schedules
 from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
+from toolbox.training.distributed import ALONE, Team
 from toolbox.training.freeze import set_training_mode
 from toolbox.training.inputs import Inputs, in_order
 from toolbox.training.stages import Stage
@@ -90,6 +91,7 @@ def fit(
     scales: Mapping[str, float] | None = None,
     checkpoints: Checkpoints | None = None,
     saved: State | None = None,
+    team: Team = ALONE,
 ) -> Outcome:
     """Train the parameters of ``module`` that take gradients, through ``forward`` (inputs to logits).
 
@@ -97,7 +99,7 @@ def fit(
     start included, are put back at the end. The order of samples follows from ``seed``, stage and epoch alone.
 
     ``scales``: what learning rates are multiplied by, by parameter name. ``checkpoints``: where the state is kept,
-    also on Ctrl-C; ``saved``: such a state, to go on from.
+    also on Ctrl-C; ``saved``: such a state, to go on from. ``team``: the processes that share the batches.
 
     Raises
     ------
@@ -113,11 +115,12 @@ def fit(
     best: State = {}
     if saved is not None:
         here, best = _restored(saved, module, optimizer, device)
-    else:
-        torch.manual_seed(key(seed, stage.name, "layers"))  # for dropout
-        if watched:
-            # The weights a stage starts with are its first candidate: it can't end worse than it began.
-            here.best_loss, best = measure(module, forward, watched, stage.batch_size)[0], _trained_state(module)
+    if saved is None or not team.first:
+        # For dropout: of its own in each process. A checkpoint holds the first one's.
+        torch.manual_seed(key(seed, stage.name, "layers", *([] if team.first else [team.rank, here.epoch, here.step])))
+    if saved is None and watched:
+        # The weights a stage starts with are its first candidate: it can't end worse than it began.
+        here.best_loss, best = measure(module, forward, watched, stage.batch_size, team)[0], _trained_state(module)
 
     def save() -> None:
         if checkpoints:
@@ -135,12 +138,12 @@ def fit(
                 for indices in order(train.targets, stage, seed, here.epoch)[here.step :]:
                     with interrupts.held():
                         schedules.set_rate(optimizer, stage, (here.epoch - 1) * per_epoch + here.step, per_epoch)
-                        _step(forward, train, indices, optimizer, weights, stage, here)
+                        _step(forward, train, indices, optimizer, weights, stage, here, team)
                         here.seconds = time.perf_counter() - began
                     task.advance()
                     if checkpoints and checkpoints.due(epoch_ends=False):
                         save()
-                measured = measure(module, forward, val, stage.batch_size) if val else (None, None)
+                measured = measure(module, forward, val, stage.batch_size, team) if val else (None, None)
                 with interrupts.held():
                     line = _line(here, stage, len(train.targets), measured, optimizer, time.perf_counter() - began)
                     on_epoch(line)
@@ -177,30 +180,37 @@ def _step(
     weights: torch.Tensor,
     stage: Stage,
     here: Position,
+    team: Team,
 ) -> None:
     """One step on the samples ``indices``; what it brought is added to ``here``."""
-    targets = train.targets[indices].to(weights.device)
-    logits = forward(train.inputs.batch(indices))
+    mine, counts = team.share(indices)
+    targets = train.targets[mine].to(weights.device)
+    logits = forward(train.inputs.batch(mine))
     losses = F.cross_entropy(logits, targets, label_smoothing=stage.label_smoothing, reduction="none")
-    loss = (losses * weights[targets]).mean()
-    if not torch.isfinite(loss):
+    loss = (losses * weights[targets]).sum() * (counts / len(indices))
+    right = (logits.detach().argmax(1) == targets).sum() * counts
+    whole, right = team.total(loss.detach(), right)
+    if not torch.isfinite(whole):
         raise ToolboxError(
-            f"the loss is {loss.item()} in stage {stage.name}, epoch {here.epoch}, step {here.step + 1}",
+            f"the loss is {whole.item()} in stage {stage.name}, epoch {here.epoch}, step {here.step + 1}",
             f"Lower the learning rate (now {optimizer.param_groups[0]['lr']:g}).",
         )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    team.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()
-    here.loss_sum += loss.detach() * len(indices)
-    here.correct += (logits.detach().argmax(1) == targets).sum()
+    here.loss_sum += whole * len(indices)
+    here.correct += right
     here.step += 1
 
 
-def measure(module: nn.Module, forward: Forward, labelled: Labelled, batch_size: int) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, in evaluation mode."""
+def measure(
+    module: nn.Module, forward: Forward, labelled: Labelled, batch_size: int, team: Team = ALONE
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy, in evaluation mode; in a team, what the first process measures."""
     logits = predict(module, forward, labelled.inputs, batch_size)
     loss = F.cross_entropy(logits, labelled.targets).item()
-    return loss, (logits.argmax(1) == labelled.targets).float().mean().item()
+    return team.agreed(lambda: (loss, (logits.argmax(1) == labelled.targets).float().mean().item()))
 
 
 def predict(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int) -> torch.Tensor:

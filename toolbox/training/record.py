@@ -25,6 +25,7 @@ _SAME = {
     "config": "the settings",
     "request": "what the model is built for",
     "weights": "the weights it starts from",
+    "precision": "the precision",
     "mean": "the normalisation",
     "std": "the normalisation",
     "data.fingerprint": "the data or their split",
@@ -70,6 +71,8 @@ def describe(session: Session) -> dict[str, Any]:
         "seed": session.settings.seed,
         "device": str(session.device),
         "threads": torch.get_num_threads(),
+        "precision": session.precision,
+        "processes": environment.process()[1],
         "versions": environment.versions(),
     }
 

@@ -17,9 +17,9 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import build, inputs, loop
+from toolbox.training import build, inputs, loop, precision
 from toolbox.training.inputs import Inputs, Pixels
-from toolbox.training.loop import Labelled
+from toolbox.training.loop import Forward, Labelled
 from toolbox.training.material import choose
 
 
@@ -53,6 +53,7 @@ class Session:
         self.folder = folder
         self.reporter = reporter
         self.device = build.device_of(self.settings)
+        self.precision = precision.chosen(self.settings.training, self.device)
         self.training = choose(experiment.settings, experiment.prepared, experiment.workspace, reporter)
         torch.manual_seed(loop.key(self.settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
@@ -63,6 +64,14 @@ class Session:
         built = build.build(self.wanted, self.settings, embedded, reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.built: BuiltModel = replace(built, module=module)
+
+    def cast(self, forward: Forward) -> Forward:
+        """``forward`` in the session's precision."""
+        return precision.cast(forward, self.precision, self.device)
+
+    def tuned(self, forward: Forward) -> Forward:
+        """``forward`` as it is trained through: in the session's precision, compiled where that is wished."""
+        return self.cast(precision.compiled(forward) if self.settings.training.compile else forward)
 
     def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
         """Decoded pictures of ``rows`` as inputs."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolbox import environment
 from toolbox.cli import options
 from toolbox.cli.options import every_stage, open_workspace
 from toolbox.errors import UsageError
@@ -56,7 +57,7 @@ def train(
     """Train a model from scratch, evaluate it on the test split, and keep the run."""
     from toolbox.cli.terminal import Terminal
 
-    terminal = Terminal(as_json, quiet)
+    terminal = Terminal(as_json, quiet or environment.process()[0] > 0)
     settings = {
         **every_stage(epochs),
         "training.train_on": train_on,
@@ -143,7 +144,7 @@ def finetune(
     """Train a new head on a frozen pretrained trunk; with --unfreeze-last, then the last block as well."""
     from toolbox.cli.terminal import Terminal
 
-    terminal = Terminal(as_json, quiet)
+    terminal = Terminal(as_json, quiet or environment.process()[0] > 0)
     settings = {
         **every_stage(epochs),
         "training.weights": weights,
@@ -204,6 +205,8 @@ def _go(place: Workspace, terminal: Terminal, asked: Asked, dry_run: bool) -> No
         from toolbox.cli.render import run_result
 
         run = _trained(place, asked)
+        if environment.process()[0] > 0:
+            return  # of torchrun's processes the first one tells
         terminal.show(*run_result(run, terminal.results.width))
         terminal.emit(run.evaluation)
     terminal.end(place.quarantined)
