@@ -171,6 +171,31 @@ def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Pat
         weights.load_into(tiny(registry), weights.read(tmp_path / "short.safetensors"))
 
 
+def test_weights_for_colours_serve_a_model_for_grey(registry: Registry, tmp_path: Path) -> None:
+    """Summed over the colours: what three equal channels would have given."""
+    colour, grey = tiny(registry), registry.model(TINY).build(ModelRequest(2, 1, 32))
+    save_file({name: value.clone() for name, value in colour.module.state_dict().items()}, tmp_path / "w.safetensors")
+    loaded = weights.load_into(grey, weights.read(tmp_path / "w.safetensors"), keep_head=True)
+    image = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        expected = colour.module.eval()(image.expand(-1, 3, -1, -1))
+        assert torch.allclose(loaded.module.eval()(image), expected, atol=1e-5)
+
+
+def test_the_number_of_threads_is_recorded_and_taken_again(photos: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        place = Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "head.epochs": 1})
+        first = place.finetune(TINY)
+        torch.set_num_threads(2)
+        again = place.repeat(first.id)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert first.record["threads"] == again.record["threads"] == again.record["config"]["threads"] == 3
+
+
 class Evil:
     """What a pickle can do: run anything when it is read."""
 

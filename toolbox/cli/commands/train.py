@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolbox.workspace import Workspace
 
 Model = Annotated[
-    str, typer.Argument(metavar="[MODEL]", help="Model component spec; see 'toolbox list models'.", show_default=False)
+    str, typer.Argument(metavar="MODEL", help="Model component spec; see 'toolbox list models'.", show_default=False)
 ]
 
 
