@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -20,11 +19,16 @@ from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import locks
 from toolbox.plugin.protocols import ModelRequest
 from toolbox.plugin.registry import Registry
-from toolbox.progress import SilentReporter, Task
+from toolbox.progress import Reporter, SilentReporter, Task
 from toolbox.runs import Run
 from toolbox.workspace import Workspace
 
+resource = pytest.importorskip("resource", reason="signals and limits of a POSIX system")
+
 TINY = "timm:arch=test_resnet"
+TUNED, SCRATCH, ONLINE = "tuned", "scratch", "online"
+"""Two stages; one stage with dropout; two stages on fresh copies in each epoch."""
+
 SETTINGS: dict[str, Any] = {
     "training.size": 32,
     "training.batch_size": 4,
@@ -38,7 +42,7 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
 }
 REQUEST = ModelRequest(2, 3, 32)
-STEPS = 5  # an epoch: 18 training images (of 24) in batches of 4
+STEPS = 5  # an epoch: 20 training images (of 24) in batches of 4
 
 KILLER = """
 import os, signal, sys
@@ -46,7 +50,7 @@ from pathlib import Path
 from toolbox.progress import SilentReporter
 from toolbox.workspace import Workspace
 
-folder, photos, model, settings, number, number_of_signal, where = sys.argv[1:]
+folder, photos, case, number, number_of_signal, where = sys.argv[1:]
 steps = 0
 
 def stop():
@@ -78,21 +82,18 @@ if where == "write":  # in the middle of writing a checkpoint: half of its bytes
         fsync(descriptor)
     os.fsync = halfway
 
-import json
-place = Workspace(folder, data=photos, settings=json.loads(settings), reporter=Reporter())
-if model == "alzheimer-cnn:dropout=0.5":
-    place.train(model)
-else:
-    place.finetune(model, unfreeze_last=True)
+from tests.test_interruption import train
+train(Path(folder), photos, case, Reporter())
 """
 
 
-def stopped(folder: Path, photos: Path, model: str, at: int, where: str = "step", by: int = signal.SIGKILL) -> Run:
-    """A run of ``model`` that a signal ended at step ``at``, or while the ``at``-th checkpoint was written."""
+def stopped(folder: Path, photos: Path, case: str, at: int, where: str = "step", by: int = signal.SIGKILL) -> Run:
+    """A run of ``case`` that a signal ended at step ``at``, or while the ``at``-th checkpoint was written."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, folder, photos, model, json.dumps(SETTINGS), str(at), str(int(by)), where],
+        [sys.executable, "-c", KILLER, folder, photos, case, str(at), str(int(by)), where],
         capture_output=True,
         text=True,
+        cwd=Path(__file__).parents[1],
         check=False,
     )
     assert done.returncode == (-by if by == signal.SIGKILL else 1), done.stderr
@@ -111,23 +112,27 @@ def outcome(run: Run) -> dict[str, Any]:
     }
 
 
-def train(folder: Path, photos: Path, model: str) -> Run:
-    place = Workspace(folder, data=photos, settings=SETTINGS)
-    return place.train(model) if model.startswith("alzheimer") else place.finetune(model, unfreeze_last=True)
+def train(folder: Path, photos: Path, case: str, reporter: Reporter | None = None) -> Run:
+    """The training that ``case`` names, with nothing in its way but ``reporter``."""
+    more = {"training.train_on": "online", "augment.size": 32} if case == ONLINE else {}
+    place = Workspace(folder, data=photos, settings={**SETTINGS, **more}, reporter=reporter)
+    return place.train("alzheimer-cnn:dropout=0.5") if case == SCRATCH else place.finetune(TINY, unfreeze_last=True)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What trainings bring that nothing interrupts, by model."""
+    """What trainings bring that nothing interrupts, by case."""
     place = tmp_path_factory.mktemp("straight")
     photos = write_photos(place / "photos")
-    return {model: outcome(train(place / model[:5], photos, model)) for model in MODELS}
+    return {case: outcome(train(place / case, photos, case)) for case in (TUNED, SCRATCH, ONLINE)}
 
 
-resource = pytest.importorskip("resource", reason="signals and limits of a POSIX system")
-MODELS = (TINY, "alzheimer-cnn:dropout=0.5")
-POINTS = [(TINY, 1 * STEPS + 2), (TINY, 4 * STEPS), (MODELS[1], 2 * STEPS - 1)]
-MORE = [(TINY, step) for step in (1, 7, 13, 15, 16, 23, 29)] + [(MODELS[1], step) for step in (2, 33, 59)]
+POINTS = [(TUNED, 1 * STEPS + 2), (TUNED, 4 * STEPS), (SCRATCH, 2 * STEPS - 1)]
+MORE = [
+    *((TUNED, step) for step in (1, 13, 15, 16, 29)),
+    *((SCRATCH, step) for step in (2, 33, 59)),
+    *((ONLINE, step) for step in (3, 22)),
+]
 
 
 def resumed_equals_straight(run: Run, folder: Path, expected: dict[str, Any]) -> None:
@@ -140,21 +145,21 @@ def resumed_equals_straight(run: Run, folder: Path, expected: dict[str, Any]) ->
     assert not (again.path / runs.CHECKPOINT).exists()
 
 
-@pytest.mark.parametrize(("model", "step"), POINTS)
+@pytest.mark.parametrize(("case", "step"), POINTS)
 def test_killed_and_resumed_equals_uninterrupted(
-    model: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+    case: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
-    run = stopped(tmp_path / "ws", photos, model, step)
+    run = stopped(tmp_path / "ws", photos, case, step)
     assert run.record["status"] == "running" and (run.path / runs.CHECKPOINT / "state.pt").exists()
-    resumed_equals_straight(run, tmp_path / "ws", straight[model])
+    resumed_equals_straight(run, tmp_path / "ws", straight[case])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "step"), MORE)
+@pytest.mark.parametrize(("case", "step"), MORE)
 def test_killed_anywhere_and_resumed_equals_uninterrupted(
-    model: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+    case: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
-    resumed_equals_straight(stopped(tmp_path / "ws", photos, model, step), tmp_path / "ws", straight[model])
+    resumed_equals_straight(stopped(tmp_path / "ws", photos, case, step), tmp_path / "ws", straight[case])
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to know what is being written")
@@ -162,19 +167,19 @@ def test_killed_anywhere_and_resumed_equals_uninterrupted(
 def test_killed_while_a_checkpoint_is_written(
     number: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
-    run = stopped(tmp_path / "ws", photos, TINY, number, "write")
+    run = stopped(tmp_path / "ws", photos, TUNED, number, "write")
     folder = run.path / runs.CHECKPOINT
     assert [path.name for path in folder.glob(".state.pt.*")] and (folder / "state.pt").exists() == (number > 1)
-    resumed_equals_straight(run, tmp_path / "ws", straight[TINY])
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(
     photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
-    run = stopped(tmp_path / "ws", photos, TINY, 8, by=signal.SIGINT)
+    run = stopped(tmp_path / "ws", photos, TUNED, 8, by=signal.SIGINT)
     assert run.record["status"] == "interrupted"
     assert len(run.history()) == 1
-    resumed_equals_straight(run, tmp_path / "ws", straight[TINY])
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
     with pytest.raises(UsageError, match="is finished"):
         Workspace(tmp_path / "ws").resume(run.id)
 
@@ -194,7 +199,7 @@ def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: 
 
 
 def test_a_run_whose_data_or_settings_changed_is_not_gone_on_with(photos: Path, tmp_path: Path) -> None:
-    run = stopped(tmp_path / "ws", photos, TINY, 8)
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
     with pytest.raises(UsageError, match=r"the settings \(head.epochs, training.lr\) changed"):
         Workspace(tmp_path / "ws", settings={"training.lr": 0.5, "head.epochs": 9}).resume(run.id)
     picture = next((photos / "left").iterdir())
@@ -250,11 +255,11 @@ def test_a_full_disk_loses_no_earlier_checkpoint(
     run = place.run("1")
     assert run.record["status"] == "failed" and (run.path / runs.CHECKPOINT / "state.pt").exists()
     assert not list((run.path / runs.CHECKPOINT).glob(".state*"))
-    resumed_equals_straight(run, tmp_path / "ws", straight[TINY])
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
 
 def test_a_damaged_checkpoint_is_said_to_be_damaged(photos: Path, tmp_path: Path) -> None:
-    run = stopped(tmp_path / "ws", photos, TINY, 8)
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
     state = run.path / runs.CHECKPOINT / "state.pt"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(UsageError, match=r"state\.pt can't be read"):
@@ -267,11 +272,11 @@ def test_a_run_is_done_again_from_its_record(
     toolbox: Toolbox, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     place = tmp_path / "ws"
-    first = train(place, photos, TINY)
+    first = train(place, photos, TUNED)
     (place / "toolbox.toml").write_text("[training]\nlr = 0.5\n")  # the run was not made with it
     done = toolbox("finetune", "--from-run", "1", "-C", place, "--json")
     assert done.code == 0 and done.document["run"] == "002-timm"
-    assert outcome(Workspace(place).run("2")) == outcome(first) == straight[TINY]
+    assert outcome(Workspace(place).run("2")) == outcome(first) == straight[TUNED]
     done = toolbox("finetune", "--from-run", "1", "-C", place, "--seed", 5, "--json")
     third = Workspace(place).run("3").record
     assert third["seed"] == 5 and third["config"]["training"] == first.record["config"]["training"]
@@ -291,6 +296,6 @@ def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
 
 
 def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
-    run = stopped(tmp_path / "ws", photos, TINY, 8)
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
     with locks.only_one(run.path / runs.CHECKPOINT, "training"), pytest.raises(EnvironmentFailure, match="is training"):
         Workspace(tmp_path / "ws").resume(run.id)

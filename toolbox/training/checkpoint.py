@@ -90,27 +90,31 @@ class Checkpoints:
 
 
 class Interrupts:
-    """Holds Ctrl-C back while the state of a training is between two steps.
+    """Holds Ctrl-C back while the state of a training is between two steps; SIGTERM (a batch system's) likewise.
 
-    Within ``with interrupts.held():`` a Ctrl-C waits for the end of the block; elsewhere it is raised at once. A
-    second one does not wait, and leaves ``torn`` behind: what is then in memory must not be saved.
+    Within ``with interrupts.held():`` it waits for the end of the block; elsewhere it is raised at once, as
+    KeyboardInterrupt. A second one does not wait, and leaves ``torn`` behind: what is then in memory must not be
+    saved. With ``patient`` nothing is ever raised: processes that train together stop at the same step, each having
+    told the others that it is ``waiting``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
         self.torn = False
+        self.waiting = False
+        self._patient = patient
         self._holding = False
-        self._waiting = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
         # Python lets the main thread alone handle signals; elsewhere (a notebook's worker) nothing is held back.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -120,13 +124,12 @@ class Interrupts:
             yield
         finally:
             self._holding = False
-        if self._waiting:
-            self._waiting = False
+        if self.waiting and not self._patient:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._holding and not self._waiting:
-            self._waiting = True
+        if self._patient or (self._holding and not self.waiting):
+            self.waiting = True
             return
         self.torn = self._holding
         raise KeyboardInterrupt

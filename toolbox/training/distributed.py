@@ -55,6 +55,11 @@ class Team:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
+    def stop_together(self, wish: bool, device: torch.device) -> None:
+        """Raise KeyboardInterrupt in each process if the user stopped any of them."""
+        if self.size > 1 and self.total(torch.tensor(float(wish), device=device))[0] > 0:
+            raise KeyboardInterrupt
+
     def agreed(self, value: Callable[[], T]) -> T:
         """What ``value`` gives in the first process, for all."""
         if self.size == 1:

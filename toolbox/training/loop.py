@@ -129,7 +129,7 @@ def fit(
     per_epoch = len(order(train.targets, stage, seed, 1))
     task = reporter.task(stage.name, stage.epochs * per_epoch, "steps")
     task.advance((here.epoch - 1) * per_epoch + here.step)
-    with Interrupts() as interrupts:
+    with Interrupts(patient=team.size > 1) as interrupts:
         try:
             while not _over(here, stage, watched):
                 began = time.perf_counter() - here.seconds
@@ -140,6 +140,7 @@ def fit(
                         schedules.set_rate(optimizer, stage, (here.epoch - 1) * per_epoch + here.step, per_epoch)
                         _step(forward, train, indices, optimizer, weights, stage, here, team)
                         here.seconds = time.perf_counter() - began
+                        team.stop_together(interrupts.waiting, device)
                     task.advance()
                     if checkpoints and checkpoints.due(epoch_ends=False):
                         save()
