@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from toolbox.errors import UsageError
 from toolbox.progress import SilentReporter
 from toolbox.settings.schema import LastSettings, TrainingSettings
-from toolbox.training import loop, schedules, stages
+from toolbox.training import batches, loop, schedules, stages
 from toolbox.training.inputs import Pixels
 from toolbox.training.loop import Labelled
 from toolbox.training.stages import Stage
@@ -131,23 +131,23 @@ RARE = torch.tensor([0] * 90 + [1] * 9 + [3])
 def test_balanced_class_weights_are_scikit_learns() -> None:
     from sklearn.utils.class_weight import compute_class_weight
 
-    weights = loop.class_weights(RARE, replace(STAGE, balance="weights"))
+    weights = batches.class_weights(RARE, replace(STAGE, balance="weights"))
     theirs = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=RARE.numpy())
     assert weights[[0, 1, 3]].tolist() == pytest.approx(theirs.tolist())
     assert weights[RARE].mean().item() == pytest.approx(1)
-    assert loop.class_weights(RARE, STAGE).tolist() == [1, 1, 1, 1]
+    assert batches.class_weights(RARE, STAGE).tolist() == [1, 1, 1, 1]
 
 
 def test_a_balanced_sampler_draws_each_class_as_often() -> None:
     stage = replace(STAGE, balance="sampler")
     drawn = Counter(
-        RARE[torch.cat([batch for epoch in range(1, 61) for batch in loop.order(RARE, stage, 0, epoch)])].tolist()
+        RARE[torch.cat([batch for epoch in range(1, 61) for batch in batches.order(RARE, stage, 0, epoch)])].tolist()
     )
     assert sum(drawn.values()) == 6000 and set(drawn) == {0, 1, 3}
     assert all(abs(count - 2000) < 150 for count in drawn.values())  # 4 standard deviations
-    first = torch.cat(loop.order(RARE, stage, 0, 1))
-    assert torch.equal(first, torch.cat(loop.order(RARE, stage, 0, 1)))
-    assert not torch.equal(first, torch.cat(loop.order(RARE, stage, 0, 2)))
+    first = torch.cat(batches.order(RARE, stage, 0, 1))
+    assert torch.equal(first, torch.cat(batches.order(RARE, stage, 0, 1)))
+    assert not torch.equal(first, torch.cat(batches.order(RARE, stage, 0, 2)))
 
 
 class _Bias(nn.Module):

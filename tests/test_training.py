@@ -17,7 +17,7 @@ from toolbox.plugin.protocols import ModelRequest
 from toolbox.plugin.registry import Registry
 from toolbox.progress import SilentReporter
 from toolbox.settings.schema import StageSettings, TrainingSettings
-from toolbox.training import freeze, loop, stages, weights
+from toolbox.training import batches, freeze, loop, stages, weights
 from toolbox.training.inputs import Pixels, activations, in_order
 from toolbox.training.loop import Labelled
 from toolbox.training.stages import Stage
@@ -132,12 +132,12 @@ def test_a_loss_that_is_no_number_stops_with_the_step(registry: Registry) -> Non
 
 def test_batches_cover_everything_once_and_none_holds_one_sample() -> None:
     for count in (5, 8, 9, 17, 33):
-        batches = loop.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
+        batches = batches.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
         assert sorted(torch.cat(batches).tolist()) == list(range(count))
         assert all(len(batch) > 1 for batch in batches)
     fifty = torch.zeros(50, dtype=torch.int64)
-    assert not torch.equal(torch.cat(loop.order(fifty, STAGE, 0, 1)), torch.cat(loop.order(fifty, STAGE, 0, 2)))
-    assert torch.equal(torch.cat(loop.order(fifty, STAGE, 3, 1)), torch.cat(loop.order(fifty, STAGE, 3, 1)))
+    assert not torch.equal(torch.cat(batches.order(fifty, STAGE, 0, 1)), torch.cat(batches.order(fifty, STAGE, 0, 2)))
+    assert torch.equal(torch.cat(batches.order(fifty, STAGE, 3, 1)), torch.cat(batches.order(fifty, STAGE, 3, 1)))
 
 
 def test_a_stage_falls_back_to_training() -> None:

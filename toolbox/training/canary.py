@@ -27,7 +27,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import build, inputs, loop, stages
+from toolbox.training import batches, build, inputs, loop, stages
 from toolbox.training.inputs import Pixels
 from toolbox.training.loop import Labelled
 
@@ -150,7 +150,7 @@ class _Trial:
 
     def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
         device = build.device_of(self.settings)
-        torch.manual_seed(loop.key(self.settings.seed, "weights"))
+        torch.manual_seed(batches.key(self.settings.seed, "weights"))
         built = build.build(self.wanted, self.settings, False, self.reporter)
         module = built.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         stage = stages.resolved(name, self.epochs, self.settings.training)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from toolbox.errors import EnvironmentFailure, ToolboxError
 from toolbox.progress import Reporter
 from toolbox.training import schedules
+from toolbox.training.batches import class_weights, key, order
 from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
 from toolbox.training.distributed import ALONE, Team
 from toolbox.training.freeze import set_training_mode
@@ -220,46 +220,6 @@ def predict(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int
     with torch.inference_mode():
         batches = (inputs.batch(indices) for indices in in_order(len(inputs), batch_size))
         return torch.cat([forward(batch).float().cpu() for batch in batches])
-
-
-def order(targets: torch.Tensor, stage: Stage, seed: int, epoch: int) -> list[torch.Tensor]:
-    """The batches of an epoch, as indices. A last batch of one joins its neighbour: BatchNorm can't take it.
-
-    Each sample once; with ``stage.balance == "sampler"`` as many draws with replacement, each class as likely.
-    """
-    generator = torch.Generator().manual_seed(key(seed, stage.name, epoch))
-    count = len(targets)
-    if stage.balance == "sampler":
-        drawn = torch.multinomial(_rarity(targets), count, replacement=True, generator=generator)
-    else:
-        drawn = torch.randperm(count, generator=generator)
-    batches = list(torch.split(drawn, stage.batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def class_weights(targets: torch.Tensor, stage: Stage) -> torch.Tensor:
-    """What each class counts in the loss: float32 ``[classes]``.
-
-    1, or with ``stage.balance == "weights"`` N / (K · count), as scikit-learn's "balanced": 1 on average over the
-    samples. A class without samples counts 1.
-    """
-    counts = torch.bincount(targets)
-    if stage.balance != "weights":
-        return torch.ones(len(counts))
-    return torch.where(counts > 0, len(targets) / ((counts > 0).sum() * counts.clamp(min=1)), 1.0)
-
-
-def _rarity(targets: torch.Tensor) -> torch.Tensor:
-    """For each sample, one over how many its class has: float32 ``[N]``."""
-    return 1 / torch.bincount(targets)[targets].float()
-
-
-def key(*parts: object) -> int:
-    """A seed for torch (63 bits) that follows from ``parts`` by SHA-256."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _over(here: Position, stage: Stage, watched: Labelled | None) -> bool:

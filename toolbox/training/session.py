@@ -17,7 +17,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import build, inputs, loop, precision
+from toolbox.training import batches, build, inputs, precision
 from toolbox.training.inputs import Inputs, Pixels
 from toolbox.training.loop import Forward, Labelled
 from toolbox.training.material import choose
@@ -55,7 +55,7 @@ class Session:
         self.device = build.device_of(self.settings)
         self.precision = precision.chosen(self.settings.training, self.device)
         self.training = choose(experiment.settings, experiment.prepared, experiment.workspace, reporter)
-        torch.manual_seed(loop.key(self.settings.seed, "weights"))
+        torch.manual_seed(batches.key(self.settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.wanted = build.wanted(
             experiment.spec, model, self.settings, len(self.manifest.classes), experiment.finetune
