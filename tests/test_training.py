@@ -132,9 +132,9 @@ def test_a_loss_that_is_no_number_stops_with_the_step(registry: Registry) -> Non
 
 def test_batches_cover_everything_once_and_none_holds_one_sample() -> None:
     for count in (5, 8, 9, 17, 33):
-        batches = batches.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
-        assert sorted(torch.cat(batches).tolist()) == list(range(count))
-        assert all(len(batch) > 1 for batch in batches)
+        found = batches.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
+        assert sorted(torch.cat(found).tolist()) == list(range(count))
+        assert all(len(batch) > 1 for batch in found)
     fifty = torch.zeros(50, dtype=torch.int64)
     assert not torch.equal(torch.cat(batches.order(fifty, STAGE, 0, 1)), torch.cat(batches.order(fifty, STAGE, 0, 2)))
     assert torch.equal(torch.cat(batches.order(fifty, STAGE, 3, 1)), torch.cat(batches.order(fifty, STAGE, 3, 1)))
