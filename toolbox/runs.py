@@ -28,6 +28,7 @@ MODEL = "model.safetensors"
 FIGURES = "figures"
 ROW_FIELDS = ("id", "path", "label", "group", "split", "pixels")
 """What ``predictions.csv`` says of a sample; ``pixels`` is the hash of the decoded image."""
+CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,31 @@ def append_history(run: Run, line: Mapping[str, Any]) -> None:
     path = run.path / HISTORY
     with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def write_history(run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Put ``lines`` in the place of all that ``metrics.jsonl`` holds."""
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    atomic.write_text(run.path / HISTORY, text)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The settings that a run was made with, by dotted name.
+
+    Raises
+    ------
+    UsageError: its record has none.
+    """
+    config = run.record.get("config")
+    if not isinstance(config, dict):
+        raise UsageError(f"{run.path / RUN} holds no settings")
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": item for key, item in value.items()})
+        else:
+            flat[name] = value
+    return flat
 
 
 def all_of(workspace: Path) -> list[Run]:

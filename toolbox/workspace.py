@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import runs
+from toolbox import environment, runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.source import Source, open_source
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.plan import Plan as PreparePlan
     from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
-    from toolbox.training.experiment import Experiment
+    from toolbox.training.session import Experiment
 
 REPORT = "report.html"
 AUDIT = "audit.json"
@@ -92,7 +92,9 @@ class Workspace:
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
-        self._dry_run = dry_run
+        # Of the processes that torchrun starts the first one writes.
+        self._follows = environment.process()[0] > 0
+        self._dry_run = dry_run or self._follows
         self._redeal = redeal
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
@@ -272,11 +274,59 @@ class Workspace:
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""
-        return self._train(model, finetune=False, unfreeze_last=False)
+        return self._train(self._experiment(model, False, ""))
 
-    def finetune(self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False) -> Run:
-        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that."""
-        return self._train(model, finetune=True, unfreeze_last=unfreeze_last)
+    def finetune(
+        self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False, unfreeze: str | int = ""
+    ) -> Run:
+        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that.
+
+        ``unfreeze`` names more: a number of blocks counted from the head, ``"all"``, or names of modules
+        (``"layer3,layer4"``).
+        """
+        return self._train(self._experiment(model, True, _wish(unfreeze_last, unfreeze)))
+
+    def resume(self, run: str) -> Run:
+        """Go on with a run that was interrupted, from its last checkpoint; it ends as if it never had been.
+
+        Raises
+        ------
+        UsageError: it is finished, or data, split, settings or weights are not what they were.
+        """
+        found = self.run(run)
+        if found.finished:
+            raise UsageError(f"the run {found.id} is finished: there is nothing to go on with")
+        place = self._as_in(found)
+        if found.record.get("status") == "trained":
+            return place._finish(found)
+        experiment = place._experiment_of(found)
+        self.quarantined = place.quarantined
+        return place._train(experiment, resume=found)
+
+    def repeat(self, run: str) -> Run:
+        """A new run with all that ``run`` was made with; settings that this workspace was given go before.
+
+        Raises
+        ------
+        UsageError: no settings were given, and data, split or weights are not what they were.
+        """
+        found = self.run(run)
+        place = self._as_in(found)
+        experiment = place._experiment_of(found)
+        self.quarantined = place.quarantined
+        return place._train(experiment, like=None if self._given.values else found.record)
+
+    def _as_in(self, run: Run) -> Workspace:
+        """This workspace with the settings of ``run``; its manifest and audit files are left alone."""
+        settings = {**runs.settings_of(run), **self._given.values}
+        return Workspace(
+            self.path,
+            settings=settings,
+            reporter=self.reporter,
+            registry=self.registry,
+            command=self.command,
+            dry_run=True,
+        )
 
     def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
         """Evaluate a run anew, on its own held-out split or on another dataset (an external test)."""
@@ -323,27 +373,41 @@ class Workspace:
         return runs.find(self.path, name)
 
     def plan_training(
-        self, model: str | Mapping[str, Any] | Spec, *, finetune: bool, unfreeze_last: bool = False
+        self,
+        model: str | Mapping[str, Any] | Spec,
+        *,
+        finetune: bool,
+        unfreeze_last: bool = False,
+        unfreeze: str | int = "",
     ) -> dict[str, Any]:
         """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
         from toolbox.training.plan import plan
 
-        return plan(self._experiment(model, finetune, unfreeze_last))
+        return plan(self._experiment(model, finetune, _wish(unfreeze_last, unfreeze)))
 
-    def _train(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Run:
+    def _train(
+        self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
+    ) -> Run:
         from toolbox.training.experiment import run as train
 
-        run = train(self._experiment(model, finetune, unfreeze_last), self.reporter)
+        return self._finish(train(experiment, self.reporter, resume=resume, like=like))
+
+    def _finish(self, run: Run) -> Run:
+        """Evaluate a trained run, and say that it is finished."""
+        if self._follows:
+            return run
         self._evaluate_own(run)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 
-    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Experiment:
-        from toolbox.training.experiment import Experiment
+    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze: str) -> Experiment:
+        from toolbox.training import stages
+        from toolbox.training.session import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
+        stages.planned(self.settings, finetune, unfreeze)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
@@ -363,11 +427,16 @@ class Workspace:
             self.path,
             self.registry,
             finetune,
-            unfreeze_last,
+            unfreeze,
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
         )
+
+    def _experiment_of(self, run: Run) -> Experiment:
+        record = run.record
+        unfreeze = record.get("unfreeze", "last" if record.get("unfreeze_last") else "")
+        return self._experiment(record["model"], record["kind"] == "finetune", unfreeze)
 
     def _evaluate_own(self, run: Run) -> dict[str, Any]:
         from toolbox.evaluation import evaluate as evaluation
@@ -415,6 +484,10 @@ class Workspace:
         self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
         self.quarantined = found.quarantined
         return document
+
+
+def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:
+    return str(unfreeze) or ("last" if unfreeze_last else "")
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

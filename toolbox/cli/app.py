@@ -16,7 +16,7 @@ from toolbox.cli.commands import compare, components, data, demo, evaluate, init
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
-_GO_ON = "The same command goes on where an augmentation was; a training begins anew."
+_GO_ON = "The same command goes on where an augmentation was; 'toolbox train --resume RUN' where a training was."
 
 app = typer.Typer(
     name="toolbox",

@@ -244,6 +244,8 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
     found = []
     if document["note"]:
         found.append(document["note"])
+    if document.get("untrained"):
+        found.append("untrained: no stage had an epoch, this is the baseline")
     if not document["held_out"]:
         found.append(f"not held out: the {document['split']} split took part in training")
     if document["leaky"]:

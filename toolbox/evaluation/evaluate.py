@@ -73,6 +73,7 @@ def evaluate(
         "classes": list(predictions.classes),
         "leaky": record["leaky"],
         "weights": record["weights"],
+        "untrained": record.get("untrained", False),
         "train_on": record["train_on"],
         "note": record["data"]["note"],
         "tables": [],

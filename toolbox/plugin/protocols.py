@@ -154,11 +154,16 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Trunk, last block and head as disjoint sets of parameter names that together cover the module."""
+    """Trunk, last block and head as disjoint sets of parameter names that together cover the module.
+
+    ``blocks`` may divide trunk and last block further: in order from the input, the last one being ``last``. With
+    them the last N blocks can be unfrozen, and learning rates can fall from block to block.
+    """
 
     trunk: frozenset[str]
     last: frozenset[str]
     head: frozenset[str]
+    blocks: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def _warnings(record: Mapping[str, Any]) -> list[str]:
     found = []
     if record["data"]["note"]:
         found.append(record["data"]["note"])
+    if record.get("untrained"):
+        found.append("untrained: no stage had an epoch, this is the baseline.")
     if record["data"]["quarantined"]:
         found.append(f"{record['data']['quarantined']} files could not be read and were left out.")
     return found
