@@ -25,6 +25,8 @@ HISTORY = "metrics.jsonl"
 PREDICTIONS = "predictions.csv"
 EVALUATION = "evaluation.json"
 MODEL = "model.safetensors"
+MANIFEST = "manifest.csv"
+EXPORT = "export"
 FIGURES = "figures"
 
 

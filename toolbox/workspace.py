@@ -13,7 +13,7 @@ The commands are thin over this class, and a notebook uses it directly::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from toolbox import runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
+from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
 from toolbox.errors import UsageError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
     from toolbox.training.experiment import Experiment
+    from toolbox.training.use import Predicted
 
 REPORT = "report.html"
 AUDIT = "audit.json"
@@ -57,6 +59,25 @@ class AugmentPlan:
     recipe: Recipe
     estimate: Estimate
     exists: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run's answers to ``paths``, in their order; each is computed when it is asked for.
+
+    Iterating gives for every path what the run predicts, or why the file can't be read.
+    """
+
+    run: Run
+    classes: tuple[str, ...]
+    paths: Sequence[Path]
+    results: Iterator[Predicted | Quarantined]
+
+    def __iter__(self) -> Iterator[Predicted | Quarantined]:
+        return self.results
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 class Workspace:
@@ -283,6 +304,20 @@ class Workspace:
         found = self.run(run)
         return self._evaluate_on(found, str(data)) if data is not None else self._evaluate_own(found)
 
+    def predict(self, run: str, images: Sequence[str | Path], *, limit: int | None = None) -> Predictions:
+        """What a run says of ``images``: files, folders (to any depth) and patterns, the first ``limit`` of them.
+
+        Raises
+        ------
+        UsageError: no such run or file, a folder or pattern without images, or a run that can't be loaded.
+        """
+        from toolbox.training import use
+
+        found = self.run(run)
+        paths = picked(images)[:limit]
+        predictor = use.load(found, self.registry, self._plain_settings)
+        return Predictions(found, predictor.classes, paths, predictor.files(paths))
+
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
         from toolbox.report.figures import write_figures
@@ -320,6 +355,11 @@ class Workspace:
         from toolbox.training.plan import plan
 
         return plan(self._experiment(model, finetune, unfreeze_last))
+
+    @property
+    def _plain_settings(self) -> Settings:
+        """The settings without those of a dataset, for what needs none."""
+        return layers.resolve([*self._file_layers, self._given])
 
     def _train(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Run:
         from toolbox.training.experiment import run as train
@@ -365,7 +405,7 @@ class Workspace:
 
         predictions = evaluation.read(run.path / runs.PREDICTIONS)
         split = evaluation.split_of(predictions)
-        evaluators = layers.resolve([*self._file_layers, self._given]).evaluators
+        evaluators = self._plain_settings.evaluators
         document = evaluation.evaluate(
             run, predictions.part(split), evaluators, self.registry, split, held_out=split == "test"
         )
@@ -388,7 +428,7 @@ class Workspace:
             )
         # A dataset that brings a test part is tested on it, any other on everything it holds.
         rows = found.manifest.part("test") or list(found.manifest.rows)
-        settings = layers.resolve([*self._file_layers, self._given])
+        settings = self._plain_settings
         values = probabilities_for(run, rows, source, self.registry, settings, self.reporter)
         predictions = evaluation.of_rows(rows, classes, values)
         document = evaluation.evaluate(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from toolbox import environment, runs
-from toolbox.data.manifest import Row
+from toolbox.data.manifest import Row, write_table
 from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import Prepared
 from toolbox.files import atomic
@@ -93,6 +93,7 @@ def run(experiment: Experiment, reporter: Reporter) -> Run:
         record = _record(session)
         kept = runs.create(experiment.workspace, experiment.spec.name, record)
         try:
+            write_table(session.manifest.rows, kept.path / runs.MANIFEST)
             record["stages"] = _stages(session, kept, reporter)
             _keep_model(session, kept)
             _keep_predictions(session, kept)
