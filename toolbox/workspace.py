@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from toolbox import runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
+from toolbox.data.manifest import Row
 from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
     from toolbox.training.experiment import Experiment
+    from toolbox.training.export import Exported
     from toolbox.training.use import Predicted
 
 REPORT = "report.html"
@@ -318,6 +320,14 @@ class Workspace:
         predictor = use.load(found, self.registry, self._plain_settings)
         return Predictions(found, predictor.classes, paths, predictor.files(paths))
 
+    def export(
+        self, run: str, form: str = "safetensors", out: str | Path | None = None, *, overwrite: bool = False
+    ) -> Exported:
+        """Write a run's model as one file (safetensors, torch-export, onnx), checked before it is put in place."""
+        from toolbox.training.export import export
+
+        return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
+
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
         from toolbox.report.figures import write_figures
@@ -434,6 +444,8 @@ class Workspace:
         document = evaluation.evaluate(
             run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
         )
+        trained_on = self._trained_on(run, rows)
+        document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
         tag = found.manifest.fingerprint[:8]
         fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
         runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
@@ -441,6 +453,16 @@ class Workspace:
         self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
         self.quarantined = found.quarantined
         return document
+
+    def _trained_on(self, run: Run, rows: Sequence[Row]) -> int | None:
+        """How many of ``rows`` have the pixels of an image that ``run`` trained on; ``None`` where it did not keep
+        which those are."""
+        kept = run.path / runs.MANIFEST
+        if not kept.is_file():
+            self.reporter.warn(f"the run {run.id} keeps no {runs.MANIFEST}: what it trained on can't be compared")
+            return None
+        seen = {row.pixels for row in manifest.read(kept).part("train")}
+        return sum(row.pixels in seen for row in rows)
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

@@ -12,7 +12,7 @@ import typer
 
 from toolbox.cli import terminal
 from toolbox.cli.commands import augment as augmenting
-from toolbox.cli.commands import components, data, demo, evaluate, init, predict, study, train
+from toolbox.cli.commands import components, data, demo, evaluate, export, init, predict, study, train
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
@@ -33,6 +33,7 @@ augmenting.register(app)
 train.register(app)
 evaluate.register(app)
 predict.register(app)
+export.register(app)
 study.register(app)
 reporting.register(app)
 demo.register(app)
