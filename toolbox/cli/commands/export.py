@@ -23,9 +23,7 @@ def export(
     ] = "safetensors",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="Where to; without it, the run's folder.", rich_help_panel="Output"
-        ),
+        typer.Option("--out", metavar="FILE", help="Where to; without it, the run's folder.", rich_help_panel="Output"),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that is there.", rich_help_panel="Output")
