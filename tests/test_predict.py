@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, in_a_process, write_photos
+from toolbox.data import manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.pick import picked
 from toolbox.errors import ToolboxError, UsageError
@@ -320,3 +321,33 @@ def test_an_interruption_leaves_no_half_table(toolbox: Toolbox, ours: Path, monk
     done = toolbox("predict", "1", ours / "photos", "-C", ours / "ws", "--csv", ours / "out.csv", "--batch-size", 4)
     assert done.code == 130 and (ours / "out.csv").read_text() == "old"
     assert not [path for path in ours.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_run_keeps_what_it_trained_on_and_an_external_test_counts_it(toolbox: Toolbox, ours: Path) -> None:
+    ws, run = ours / "ws", next((ours / "ws" / "runs").iterdir())
+    kept = manifest.read(run / "manifest.csv")
+    assert kept.fingerprint == Run(run).record["data"]["fingerprint"]
+    fresh = write_photos(ours / "fresh", per_class=4, size=(44, 32))
+    clean = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json").document
+    assert (clean["trained_on"], clean["leaky"], clean["n"]) == (0, False, 8)
+    seen = [row for row in kept.part("train") if row.label == "left"][:2]
+    unseen = next(row for row in kept.rows if row.split != "train")
+    for row in (*seen, unseen):
+        # Other names and another format, the same pixels; the model's test image was not trained on.
+        Image.open(ours / "photos" / row.path).save(fresh / row.label / f"copy-of-{Path(row.path).stem}.bmp")
+    mixed = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json")
+    assert (mixed.document["trained_on"], mixed.document["leaky"], mixed.document["n"]) == (2, True, 11)
+    stored = [json.loads(path.read_text("utf-8")) for path in run.glob("evaluation-*.json")]
+    assert sorted(document["trained_on"] for document in stored) == [0, 2]
+    assert "2 of these 11 images were trained on" in toolbox("evaluate", 1, "-C", ws, "--data", fresh).stdout
+    (run / "manifest.csv").unlink()
+    unknown = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json")
+    assert unknown.document["trained_on"] is None and "keeps no manifest.csv" in unknown.stderr
+
+
+def test_an_external_test_wants_the_same_classes(toolbox: Toolbox, ours: Path) -> None:
+    other = ours / "photos" / "middle"
+    (ours / "photos" / "left").rename(other)
+    done = toolbox("evaluate", 1, "-C", ours / "ws", "--data", ours / "photos")
+    assert done.code == 2 and "middle, right" in done.stderr and "left, right" in done.stderr
+    assert not list((ours / "ws" / "runs").glob("*/evaluation-*"))
