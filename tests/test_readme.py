@@ -112,8 +112,6 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0]
-        for name in ("photos", "prepared", "embedded", "look", "canary", "use")
-        for words in commands(name)
+        words[0] for name in ("photos", "prepared", "embedded", "look", "canary", "use") for words in commands(name)
     }
     assert mentioned <= known
