@@ -25,6 +25,8 @@ HISTORY = "metrics.jsonl"
 PREDICTIONS = "predictions.csv"
 EVALUATION = "evaluation.json"
 MODEL = "model.safetensors"
+MANIFEST = "manifest.csv"
+EXPORT = "export"
 FIGURES = "figures"
 ROW_FIELDS = ("id", "path", "label", "group", "split", "pixels")
 """What ``predictions.csv`` says of a sample; ``pixels`` is the hash of the decoded image."""

@@ -13,7 +13,7 @@ The commands are thin over this class, and a notebook uses it directly::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from toolbox import environment, runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
+from toolbox.data.manifest import Row
+from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
 from toolbox.errors import UsageError
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.plan import Plan as PreparePlan
     from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
+    from toolbox.training.export import Exported
     from toolbox.training.session import Experiment
+    from toolbox.training.use import Predicted
 
 REPORT = "report.html"
 AUDIT = "audit.json"
@@ -57,6 +61,25 @@ class AugmentPlan:
     recipe: Recipe
     estimate: Estimate
     exists: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run's answers to ``paths``, in their order; each is computed when it is asked for.
+
+    Iterating gives for every path what the run predicts, or why the file can't be read.
+    """
+
+    run: Run
+    classes: tuple[str, ...]
+    paths: Sequence[Path]
+    results: Iterator[Predicted | Quarantined]
+
+    def __iter__(self) -> Iterator[Predicted | Quarantined]:
+        return self.results
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 class Workspace:
@@ -342,6 +365,28 @@ class Workspace:
 
         return compare([self.run(name) for name in names], metrics)
 
+    def predict(self, run: str, images: Sequence[str | Path], *, limit: int | None = None) -> Predictions:
+        """What a run says of ``images``: files, folders (to any depth) and patterns, the first ``limit`` of them.
+
+        Raises
+        ------
+        UsageError: no such run or file, a folder or pattern without images, or a run that can't be loaded.
+        """
+        from toolbox.training import use
+
+        found = self.run(run)
+        paths = picked(images)[:limit]
+        predictor = use.load(found, self.registry, self._plain_settings)
+        return Predictions(found, predictor.classes, paths, predictor.files(paths))
+
+    def export(
+        self, run: str, form: str = "safetensors", out: str | Path | None = None, *, overwrite: bool = False
+    ) -> Exported:
+        """Write a run's model as one file (safetensors, torch-export, onnx), checked before it is put in place."""
+        from toolbox.training.export import export
+
+        return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
+
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
         from toolbox.report.figures import write_figures
@@ -384,6 +429,11 @@ class Workspace:
         from toolbox.training.plan import plan
 
         return plan(self._experiment(model, finetune, _wish(unfreeze_last, unfreeze)))
+
+    @property
+    def _plain_settings(self) -> Settings:
+        """The settings without those of a dataset, for what needs none."""
+        return layers.resolve([*self._file_layers, self._given])
 
     def _train(
         self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
@@ -444,7 +494,7 @@ class Workspace:
 
         predictions = evaluation.read(run.path / runs.PREDICTIONS)
         split = evaluation.split_of(predictions)
-        evaluators = layers.resolve([*self._file_layers, self._given]).evaluators
+        evaluators = self._plain_settings.evaluators
         part, held_out = predictions.part(split), split == "test"
         validation = predictions.part("val") if held_out else None
         document = evaluation.evaluate(run, part, evaluators, self.registry, split, held_out, validation=validation)
@@ -470,12 +520,14 @@ class Workspace:
             )
         # A dataset that brings a test part is tested on it, any other on everything it holds.
         rows = found.manifest.part("test") or list(found.manifest.rows)
-        settings = layers.resolve([*self._file_layers, self._given])
+        settings = self._plain_settings
         values = probabilities_for(run, rows, source, self.registry, settings, self.reporter)
         predictions = evaluation.of_rows(rows, classes, values)
         document = evaluation.evaluate(
             run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
         )
+        trained_on = self._trained_on(run, rows)
+        document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
         document["looks"] = asdict(looks.look(self.path, run, predictions))
         tag = found.manifest.fingerprint[:8]
         fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
@@ -484,6 +536,16 @@ class Workspace:
         self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
         self.quarantined = found.quarantined
         return document
+
+    def _trained_on(self, run: Run, rows: Sequence[Row]) -> int | None:
+        """How many of ``rows`` have the pixels of an image that ``run`` trained on; ``None`` where it did not keep
+        which those are."""
+        kept = run.path / runs.MANIFEST
+        if not kept.is_file():
+            self.reporter.warn(f"the run {run.id} keeps no {runs.MANIFEST}: what it trained on can't be compared")
+            return None
+        seen = {row.pixels for row in manifest.read(kept).part("train")}
+        return sum(row.pixels in seen for row in rows)
 
 
 def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:

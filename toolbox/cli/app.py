@@ -12,7 +12,18 @@ import typer
 
 from toolbox.cli import terminal
 from toolbox.cli.commands import augment as augmenting
-from toolbox.cli.commands import compare, components, data, demo, evaluate, init, study, train
+from toolbox.cli.commands import (
+    compare,
+    components,
+    data,
+    demo,
+    evaluate,
+    export,
+    init,
+    predict,
+    study,
+    train,
+)
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
@@ -32,6 +43,8 @@ data.register(app)
 augmenting.register(app)
 train.register(app)
 evaluate.register(app)
+predict.register(app)
+export.register(app)
 study.register(app)
 compare.register(app)
 reporting.register(app)

@@ -248,6 +248,8 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
         found.append("untrained: no stage had an epoch, this is the baseline")
     if not document["held_out"]:
         found.append(f"not held out: the {document['split']} split took part in training")
-    if document["leaky"]:
+    if document.get("trained_on"):
+        found.append(f"leaky: {document['trained_on']:,} of these {document['n']:,} images were trained on")
+    elif document["leaky"]:
         found.append("leaky: the test split, or relatives of it, were trained on")
     return [Text(f"note: {text}", "yellow") for text in found]

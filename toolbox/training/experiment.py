@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from toolbox import runs
+from toolbox.data.manifest import write_table
 from toolbox.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.files import locks
 from toolbox.plugin.spec import parse
@@ -59,6 +60,7 @@ def run(
         checkpoints = Checkpoints(kept.path / runs.CHECKPOINT, experiment.settings.training.checkpoint_minutes)
         training = Training(session, kept, checkpoints, plans, team)
         if team.first:
+            write_table(session.manifest.rows, kept.path / runs.MANIFEST)
             with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment.workspace):
                 training.run(said)
             checkpoints.clear()
