@@ -22,7 +22,7 @@ from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import parameters
-from toolbox_kornia.heavy.recipes import Alzheimer, FlipRotateZoom
+from toolbox_kornia.heavy.studies import Alzheimer, FlipRotateZoom
 from toolbox_kornia.heavy.warp import Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
@@ -432,7 +432,7 @@ def test_copies_are_made_without_torch() -> None:
     """A long import less for offline augmentation, which needs none of it."""
     script = """
 import sys, numpy as np
-from toolbox_kornia.heavy.recipes import Alzheimer
+from toolbox_kornia.heavy.studies import Alzheimer
 copies = Alzheimer().apply(np.ones((1, 9, 9, 3), np.uint8), [{"rotation": 5.0}], 8)
 assert (copies == 1).all() and "torch" not in sys.modules
 """

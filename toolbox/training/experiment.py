@@ -24,7 +24,7 @@ from toolbox.progress import Reporter
 from toolbox.runs import Run
 from toolbox.settings.schema import Settings
 from toolbox.training import build, freeze, inputs, loop
-from toolbox.training.inputs import Activations, Inputs, OnlineCopies, Pixels
+from toolbox.training.inputs import Activations, Inputs, OnlineCopies, OnlineMixes, Pixels
 from toolbox.training.loop import Epoch, Labelled, Stage
 from toolbox.training.material import choose
 
@@ -110,8 +110,10 @@ def _stages(session: Session, kept: Run, reporter: Reporter) -> list[dict[str, A
     settings, training = session.settings, session.training
     train_pixels: Pixels = session.pixels(training.rows, training.source, "training images")
     if training.kind == "online":
-        augmenter = session.experiment.registry.augmenter(parse(settings.augment.augmenter))
-        train_pixels = OnlineCopies(train_pixels, training.rows, augmenter, settings.seed)
+        augmenter = session.experiment.registry.online_augmenter(parse(settings.augment.augmenter))
+        train_pixels = inputs.online(
+            train_pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
+        )
     val_rows = [row for row in training.held_out if row.split == "val"]
     train = session.labelled(train_pixels, training.rows)
     val = None
@@ -202,7 +204,7 @@ def _once(
     session: Session, part: Forward, train: Labelled, val: Labelled | None, what: str
 ) -> tuple[Labelled, Labelled | None]:
     """``train`` and ``val`` with ``part`` computed once, unless that would be wrong or too large."""
-    if isinstance(train.inputs, OnlineCopies):
+    if isinstance(train.inputs, OnlineCopies | OnlineMixes):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return train, val
     session.built.module.eval()

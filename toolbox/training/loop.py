@@ -17,7 +17,7 @@ from toolbox.errors import EnvironmentFailure, ToolboxError
 from toolbox.progress import Reporter
 from toolbox.settings.schema import StageSettings, TrainingSettings
 from toolbox.training.freeze import set_training_mode
-from toolbox.training.inputs import Inputs, in_order
+from toolbox.training.inputs import Inputs, in_order, mixed
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ def fit(
             correct = torch.zeros((), device=device)
             for step, indices in enumerate(order(len(train.targets), stage, seed, epoch), start=1):
                 targets = train.targets[indices].to(device)
-                logits = forward(train.inputs.batch(indices))
-                loss = F.cross_entropy(logits, targets)
+                batch, wanted = mixed(train.inputs, train.inputs.batch(indices), targets, step)
+                logits = forward(batch)
+                loss = F.cross_entropy(logits, wanted)
                 if not torch.isfinite(loss):
                     raise ToolboxError(
                         f"the loss is {loss.item()} in stage {stage.name}, epoch {epoch}, step {step}",

@@ -148,11 +148,11 @@ class RandAugment(Automatic):
 class TrivialAugment(Automatic):
     """Each copy goes through one operation, chosen at random out of 14, of a random magnitude.
 
-    The magnitude is one of 0, 1, … 30, each as likely. Operations and their values at 30: rotate (±135 degrees), shear_x
-    and shear_y (±0.99, the tangent), translate_x and translate_y (±1/7 of the side: 32 pixels of 224), brightness,
-    contrast, color (saturation) and sharpness (a factor of 1 ± 0.99), posterize (2 of 8 bits), solarize (inverts levels
-    from 0 on; from 256 at magnitude 0), and without a magnitude identity, auto_contrast and equalize. Either sign
-    comes as often. A grey picture has no color among its operations and stays grey.
+    The magnitude is one of 0, 1, … 30, each as likely. Operations and their values at 30: rotate (±135 degrees),
+    shear_x and shear_y (±0.99, the tangent), translate_x and translate_y (±1/7 of the side: 32 pixels of 224),
+    brightness, contrast, color (saturation) and sharpness (a factor of 1 ± 0.99), posterize (2 of 8 bits), solarize
+    (inverts levels from 0 on; from 256 at magnitude 0), and without a magnitude identity, auto_contrast and equalize.
+    Either sign comes as often. A grey picture has no color among its operations and stays grey.
 
     Source: Müller, Hutter, "TrivialAugment", ICCV 2021 (arXiv:2103.10158), its wide ranges; operations by kornia's
     names. Values change as in Pillow, which the paper used.

@@ -149,4 +149,5 @@ def colour_matrix(wanted: dict[str, float], mean: npt.NDArray[np.float64]) -> np
 def hue_turn(degrees: float) -> npt.NDArray[np.float64]:
     """Colours turned about the grey axis, in the plane of I and Q, at constant luma: ``[3, 3]``."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return np.linalg.inv(_YIQ) @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _YIQ
+    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    return np.asarray(np.linalg.inv(_YIQ) @ turn @ _YIQ)

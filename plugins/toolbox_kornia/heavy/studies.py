@@ -38,8 +38,8 @@ class FlipRotateZoom(Geometric):
     are flipped are all the same.
 
     Source: Poojary, Raina, Mondal, "Effect of data-augmentation on fine-tuned CNN model performance", IAES IJ-AI
-    10(1), 2021. Resampling: kornia (bilinear) and OpenCV. The paper names no border; the mirror image makes no edges that a network
-    could learn.
+    10(1), 2021. Resampling: kornia (bilinear) and OpenCV. The paper names no border; the mirror image makes no edges
+    that a network could learn.
     """
 
     def __init__(

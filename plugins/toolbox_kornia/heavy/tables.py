@@ -81,4 +81,4 @@ def _each(table: npt.NDArray[np.floating] | npt.NDArray[np.integer], histograms:
 
 
 def _clipped(tables: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Table:
-    return np.clip(tables, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(tables, 0, 255), np.uint8)

@@ -1,4 +1,4 @@
-"""Changes of values, for arrays in memory: uint8 ``[H, W, C]`` with C of 1 or 3. The tensors' are in `values_tensor`."""
+"""Changes of values, for arrays in memory: uint8 ``[H, W, C]`` with C of 1 or 3. Tensors: `values_tensor`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _gaussian_steps() -> Floats:
     from statistics import NormalDist
 
     steps = np.array([NormalDist().inv_cdf((share + 0.5) / 256) for share in range(256)])
-    return (steps / steps.std()).astype(np.float32)
+    return np.asarray(steps / steps.std(), np.float32)
 
 
 GAUSSIAN = _gaussian_steps()
@@ -68,7 +68,7 @@ def looked_up(image: Images, tables: Table) -> Images:
 def histograms(image: Images) -> npt.NDArray[np.int64]:
     """How many pixels of each level each channel has: int64 ``[C, 256]``."""
     channels = range(image.shape[2])
-    counted = [cv2.calcHist([image], [channel], None, [256], [0, 256])[:, 0] for channel in channels]
+    counted = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in channels]
     return np.stack(counted).astype(np.int64)
 
 

@@ -81,9 +81,7 @@ def warp(images: Images, matrices: list[Matrix], size: int, border: Border, inte
     return result
 
 
-def _warp_by_opencv(
-    image: Images, matrix: Matrix, border: Border, interpolation: Interpolation, out: Images
-) -> None:
+def _warp_by_opencv(image: Images, matrix: Matrix, border: Border, interpolation: Interpolation, out: Images) -> None:
     side = len(out)
     flags, mode = _BY_OPENCV[interpolation], _BORDERS[border]
     warped = cv2.warpAffine(np.ascontiguousarray(image), matrix[:2], (side, side), flags=flags, borderMode=mode)
