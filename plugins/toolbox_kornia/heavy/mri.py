@@ -13,7 +13,7 @@ from toolbox.plugin.protocols import ImageInfo, Params
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.geometry import Matrix, Steps
 from toolbox_kornia.heavy.recipe import Recipe, completed
-from toolbox_kornia.heavy.studies import InterpolationParameter
+from toolbox_kornia.heavy.studies import BorderParameter, InterpolationParameter
 from toolbox_kornia.heavy.warp import Images
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ _KEPT = 0.02
 class Mri(Recipe):
     """What may differ between two scans of one head: position, contrast, coil, motion and noise. No flip.
 
-    In the order in which they come about: a small rotation, shift and zoom (uniform within their ranges, the parts
-    from outside are black); gamma, another contrast between tissues (values in 0..1 to the power exp(u), u uniform in
+    In the order in which they come about: a small rotation, shift and zoom (uniform within their ranges; the parts
+    from outside are black, unless border says otherwise); gamma, another contrast between tissues (values in 0..1 to the power exp(u), u uniform in
     ±gamma); a bias field, the coil's uneven sensitivity (exp of a polynomial of second order over -1..1, its five
     coefficients uniform in ±bias, with a mean of 1); ghosting, from motion between two lines of k-space (every
     nth line is weakened by a share uniform in 0..ghosting, n from 2 to 6, along either axis); Rician noise (the
@@ -75,9 +75,10 @@ class Mri(Recipe):
         noise: Annotated[
             float, Field(ge=0, le=0.5, description="largest deviation of the noise; 1 is from black to white")
         ] = 0.02,
+        border: BorderParameter = "constant",
         interpolation: InterpolationParameter = "bilinear",
     ) -> None:
-        super().__init__("constant", interpolation)
+        super().__init__(border, interpolation)
         self.rotation = rotation
         self.shift = shift
         self.zoom = zoom
