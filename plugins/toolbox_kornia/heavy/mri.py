@@ -40,13 +40,13 @@ class Mri(Recipe):
     """What may differ between two scans of one head: position, contrast, coil, motion and noise. No flip.
 
     In the order in which they come about: a small rotation, shift and zoom (uniform within their ranges; the parts
-    from outside are black, unless border says otherwise); gamma, another contrast between tissues (values in 0..1 to the power exp(u), u uniform in
-    ±gamma); a bias field, the coil's uneven sensitivity (exp of a polynomial of second order over -1..1, its five
-    coefficients uniform in ±bias, with a mean of 1); ghosting, from motion between two lines of k-space (every
-    nth line is weakened by a share uniform in 0..ghosting, n from 2 to 6, along either axis); Rician noise (the
-    magnitude of a complex Gaussian noise whose deviation is uniform in 0..noise, 1 being white). Black stays black in
-    all but the last two, which leave a background of a few grey levels, as scanners do. The channels of a picture
-    get the same, so that grey stays grey.
+    from outside are black, unless border says otherwise); gamma, another contrast between tissues (values in 0..1 to
+    the power exp(u), u uniform in ±gamma); a bias field, the coil's uneven sensitivity (exp of a polynomial of second
+    order over -1..1, its five coefficients uniform in ±bias, with a mean of 1); ghosting, from motion between two
+    lines of k-space (every nth line is weakened by a share uniform in 0..ghosting, n from 2 to 6, along either axis);
+    Rician noise (the magnitude of a complex Gaussian noise whose deviation is uniform in 0..noise, 1 being white).
+    Black stays black in all but the last two, which leave a background of a few grey levels, as scanners do. The
+    channels of a picture get the same, so that grey stays grey.
 
     Source: Pérez-García, Sparks, Ourselin, "TorchIO", Computer Methods and Programs in Biomedicine 208 (2021), whose
     RandomAffine, RandomGamma, RandomBiasField, RandomGhosting and RandomNoise these follow, milder and in two

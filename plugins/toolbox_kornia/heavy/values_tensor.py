@@ -1,13 +1,17 @@
-"""The changes of :mod:`toolbox_kornia.heavy.values` for uint8 tensors ``[N, C, H, W]`` on any device."""
+"""The changes of :mod:`toolbox_kornia.heavy.values` for uint8 tensors ``[N, C, H, W]`` on any device.
+
+Sums are written out term by term: what a convolution or a matrix product gives in its last bits depends on the size
+of the batch, and a copy must not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from kornia.filters import filter2d, gaussian_blur2d
 
 from toolbox_kornia.heavy import values
 
@@ -33,12 +37,15 @@ def noise_like(
 
 def blurred(images: torch.Tensor, sigmas: Sequence[float], reach: int) -> torch.Tensor:
     """See :func:`.values.blurred`; a sigma for each image."""
-    side = 2 * reach + 1
-    # kornia's "reflect" mirrors about the pixel's centre, OpenCV's about its edge.
-    padded = mirrored(images.float(), reach)
-    sigma = column(sigmas, images).reshape(-1, 1).expand(-1, 2)
-    smooth = gaussian_blur2d(padded, (side, side), sigma, border_type="constant")
-    return levels(smooth[:, :, reach:-reach, reach:-reach])
+    height, width = images.shape[2:]
+    squares = torch.arange(-reach, reach + 1, device=images.device) ** 2
+    weights = torch.exp(-squares / (2 * column(sigmas, images)[:, 0] ** 2))
+    weights = (weights / weights.sum(dim=2, keepdim=True))[:, :, :, None, None]
+    # kornia's "reflect" mirrors about the pixels' centre, OpenCV's about their edge: so both by hand.
+    smooth = mirrored(images.float(), reach)
+    taps = range(2 * reach + 1)
+    smooth = sum_of(weights[:, :, tap] * smooth[:, :, tap : tap + height] for tap in taps)
+    return levels(sum_of(weights[:, :, tap] * smooth[:, :, :, tap : tap + width] for tap in taps))
 
 
 def mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
@@ -53,7 +60,8 @@ def mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
 def mixed(images: torch.Tensor, matrices: npt.NDArray[np.float64]) -> torch.Tensor:
     """See :func:`.values.mixed`; ``matrices`` are ``[N, C, C + 1]``."""
     given = torch.from_numpy(matrices.astype(np.float32)).to(images.device)
-    products = torch.einsum("nij,njhw->nihw", given[:, :, :-1], images.float())
+    channels = range(images.shape[1])
+    products = sum_of(given[:, :, channel, None, None] * images[:, channel, None].float() for channel in channels)
     return levels(products + given[:, :, -1:, None] * 255)
 
 
@@ -77,11 +85,20 @@ def sharpened(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
     """See :func:`.values.sharpened`; a factor for each image."""
     if min(images.shape[2:]) < 3:
         return images
-    kernels = torch.from_numpy(np.stack([values.sharpening(factor) for factor in factors]).astype(np.float32))
-    changed = filter2d(images.float(), kernels.to(images.device), border_type="replicate")
+    inner = images[:, :, 1:-1, 1:-1].float()
+    height, width = inner.shape[2:]
+    near = [(row, left) for row in range(3) for left in range(3)]
+    smooth = sum_of(images[:, :, row : row + height, left : left + width].float() for row, left in near)
+    smooth = (smooth + 4 * inner) / 13
+    factor = column(factors, images)
     result = images.clone()
-    result[:, :, 1:-1, 1:-1] = levels(changed)[:, :, 1:-1, 1:-1]
+    result[:, :, 1:-1, 1:-1] = levels(factor * inner + (1 - factor) * smooth)
     return result
+
+
+def sum_of(terms: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The sum, from left to right."""
+    return functools.reduce(torch.Tensor.add, terms)
 
 
 def column(numbers: Sequence[float], images: torch.Tensor) -> torch.Tensor:
