@@ -28,10 +28,12 @@ class Compose(Augmenter):
     draws. A copy's parameters are those of its steps, with the step's number before the name (1.rotation).
 
     Recipes of this plugin that follow each other are one resampling, the resize included: first all that moves
-    pixels, as one matrix, then all that changes values, each in the order of the steps. (What changes values could
-    as well come before; noise and blur are then of the copy, and black borders too get brighter.) A step whose border
-    or interpolation differs from that of the ones before begins another resampling, at the copy's size, and so do an
-    augmenter of another plugin and the step after it. Each resampling smooths a little.
+    pixels, as one matrix, then all that changes values, each in the order of the steps. So what changes values is done
+    at the copy's size even where it stands before what moves: its noise and blur are not turned or stretched, and it
+    changes a black border too.
+
+    A step whose border or interpolation differs from that of the ones before begins another resampling, at the copy's
+    size, and so do an augmenter of another plugin and the step after it. Each resampling smooths a little.
     """
 
     tolerance: ClassVar[float] = 3.0
