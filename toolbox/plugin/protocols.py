@@ -133,6 +133,29 @@ class Augmenter(ABC):
     """Grey levels (of 255) by which :meth:`apply` and :meth:`apply_tensor` may differ on average."""
 
 
+class MixingAugmenter(ABC):
+    """Mixes the images of a batch, and their targets with them; only while training (``--train-on online``).
+
+    A component of the kind augmenter, as :class:`Augmenter` is, but there are no copies to keep: what an image
+    becomes depends on its neighbours.
+    """
+
+    @abstractmethod
+    def draw_batch(self, rng: np.random.Generator, count: int, info: ImageInfo) -> Params:
+        """Parameters for a batch of ``count`` images: JSON scalars that depend on the arguments alone.
+
+        ``rng`` is counter-based and keyed by (seed, epoch, number of the batch).
+        """
+
+    @abstractmethod
+    def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch, mixed by ``params``, on the device of ``images``.
+
+        ``images``: float ``[N, C, H, W]``, normalised or not; ``targets``: float ``[N, K]``, rows sum to 1 (one-hot
+        as a rule). Returns both, of the same shapes and types; rows of the targets sum to 1 still.
+        """
+
+
 # ----------------------------------------------------------------------------------------------------- model
 
 
@@ -327,3 +350,37 @@ class Evaluator(ABC):
         ------
         toolbox.errors.UsageError: the evidence can't be evaluated (empty, say).
         """
+
+
+# ------------------------------------------------------------------------------------------ components of components
+
+
+class Components(ABC):
+    """Makes components from specs, for a component that is made of others.
+
+    A factory with a parameter annotated as ``Components`` gets one that knows all that is installed. Such a parameter
+    is no option: it can't be given in a spec, and ``toolbox show`` does not list it. Use it in the factory and do not
+    keep it, since components travel between processes.
+    """
+
+    @abstractmethod
+    def dataset(self, spec: str | Mapping[str, Any]) -> Dataset:
+        """The dataset that ``spec`` describes (``"folder:path=here"``, ``{"name": "folder", "path": "here"}``).
+
+        Raises
+        ------
+        toolbox.errors.UsageError: unknown name or parameter, or a bad value.
+        toolbox.errors.PluginError: its plugin breaks its contract.
+        """
+
+    @abstractmethod
+    def augmenter(self, spec: str | Mapping[str, Any]) -> Augmenter:
+        """:meth:`dataset` for an augmenter. One that mixes batches is a ``UsageError``."""
+
+    @abstractmethod
+    def model(self, spec: str | Mapping[str, Any]) -> Model:
+        """:meth:`dataset` for a model."""
+
+    @abstractmethod
+    def evaluator(self, spec: str | Mapping[str, Any]) -> Evaluator:
+        """:meth:`dataset` for an evaluator."""

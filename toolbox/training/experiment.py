@@ -22,7 +22,7 @@ from toolbox.runs import Run
 from toolbox.training import build, distributed, freeze, inputs, loop, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
-from toolbox.training.inputs import Activations, OnlineCopies, Pixels
+from toolbox.training.inputs import Activations, OnlineCopies, OnlineMixes, Pixels
 from toolbox.training.loop import Epoch, Forward, Labelled
 from toolbox.training.session import Experiment, Session, threads
 from toolbox.training.stages import Stage
@@ -260,8 +260,10 @@ def _data(session: Session) -> Data:
     settings, training = session.settings, session.training
     train_pixels: Pixels = session.pixels(training.rows, training.source, "training images")
     if training.kind == "online":
-        augmenter = session.experiment.registry.augmenter(parse(settings.augment.augmenter))
-        train_pixels = OnlineCopies(train_pixels, training.rows, augmenter, settings.seed)
+        augmenter = session.experiment.registry.online_augmenter(parse(settings.augment.augmenter))
+        train_pixels = inputs.online(
+            train_pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
+        )
     val_rows = [row for row in training.held_out if row.split == "val"]
     val = None
     if val_rows:
@@ -275,7 +277,7 @@ def _once(
     session: Session, part: Forward, train: Labelled, val: Labelled | None, what: str
 ) -> tuple[Labelled, Labelled | None]:
     """``train`` and ``val`` with ``part`` computed once, unless that would be wrong or too large."""
-    if isinstance(train.inputs, OnlineCopies):
+    if isinstance(train.inputs, OnlineCopies | OnlineMixes):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return train, val
     session.built.module.eval()

@@ -19,7 +19,7 @@ from toolbox.training.batches import class_weights, key, order
 from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
 from toolbox.training.distributed import ALONE, Team
 from toolbox.training.freeze import set_training_mode
-from toolbox.training.inputs import Inputs, in_order
+from toolbox.training.inputs import Inputs, in_order, mixed
 from toolbox.training.stages import Stage
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -186,8 +186,10 @@ def _step(
     """One step on the samples ``indices``; what it brought is added to ``here``."""
     mine, counts = team.share(indices)
     targets = train.targets[mine].to(weights.device)
-    logits = forward(train.inputs.batch(mine))
-    losses = F.cross_entropy(logits, targets, label_smoothing=stage.label_smoothing, reduction="none")
+    number = here.step * team.size + team.rank + 1
+    batch, wanted = mixed(train.inputs, train.inputs.batch(mine), targets, number)
+    logits = forward(batch)
+    losses = F.cross_entropy(logits, wanted, label_smoothing=stage.label_smoothing, reduction="none")
     loss = (losses * weights[targets]).sum() * (counts / len(indices))
     right = (logits.detach().argmax(1) == targets).sum() * counts
     whole, right = team.total(loss.detach(), right)

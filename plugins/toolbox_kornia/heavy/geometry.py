@@ -72,18 +72,18 @@ class Steps:
         """All steps as one matrix in the unit frame."""
         turn, slant = math.radians(self.rotation), math.radians(self.shear)
         cos, sin = math.cos(turn), math.sin(turn)
-        rotated = _matrix((cos, sin, 0.0), (-sin, cos, 0.0))
-        shifted = _matrix((1.0, 0.0, self.shift_x), (0.0, 1.0, self.shift_y))
-        sheared = _matrix((1.0 / math.cos(slant), 0.0, 0.0), (math.tan(slant), 1.0, 0.0))
-        zoomed = _matrix((self.zoom * self.zoom_x, 0.0, 0.0), (0.0, self.zoom * self.zoom_y, 0.0))
-        flipped = _matrix((-1.0 if self.flip else 1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+        rotated = affine((cos, sin, 0.0), (-sin, cos, 0.0))
+        shifted = affine((1.0, 0.0, self.shift_x), (0.0, 1.0, self.shift_y))
+        sheared = affine((1.0 / math.cos(slant), 0.0, 0.0), (math.tan(slant), 1.0, 0.0))
+        zoomed = affine((self.zoom * self.zoom_x, 0.0, 0.0), (0.0, self.zoom * self.zoom_y, 0.0))
+        flipped = affine((-1.0 if self.flip else 1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
         return flipped @ zoomed @ sheared @ shifted @ rotated
 
 
 def pixel_matrix(steps: Matrix, height: int, width: int, size: int) -> Matrix:
     """``steps`` (unit frame) with the resize: source pixels of ``height`` x ``width`` to pixels of the square."""
-    from_source = _matrix((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
-    to_output = _matrix((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
+    from_source = affine((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
+    to_output = affine((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
     return to_output @ steps @ from_source
 
 
@@ -101,8 +101,9 @@ def overshoot(matrix: Matrix, height: int, width: int, size: int) -> tuple[float
 
 def translated(matrix: Matrix, vertical: float, horizontal: float) -> Matrix:
     """``matrix`` for a source that begins ``vertical`` and ``horizontal`` pixels further out (that was padded)."""
-    return matrix @ _matrix((1.0, 0.0, -horizontal), (0.0, 1.0, -vertical))
+    return matrix @ affine((1.0, 0.0, -horizontal), (0.0, 1.0, -vertical))
 
 
-def _matrix(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:
+def affine(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:
+    """The matrix whose first two rows are ``x`` and ``y``."""
     return np.array([x, y, (0.0, 0.0, 1.0)])
