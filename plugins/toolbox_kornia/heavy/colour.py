@@ -90,8 +90,7 @@ class Colour(Recipe):
     def retouch(self, image: Images, params: Params) -> Images:
         """See :class:`.recipe.Recipe`."""
         wanted = completed(params, _NOTHING)
-        sums = image.reshape(-1, image.shape[2]).sum(axis=0, dtype=np.int64)
-        matrix = colour_matrix(wanted, sums / (image.shape[0] * image.shape[1] * 255))
+        matrix = colour_matrix(wanted, values.means(image))
         if matrix is not None:
             image = values.mixed(image, matrix)
         if wanted["blur"] >= _LEAST_BLUR:

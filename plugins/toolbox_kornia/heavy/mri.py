@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import cv2
 import numpy as np
 from pydantic import Field
 
@@ -117,12 +118,14 @@ class Mri(Recipe):
             return image
         height, width, _ = image.shape
         grey = image[:, :, :1] if _is_grey(image) else image
-        scan = np.ascontiguousarray(grey.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
+        # There are but 256 levels to raise to a power.
+        levels = np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(wanted["gamma"])
+        scan = np.stack([cv2.LUT(np.ascontiguousarray(channel), levels) for channel in np.moveaxis(grey, 2, 0)])
         vertical, horizontal = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
         scan = _received(np, scan, wanted, vertical[:, None], horizontal[None])
         if wanted["noise"] > 0:
-            real, imaginary = values.GAUSSIAN[values.noise(int(wanted["seed"]), 2, height, width)]
-            scan = np.hypot(scan + np.float32(wanted["noise"]) * real, np.float32(wanted["noise"]) * imaginary)
+            field = values.gaussian(int(wanted["seed"]), 2 * height, width) * np.float32(wanted["noise"])
+            scan = np.sqrt((scan + field[:height]) ** 2 + field[height:] ** 2)
         result = np.rint(np.clip(scan * np.float32(255), 0, 255)).astype(np.uint8).transpose(1, 2, 0)
         return np.broadcast_to(result, image.shape)
 
@@ -140,7 +143,8 @@ class Mri(Recipe):
             wanted = completed(each, _NOTHING)
             if not _changes(wanted):
                 continue
-            scan = _received(torch, images[number].float() / 255, wanted, vertical, horizontal)
+            scan = (images[number].float() / 255) ** wanted["gamma"]
+            scan = _received(torch, scan, wanted, vertical, horizontal)
             if wanted["noise"] > 0:
                 field = values_tensor.noise_like(images, [int(wanted["seed"])], (2, height, width))[0]
                 scan = torch.hypot(scan + wanted["noise"] * field[0], wanted["noise"] * field[1])
@@ -159,13 +163,11 @@ def _is_grey(image: Images) -> bool:
 
 
 def _received(on: Any, scan: Any, wanted: dict[str, float], vertical: Any, horizontal: Any) -> Any:
-    """``scan`` (float32 ``[C, H, W]`` in 0..1) with gamma, bias field and ghosts.
+    """``scan`` (float32 ``[C, H, W]`` in 0..1) with bias field and ghosts.
 
     ``on`` is numpy or torch, which call what is needed here by the same names; ``vertical`` and ``horizontal`` are
     the field's coordinates, ``[H, 1]`` and ``[1, W]``.
     """
-    if wanted["gamma"] != 1:
-        scan = scan ** wanted["gamma"]
     x, y, xx, xy, yy = (wanted[name] for name in _FIELD)
     if x or y or xx or xy or yy:
         # As factors of rows and columns as far as possible: an exponential of each pixel takes longest.

@@ -72,6 +72,17 @@ def histograms(image: Images) -> npt.NDArray[np.int64]:
     return np.stack(counted).astype(np.int64)
 
 
+def means(image: Images) -> npt.NDArray[np.float64]:
+    """Each channel's mean value, 0..1: float64 ``[C]``."""
+    pixels = image.shape[0] * image.shape[1]
+    return np.asarray(np.array(cv2.sumElems(image)[: image.shape[2]]) / (pixels * 255))
+
+
+def gaussian(seed: int, *shape: int) -> Floats:
+    """:func:`noise` as Gaussian deviations: float32 ``shape``, of which OpenCV takes two dimensions."""
+    return np.asarray(cv2.LUT(noise(seed, *shape), GAUSSIAN), np.float32).reshape(shape)
+
+
 def sharpened(image: Images, factor: float) -> Images:
     """Between the smoothed image (``factor`` 0) and itself (1), or beyond. The outermost pixels stay, as in Pillow."""
     if min(image.shape[:2]) < 3:
