@@ -73,6 +73,14 @@ def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+def test_believing_it(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    assert toolbox("init", "cats_dogs").code == 0
+    run_all(toolbox, "compare")
+
+
+@pytest.mark.slow
 def test_the_three_lines_in_an_empty_folder(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_all(toolbox, "embedded")
@@ -112,6 +120,8 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0] for name in ("photos", "prepared", "embedded", "look", "canary", "use") for words in commands(name)
+        words[0]
+        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare")
+        for words in commands(name)
     }
     assert mentioned <= known

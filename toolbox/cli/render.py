@@ -252,4 +252,8 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
         found.append(f"leaky: {document['trained_on']:,} of these {document['n']:,} images were trained on")
     elif document["leaky"]:
         found.append("leaky: the test split, or relatives of it, were trained on")
+    if "looks" in document:
+        from toolbox.evaluation.looks import Looks
+
+        found.append(Looks(**document["looks"]).words)
     return [Text(f"note: {text}", "yellow") for text in found]

@@ -180,8 +180,9 @@ def compare_arms(pairs: Sequence[Pair], metric: str = "accuracy", seed: int = 0)
     of_pairs = float(differences.var(ddof=1)) / len(pairs)
     variance = max(of_units + of_pairs - shared, of_units, of_pairs)
     value, error = float(differences.mean()), math.sqrt(variance)
-    parts = of_units**2 / max(1, influence.shape[1] - 1) + of_pairs**2 / (len(pairs) - 1)
-    freedom = max(1.0, min((of_units + of_pairs) ** 2 / parts, influence.shape[1] - 1)) if parts > 0 else 1.0
+    rest = variance - of_pairs
+    parts = rest**2 / max(1, influence.shape[1] - 1) + of_pairs**2 / (len(pairs) - 1)
+    freedom = max(1.0, variance**2 / parts) if parts > 0 else 1.0
     reach = float(t.ppf(0.975, freedom)) * error
     p = float(2 * t.sf(abs(value) / error, freedom)) if error > 0 else 1.0
     done = Comparison(

@@ -105,7 +105,7 @@ def difference(a: Area, b: Area) -> tuple[float, float, float]:
         return 0.0, 0.0, 1.0
     low, high = _mover(a, b, Z)
     towards = 0 if value > 0 else 1
-    critical = float(brentq(lambda z: _mover(a, b, z)[towards], 1e-9, 40)) if value else 0.0
+    critical = float(brentq(lambda z: _mover(a, b, z)[towards], 1e-2, 40))
     return low, high, float(2 * norm.sf(critical))
 
 
@@ -117,7 +117,7 @@ def newcombe(value: float, m: int, n: int, z: float = Z) -> tuple[float, float]:
         inner = 1 + (half - 1) * (1 - theta) / (2 - theta) + (half - 1) * theta / (1 + theta)
         return math.sqrt(max(0.0, theta * (1 - theta) * inner / (m * n)))
 
-    start = min(1 - 1e-9, max(1e-9, value))
+    start = min(1 - 1e-12, max(1e-12, value))
     low = 0.0 if value <= 0 else brentq(lambda theta: value - theta - z * error(theta), 0.0, start)
     high = 1.0 if value >= 1 else brentq(lambda theta: theta - value - z * error(theta), start, 1.0)
     return float(low), float(high)

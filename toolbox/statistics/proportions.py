@@ -20,7 +20,8 @@ POWER = 0.8
 def wilson(hits: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % score interval of the proportion ``hits / count`` (Wilson, JASA 22, 1927), by statsmodels."""
     low, high = proportion_confint(hits, count, alpha=1 - LEVEL, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    # Rounding must not put an end at 0 or 1 on the wrong side of the proportion.
+    return min(max(0.0, float(low)), hits / count), max(min(1.0, float(high)), hits / count)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
