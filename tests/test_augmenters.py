@@ -22,7 +22,8 @@ from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import parameters
-from toolbox_kornia.heavy.recipes import Alzheimer, FlipRotateZoom
+from toolbox_kornia.heavy.geometry import Steps, pixel_matrix
+from toolbox_kornia.heavy.studies import Alzheimer, FlipRotateZoom
 from toolbox_kornia.heavy.warp import Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
@@ -147,6 +148,65 @@ def test_nearest_takes_pixels_as_they_are(border: Border) -> None:
     for copy, image, each in zip(copies, images, params, strict=True):
         wrong = (copy != oracle(image, each, 48, border, order=0)).any(axis=2)
         assert wrong.mean() < 0.01  # where a point lies half-way between two pixels, either may be taken
+
+
+def keys_cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The cubic kernel of Keys (1981) with a = -0.75."""
+    d, a = np.abs(distance), -0.75
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * (d**3 - 5 * d**2 + 8 * d - 4)
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+
+@pytest.mark.parametrize("border", get_args(Border))
+@pytest.mark.parametrize("params", [STEPS["all"], STEPS["rotation"], STEPS["zoom out"]])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bicubic_is_keys_cubic(border: Border, params: Params, channels: int) -> None:
+    """Against 16 neighbours weighted one by one, in double precision; scipy makes the border."""
+    augmenter = Alzheimer(border=border, interpolation="bicubic")
+    images = noise(1, 31, 50, channels)
+    height, width = images.shape[1:3]
+    far = 60  # pixels of border that the copies stay within
+    y, x = np.mgrid[-far : height + far, -far : width + far].astype(float)
+    squashed = pixel_matrix(Steps.of(params).matrix(), height, width, 48)
+    out = np.stack([*np.mgrid[:48, :48][::-1], np.ones((48, 48))]).reshape(3, -1)
+    back = np.linalg.inv(squashed) @ out
+    at_x, at_y = back[0].reshape(48, 48), back[1].reshape(48, 48)
+    padded = np.stack(
+        [ndimage.map_coordinates(c, [y, x], order=0, mode=SCIPY_MODES[border]) for c in np.moveaxis(images[0], 2, 0)], 2
+    ).astype(float)
+    expected = np.zeros((48, 48, channels))
+    for down, right in product(range(-1, 3), repeat=2):
+        row, column = np.floor(at_y).astype(int) + down, np.floor(at_x).astype(int) + right
+        weight = keys_cubic(at_y - row) * keys_cubic(at_x - column)
+        expected += weight[:, :, None] * padded[row + far, column + far]
+    expected = np.clip(expected, 0, 255)
+    array = augmenter.apply(images, [params], 48)[0]
+    tensor = as_array(augmenter.apply_tensor(as_tensor(images), [params], 48))[0]
+    for copy in (array, tensor):
+        assert off(copy, expected) < 0.3
+        assert np.abs(copy - expected).max() < 0.6
+
+
+@pytest.mark.parametrize("interpolation", get_args(Interpolation))
+def test_scipys_affine_transform_agrees_on_a_photo_like_picture(interpolation: Interpolation) -> None:
+    """One call of ``scipy.ndimage.affine_transform`` with the inverse matrix; its cubic is a spline, hence looser."""
+    smooth = ndimage.gaussian_filter(noise(120, 160, 1).astype(float), (3, 3, 0)) * 4 - 380
+    image = np.clip(smooth, 0, 255).astype(np.uint8)
+    params = STEPS["all"]
+    copy = Alzheimer(border="reflect", interpolation=interpolation).apply(image[None], [params], 96)[0, :, :, 0]
+    back = np.linalg.inv(pixel_matrix(Steps.of(params).matrix(), 120, 160, 96))
+    swap = [1, 0]  # scipy counts rows first
+    order = {"nearest": 0, "bilinear": 1, "bicubic": 3}[interpolation]
+    expected = ndimage.affine_transform(
+        image[:, :, 0].astype(float),
+        back[:2, :2][swap][:, swap],
+        back[:2, 2][swap],
+        (96, 96),
+        order=order,
+        mode="reflect",
+    )
+    assert off(copy, expected) < {"nearest": 0.3, "bilinear": 0.35, "bicubic": 0.6}[interpolation]
 
 
 @pytest.mark.parametrize("shape", [(1500, 2000), (8, 40_000)])
@@ -432,7 +492,8 @@ def test_copies_are_made_without_torch() -> None:
     """A long import less for offline augmentation, which needs none of it."""
     script = """
 import sys, numpy as np
-from toolbox_kornia.heavy.recipes import Alzheimer
+from toolbox_kornia.heavy.geometry import Steps, pixel_matrix
+from toolbox_kornia.heavy.studies import Alzheimer
 copies = Alzheimer().apply(np.ones((1, 9, 9, 3), np.uint8), [{"rotation": 5.0}], 8)
 assert (copies == 1).all() and "torch" not in sys.modules
 """

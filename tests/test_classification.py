@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from torchmetrics.functional import classification as tm
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import Evaluation, Evidence
+from toolbox.statistics.scores import METRICS
 from toolbox_classification.heavy.evaluator import Classification
 
 
@@ -60,15 +65,32 @@ def test_values_are_scikit_learns(seed: int, count: int, classes: int) -> None:
         if classes == 2
         else np.mean([sk.roc_auc_score(given.targets == k, given.probabilities[:, k]) for k in range(classes)]),
     }
+    truth, p = given.targets, given.probabilities
+    expected |= {
+        "mcc": sk.matthews_corrcoef(truth, predicted),
+        "kappa": sk.cohen_kappa_score(truth, predicted),
+        "log_loss": sk.log_loss(truth, p),
+        "brier": sk.brier_score_loss(truth, p[:, 1])
+        if classes == 2
+        else ((p - np.eye(classes)[truth]) ** 2).sum(1).mean(),
+        "average_precision": np.mean([sk.average_precision_score(truth == k, p[:, k]) for k in range(classes)]),
+        "ece": float(tm.multiclass_calibration_error(torch.from_numpy(p), torch.from_numpy(truth), classes, n_bins=15)),
+    }
+    if classes > 2:
+        expected["top_k"] = sk.top_k_accuracy_score(truth, p, k=2)
+    assert set(expected) | {"specificity"} == set(found.metrics)
     for name, wanted in expected.items():
         assert value(found, name) == pytest.approx(wanted, abs=1e-6), name
     assert found.extra["confusion_matrix"] == sk.confusion_matrix(given.targets, predicted).tolist()
     for name, metric in found.metrics.items():
-        if name == "auc" and metric.low is None:
+        info = METRICS[name]
+        if metric.low is None:
             assert metric.method.startswith("too few")  # most resamples of so few lack a class
             continue
-        assert metric.low is not None and metric.high is not None and metric.value is not None
-        assert -1e-9 <= metric.low <= metric.value <= metric.high <= 1 + 1e-9
+        assert metric.high is not None and metric.value is not None and metric.method
+        assert metric.low <= metric.value <= metric.high
+        assert info.least is None or metric.low >= info.least - 1e-9
+        assert info.most is None or metric.high <= info.most + 1e-9
 
 
 # Study A's table: its confusion matrices with the accuracy, precision, recall and DSC that it prints.
@@ -87,6 +109,8 @@ def test_study_as_matrices_give_its_figures(matrix: list[list[int]], printed: tu
     found = FEW.evaluate(of_matrix(matrix))
     for name, figure in zip(("accuracy", "precision", "recall", "f1"), printed, strict=True):
         assert value(found, name) == pytest.approx(figure, abs=6e-5), name
+    # The predictions say yes or no and nothing between: their "AUC" is the macro recall, as in the study.
+    assert value(found, "auc") == pytest.approx(value(found, "recall"), abs=1e-9)
 
 
 def test_the_auc_comes_from_probabilities_not_from_hard_labels() -> None:
@@ -114,8 +138,11 @@ def test_accuracy_has_wilsons_interval() -> None:
 
 
 def test_a_perfect_result_still_has_an_interval() -> None:
-    for metric in FEW.evaluate(of_matrix([[20, 0], [0, 20]])).metrics.values():
-        assert metric.value == 1 and metric.low is not None and 0.8 < metric.low < 0.95
+    for name, metric in FEW.evaluate(of_matrix([[20, 0], [0, 20]])).metrics.items():
+        if not METRICS[name].higher_is_better:
+            continue
+        assert metric.value == 1 and metric.low is not None and 0.7 < metric.low < 0.95, name
+        assert metric.high == 1
 
 
 def test_whole_groups_are_resampled() -> None:
@@ -163,7 +190,9 @@ def test_spoilt_evidence_is_refused(broken: Evidence) -> None:
 
 def test_figures_say_in_words_what_they_show() -> None:
     figures = {figure.name: figure for figure in FEW.evaluate(random(3, 300, 3)).figures}
-    assert set(figures) == {"confusion-matrix", "roc"} and all(figure.alt for figure in figures.values())
+    assert set(figures) == {"confusion-matrix", "roc", "precision-recall", "reliability"} and all(
+        figure.alt for figure in figures.values()
+    )
     lines = figures["roc"].series
     assert len(lines) == 4 and all(len(line.x) == len(line.y) <= 201 for line in lines)
     assert all((line.x[0], line.y[0], line.x[-1], line.y[-1]) == (0, 0, 1, 1) for line in lines)
@@ -171,3 +200,98 @@ def test_figures_say_in_words_what_they_show() -> None:
 
 def _fields(given: Evidence) -> dict[str, object]:
     return {name: getattr(given, name) for name in Evidence.__dataclass_fields__}
+
+
+# ------------------------------------------------------------------------------------------- threshold, prevalence
+
+
+def test_the_threshold_comes_from_validation_and_never_from_test() -> None:
+    test, validation = random(4, 150, 2), random(5, 90, 2)
+    shifted = np.clip(validation.probabilities[:, 1] * 0.4, 0, 1)  # validation is best cut far below 0.5
+    validation = replace(validation, probabilities=np.stack([1 - shifted, shifted], 1), split="val")
+    found = FEW.evaluate(replace(test, validation=validation))
+    said = found.extra["threshold"]
+    assert said["chosen_on"] == "val" and said["n"] == 90 and said["value"] < 0.4
+    fpr, tpr, _ = sk.roc_curve(validation.targets, shifted)
+    decided = shifted >= said["value"]
+    reached = decided[validation.targets == 1].mean() - decided[validation.targets == 0].mean()
+    assert reached == pytest.approx((tpr - fpr).max())
+    on_test = test.probabilities[:, 1] >= said["value"]
+    assert value(found, "tuned_accuracy") == pytest.approx((on_test == test.targets).mean())
+    assert value(found, "tuned_sensitivity") == pytest.approx(on_test[test.targets == 1].mean())
+    # Without validation there is none; the test split's own is never taken.
+    assert "threshold" not in FEW.evaluate(test).extra
+    one_class = replace(validation, targets=np.zeros(90, dtype=np.int64))
+    assert "threshold" not in FEW.evaluate(replace(test, validation=one_class)).extra
+
+
+def test_predictive_values_at_a_prevalence() -> None:
+    given = of_matrix([[40, 10], [5, 45]])
+    found = Classification(positive="class 1", prevalence=0.1, resamples=500).evaluate(given)
+    assert value(found, "ppv_at_prevalence") == pytest.approx(0.9 * 0.1 / (0.9 * 0.1 + 0.2 * 0.9))
+    assert value(found, "npv_at_prevalence") == pytest.approx(0.8 * 0.9 / (0.8 * 0.9 + 0.1 * 0.1))
+    as_here = Classification(positive="class 1", prevalence=0.5, resamples=500).evaluate(given)
+    assert value(as_here, "ppv_at_prevalence") == pytest.approx(value(as_here, "positive_precision"))
+    perfect = Classification(positive="class 1", prevalence=0.1).evaluate(of_matrix([[50, 0], [0, 50]]))
+    ppv = perfect.metrics["ppv_at_prevalence"]
+    assert ppv.value == 1 and ppv.low is not None and 0.3 < ppv.low < 0.9  # 50 samples prove no perfect test
+    with pytest.raises(UsageError, match="positive class"):
+        Classification(prevalence=0.1).evaluate(given)
+
+
+# ------------------------------------------------------------------------------------------------------- groups
+
+
+def test_figures_by_group_are_those_of_the_mean_probabilities() -> None:
+    rng = np.random.default_rng(6)
+    of_patient = np.repeat(np.arange(40), 5)
+    targets = (np.arange(40) % 2)[of_patient]
+    p = np.clip(0.5 + 0.15 * (2 * targets - 1) + rng.normal(0, 0.3, 200), 0.01, 0.99)
+    given = evidence(targets, np.stack([1 - p, p], 1), tuple(f"patient {k}" for k in of_patient))
+    found = FEW.evaluate(given)
+    mean = p.reshape(40, 5).mean(1)
+    truth = targets[::5]
+    assert value(found, "group_accuracy") == pytest.approx(((mean > 0.5) == truth).mean())
+    assert value(found, "group_auc") == pytest.approx(sk.roc_auc_score(truth, mean))
+    assert found.metrics["group_accuracy"].method == "Wilson" and found.extra["groups"] == 40
+    assert np.sum(found.extra["group_confusion_matrix"]) == 40
+    assert {"confusion-matrix-by-group", "roc-by-group"} <= {figure.name for figure in found.figures}
+    for name in METRICS:
+        if name != "top_k":
+            assert f"group_{name}" in found.metrics
+
+
+def test_a_group_of_several_classes_has_no_answer_of_its_own() -> None:
+    given = of_matrix([[10, 2], [3, 10]])
+    mixed = FEW.evaluate(replace(given, groups=("one",) * 25))
+    assert not any(name.startswith("group_") for name in mixed.metrics)
+    assert mixed.metrics["accuracy"].method == "Wilson on 1 groups"
+    some = FEW.evaluate(replace(given, groups=("both", *[""] * 23, "both")))
+    assert (some.extra["groups"], some.extra["groups_of_several_classes"]) == (23, 1)
+
+
+# ------------------------------------------------------------------------------------------------------ odd input
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        evidence(np.array([0]), np.array([[0.7, 0.3]])),
+        evidence(np.array([1]), np.array([[0.2, 0.5, 0.3]])),
+        evidence(np.array([0, 1] * 20), np.full((40, 2), 0.5)),
+        evidence(np.array([0, 1] * 20), np.tile([1.0, 0.0], (40, 1))),
+        evidence(np.array([0, 1] * 20), np.eye(2)[[0, 1] * 20]),
+        evidence(np.array([0, 1] * 20), np.eye(2)[[1, 0] * 20]),
+        evidence(np.zeros(30), np.tile([0.8, 0.1, 0.1], (30, 1))),
+    ],
+    ids=["one sample", "one of three classes", "constant", "one answer", "perfect", "all wrong", "one class"],
+)
+def test_degenerate_evidence_gives_values_or_says_that_there_are_none(given: Evidence) -> None:
+    found = Classification(resamples=200).evaluate(replace(given, validation=given))
+    for name, metric in found.metrics.items():
+        ends = [metric.value, metric.low, metric.high]
+        assert all(end is None or np.isfinite(end) for end in ends), name
+        if metric.low is not None and metric.high is not None and metric.value is not None:
+            assert metric.low <= metric.value <= metric.high, name
+    for figure in found.figures:
+        assert figure.alt and all(np.isfinite(series.y).all() for series in figure.series)

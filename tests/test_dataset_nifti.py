@@ -19,10 +19,12 @@ from toolbox.plugin.registry import Registry
 
 
 def volume(seed: int = 0, shape: tuple[int, int, int] = (20, 24, 16)) -> np.ndarray:
-    """Brighter to the right, to the front and upwards (axes x, y, z), with noise, a margin of zeros."""
+    """Brighter to the right, to the front and upwards (axes x, y, z), with blobs of its own, a margin of zeros."""
     rng = np.random.default_rng(seed)
     x, y, z = np.meshgrid(*(np.linspace(0, 1, side) for side in shape), indexing="ij")
     values = 100 + 400 * x + 200 * y + 100 * z + rng.normal(0, 2, shape)
+    for cx, cy, cz in rng.random((12, 3)):
+        values += 300 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2) / 0.02)
     values[0] = 0
     return values.astype(np.float32)
 

@@ -209,3 +209,25 @@ def test_the_canary_on_phantom_prints_both_figures(toolbox: Toolbox, tmp_path: P
 def test_a_short_canary_goes_the_whole_way(toolbox: Toolbox, tmp_path: Path) -> None:
     done = toolbox("data", "audit", "--canary", "--canary-epochs", 1, "--data", "phantom:size=32", "-C", tmp_path)
     assert done.code == 0 and "folds that divide groups" in done.stdout and "chance" in done.stdout
+
+
+def test_a_workspace_in_the_datasets_folder_is_refused_before_anything_is_written(
+    toolbox: Toolbox, photos: Path
+) -> None:
+    before = sorted(photos.rglob("*"))
+    for command in (("data", "split"), ("augment", "--factor", 1), TRAIN):
+        done = toolbox(*command, "--data", photos, "-C", photos / "work")
+        assert done.code == 2 and "never written to" in done.stderr
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_a_fold_without_folds_and_an_old_manifest_of_other_images_are_told(
+    toolbox: Toolbox, photos: Path, tmp_path: Path
+) -> None:
+    assert toolbox("data", "split", "--data", photos, "--fold", 2, "-C", tmp_path / "ws").code == 2
+    other = write_photos(tmp_path / "other", per_class=13)
+    toolbox("data", "split", "--data", "phantom", "-C", tmp_path / "old")
+    done = toolbox(
+        "data", "split", "--data", other, "--extend", tmp_path / "old" / "manifest.csv", "-C", tmp_path / "ws"
+    )
+    assert done.code == 0 and "0 of 26 images keep" in done.stderr

@@ -12,7 +12,7 @@ from torch import nn
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
-from toolbox.training.heads import WIDEST, DenseHead, hidden_units
+from toolbox.training.heads import WIDEST, DenseHead, HeadPlan, parse_head
 from toolbox_alzheimer.model import AlzheimerModel
 
 STUDY = ModelRequest(classes=2, channels=1, size=64)
@@ -259,9 +259,18 @@ def test_a_dense_layer_has_a_sensible_number_of_units(units: int) -> None:
 # ---------------------------------------------------------------------------------------------------- head names
 
 
-@pytest.mark.parametrize(("head", "units"), [("linear", None), ("flatten-1", 1), ("flatten-4096", 4096)])
-def test_head_names(head: str, units: int | None) -> None:
-    assert hidden_units(head) == units
+@pytest.mark.parametrize(
+    ("head", "plan"),
+    [
+        ("linear", None),
+        ("flatten-1", HeadPlan((1,), pooled=False)),
+        ("flatten-4096", HeadPlan((4096,), pooled=False)),
+        ("mlp-512-128", HeadPlan((512, 128), pooled=True)),
+        ("mlp-7", HeadPlan((7,), pooled=True)),
+    ],
+)
+def test_head_names(head: str, plan: HeadPlan | None) -> None:
+    assert parse_head(head) == plan
 
 
 @pytest.mark.parametrize(
@@ -275,19 +284,23 @@ def test_head_names(head: str, units: int | None) -> None:
         ("flatten-012", "'flatten-12'"),
         ("flatten-4096\n", "'flatten-4096'"),
         ("flatten--7", "'flatten-7'"),
-        ("", "linear, or flatten-N"),
+        ("mlp", "'mlp-512-128'"),
+        ("mlp-512,128", "'mlp-512-128'"),
+        ("mlp-8-", "'mlp-8'"),
+        ("", "linear, flatten-N"),
     ],
 )
 def test_an_unknown_head_names_the_closest(head: str, meant: str) -> None:
     with pytest.raises(UsageError, match="there is no head") as caught:
-        hidden_units(head)
+        parse_head(head)
     assert meant in caught.value.hint
 
 
 def test_a_head_has_a_widest_size() -> None:
-    assert hidden_units(f"flatten-{WIDEST}") == WIDEST
-    with pytest.raises(UsageError, match="too wide"):
-        hidden_units(f"flatten-{WIDEST + 1}")
+    assert parse_head(f"flatten-{WIDEST}") == HeadPlan((WIDEST,), pooled=False)
+    for head in (f"flatten-{WIDEST + 1}", f"mlp-8-{WIDEST + 1}-8"):
+        with pytest.raises(UsageError, match="too wide"):
+            parse_head(head)
 
 
 def test_a_dense_head_is_flatten_then_dense_relu_then_dense() -> None:

@@ -27,7 +27,7 @@ from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.build import build
 from toolbox_timm.heavy.lite0 import state_dict as lite0_state
-from toolbox_timm.heavy.parts import parts_of, trunk_names
+from toolbox_timm.heavy.parts import parts_of, trunk_blocks
 
 SIZE = 64
 FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vgg11", "mobilenetv3_small_050"]
@@ -57,7 +57,7 @@ def blocks(names: frozenset[str], depth: int) -> set[str]:
 def parts_without_weights(arch: str) -> Parts:
     with torch.device("meta"):
         module = timm.create_model(arch)
-    return parts_of(module, trunk_names(module), arch)
+    return parts_of(module, trunk_blocks(module), arch)
 
 
 def assert_partition(parts: Parts, module: nn.Module) -> None:
@@ -172,10 +172,34 @@ def test_the_steps_follow_the_modules_mode_and_weights() -> None:
     assert (stages.head(stages.last(stages.trunk(images))) == 3).all()
 
 
-def test_what_has_two_classifiers_has_no_steps() -> None:
-    built = random_model("deit_tiny_distilled_patch16_224", size=32)
-    assert built.stages is None
+@pytest.mark.parametrize("head", ["linear", "flatten-8", "mlp-8-4"])
+@pytest.mark.parametrize("arch", ["deit_tiny_distilled_patch16_224", "levit_128s", "efficientformerv2_s0"])
+def test_what_averages_two_classifiers_has_steps_and_takes_any_head(arch: str, head: str) -> None:
+    size = hub.configuration(arch).input_size[-1]
+    built = random_model(arch, head, classes=3, size=size)
     assert_partition(built.parts, built.module)
+    assert built.stages is not None
+    module, images = built.module.eval(), torch.rand(2, 3, size, size)
+    with torch.inference_mode():
+        features = built.stages.last(built.stages.trunk(images))
+        assert features.shape[:2] == (2, 2)
+        assert torch.equal(built.stages.head(features), module(images))
+    if head == "linear":
+        weights = [value for name, value in module.named_parameters() if name in built.parts.head and value.dim() == 2]
+        assert len(weights) == 2 and all(float(weight.detach().std()) < 0.02 for weight in weights)
+
+
+@pytest.mark.slow  # three minutes for the descriptions of a hundred modules, without their weights
+@pytest.mark.parametrize("family", timm.list_modules())
+def test_every_family_of_timm_has_a_last_block(family: str) -> None:
+    small = ("test_", "atto", "pico", "nano", "tiny", "small", "_s", "18")
+    architectures = timm.list_models(module=family)
+    for arch in sorted(architectures, key=lambda name: (not any(word in name for word in small), len(name)))[:1]:
+        with torch.device("meta"):
+            module = timm.create_model(arch, num_classes=2)
+        parts = parts_of(module, trunk_blocks(module), arch)
+        assert_partition(parts, module)
+        assert len(parts.blocks) >= 3 and parts.blocks[-1] == parts.last
 
 
 def test_a_linear_heads_features_are_pooled() -> None:
@@ -561,8 +585,8 @@ def test_an_unknown_head_is_refused_before_anything_is_built() -> None:
         random_model("test_resnet", "flaten-512")
 
 
-@pytest.mark.parametrize("arch", ["deit_tiny_distilled_patch16_224", "efficientvit_m0"])
-def test_a_head_that_the_architecture_cant_have(arch: str) -> None:
+def test_a_head_that_the_architecture_cant_have() -> None:
+    arch = "efficientvit_m0"
     size = hub.configuration(arch).input_size[-1]
     with pytest.raises(UsageError, match=f"{arch} can't have the head 'flatten-8'") as caught:
         random_model(arch, "flatten-8", size=size)

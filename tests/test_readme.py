@@ -55,6 +55,14 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     cats_and_dogs(tmp_path)
     run_all(toolbox, "photos")
     assert (tmp_path / "report.html").is_file() and (tmp_path / "manifest.csv").is_file()
+    run_all(toolbox, "use")
+    assert len((tmp_path / "answers.csv").read_text("utf-8").splitlines()) == 1 + 8
+    block = re.search(r"<!-- tested: onnx -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert block
+    shutil.copy(next((tmp_path / "cats_dogs" / "test" / "Cats").iterdir()), tmp_path / "photo.jpg")
+    told: dict[str, object] = {}
+    exec(compile(block[1], "README.md", "exec"), told)
+    assert told["classes"] == ["Cats", "Dogs"]
 
 
 def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +70,14 @@ def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.Mon
     cats_and_dogs(tmp_path)
     run_all(toolbox, "prepared")
     assert list(tmp_path.glob("augmented/*/Cats/*.jpg")) and len(list(tmp_path.glob("grey/*/*/*.png"))) == 32
+
+
+@pytest.mark.slow
+def test_believing_it(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    assert toolbox("init", "cats_dogs").code == 0
+    run_all(toolbox, "compare")
 
 
 @pytest.mark.slow
@@ -104,6 +120,8 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0] for name in ("photos", "prepared", "embedded", "look", "canary") for words in commands(name)
+        words[0]
+        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare")
+        for words in commands(name)
     }
     assert mentioned <= known

@@ -116,6 +116,13 @@ def test_every_first_party_plugin_loads(registry: Registry) -> None:
         ("dataset", "phantom"),
         ("augmenter", "flip-rotate-zoom"),
         ("augmenter", "alzheimer"),
+        ("augmenter", "colour"),
+        ("augmenter", "mri"),
+        ("augmenter", "randaugment"),
+        ("augmenter", "trivialaugment"),
+        ("augmenter", "mixup"),
+        ("augmenter", "cutmix"),
+        ("augmenter", "compose"),
         ("model", "alzheimer-cnn"),
         ("model", "vgg16"),
         ("model", "resnet50"),
@@ -143,6 +150,35 @@ def test_the_signature_is_the_schema() -> None:
     for bad in ({}, {"side": 0}, {"side": 1, "border": "c"}, {"side": 1, "bordre": "a"}):
         with pytest.raises(UsageError):
             schema.validated(factory, bad, "it")
+
+
+def test_a_factory_can_have_other_components_made(modules: Path) -> None:
+    """By a parameter annotated as Components, which is no option of the component."""
+    twice = """
+        from toolbox.plugin.components import DatasetComponent
+        from toolbox.plugin.hookspecs import hookimpl
+        from toolbox.plugin.protocols import Components, Dataset
+
+        class Twice(Dataset):
+            def __init__(self, *, of: str, parts: Components) -> None:
+                self.of = parts.dataset(of)
+            def samples(self):
+                yield from self.of.samples()
+                yield from self.of.samples()
+
+        @hookimpl
+        def toolbox_datasets():
+            yield DatasetComponent("twice", "another one, twice", "PLUGIN:Twice")
+    """
+    registry = Registry([plugin(modules, "good", GOOD), plugin(modules, "more", twice)])
+    assert len(list(registry.dataset('twice:of="few:many=5"').samples())) == 10
+    assert len(list(registry.dataset({"name": "twice", "of": "twice:of=few"}).samples())) == 12
+    factory = registry.factory(registry.find("dataset", "twice"))
+    assert [parameter.name for parameter in schema.parameters(factory, "it")] == ["of"]
+    with pytest.raises(UsageError, match="no parameter 'parts'"):
+        registry.dataset("twice:of=few,parts=3")
+    with pytest.raises(UsageError, match="fwe"):
+        registry.dataset("twice:of=fwe")
 
 
 @pytest.mark.parametrize("bad", [{"name": "Has Space"}, {"factory": "no.colon"}, {"summary": " "}])

@@ -16,6 +16,7 @@ HEAVY = (
     "torchmetrics",
     "numpy",
     "scipy",
+    "statsmodels",
     "sklearn",
     "matplotlib",
     "PIL",
@@ -38,7 +39,9 @@ def modules_after(*arguments: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["finetune", "--help"], ["data", "split", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["finetune", "--help"], ["compare", "--help"], ["data", "split", "--help"]]
+)
 def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str]) -> None:
     imported = modules_after(*arguments)
     assert imported.isdisjoint(HEAVY)

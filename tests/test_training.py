@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from toolbox.plugin.protocols import ModelRequest
 from toolbox.plugin.registry import Registry
 from toolbox.progress import SilentReporter
 from toolbox.settings.schema import StageSettings, TrainingSettings
-from toolbox.training import freeze, loop, weights
+from toolbox.training import batches, freeze, loop, stages, weights
 from toolbox.training.inputs import Pixels, activations, in_order
-from toolbox.training.loop import Labelled, Stage
+from toolbox.training.loop import Labelled
+from toolbox.training.stages import Stage
 from toolbox.workspace import Workspace
 
 CPU = torch.device("cpu")
@@ -132,25 +132,16 @@ def test_a_loss_that_is_no_number_stops_with_the_step(registry: Registry) -> Non
 
 def test_batches_cover_everything_once_and_none_holds_one_sample() -> None:
     for count in (5, 8, 9, 17, 33):
-        batches = loop.order(count, replace(STAGE, batch_size=8), 0, 1)
-        assert sorted(torch.cat(batches).tolist()) == list(range(count))
-        assert all(len(batch) > 1 for batch in batches)
-    assert not torch.equal(torch.cat(loop.order(50, STAGE, 0, 1)), torch.cat(loop.order(50, STAGE, 0, 2)))
-    assert torch.equal(torch.cat(loop.order(50, STAGE, 3, 1)), torch.cat(loop.order(50, STAGE, 3, 1)))
-
-
-def test_the_cosine_schedule_follows_its_formula() -> None:
-    stage = replace(STAGE, schedule="cosine", epochs=10, lr=0.2)
-    optimizer = loop.make_optimizer([nn.Parameter(torch.zeros(1))], stage)
-    scheduler = loop.make_scheduler(optimizer, stage)
-    for epoch in range(10):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * epoch / 10)))
-        optimizer.step()
-        scheduler.step()
+        found = batches.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
+        assert sorted(torch.cat(found).tolist()) == list(range(count))
+        assert all(len(batch) > 1 for batch in found)
+    fifty = torch.zeros(50, dtype=torch.int64)
+    assert not torch.equal(torch.cat(batches.order(fifty, STAGE, 0, 1)), torch.cat(batches.order(fifty, STAGE, 0, 2)))
+    assert torch.equal(torch.cat(batches.order(fifty, STAGE, 3, 1)), torch.cat(batches.order(fifty, STAGE, 3, 1)))
 
 
 def test_a_stage_falls_back_to_training() -> None:
-    stage = loop.resolved("head", 7, TrainingSettings(lr=0.5, batch_size=3), StageSettings(lr=0.1))
+    stage = stages.resolved("head", 7, TrainingSettings(lr=0.5, batch_size=3), StageSettings(lr=0.1))
     assert (stage.epochs, stage.lr, stage.batch_size) == (7, 0.1, 3)
 
 
@@ -178,6 +169,31 @@ def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Pat
     save_file(body, tmp_path / "short.safetensors")
     with pytest.raises(UsageError, match=f"lacks the tensor '{re.escape(gone)}'"):
         weights.load_into(tiny(registry), weights.read(tmp_path / "short.safetensors"))
+
+
+def test_weights_for_colours_serve_a_model_for_grey(registry: Registry, tmp_path: Path) -> None:
+    """Summed over the colours: what three equal channels would have given."""
+    colour, grey = tiny(registry), registry.model(TINY).build(ModelRequest(2, 1, 32))
+    save_file({name: value.clone() for name, value in colour.module.state_dict().items()}, tmp_path / "w.safetensors")
+    loaded = weights.load_into(grey, weights.read(tmp_path / "w.safetensors"), keep_head=True)
+    image = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        expected = colour.module.eval()(image.expand(-1, 3, -1, -1))
+        assert torch.allclose(loaded.module.eval()(image), expected, atol=1e-5)
+
+
+def test_the_number_of_threads_is_recorded_and_taken_again(photos: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        place = Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "head.epochs": 1})
+        first = place.finetune(TINY)
+        torch.set_num_threads(2)
+        again = place.repeat(first.id)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert first.record["threads"] == again.record["threads"] == again.record["config"]["threads"] == 3
 
 
 class Evil:
@@ -231,7 +247,7 @@ def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp
     assert len(compared) == len(own)
     for first, second in compared:
         assert np.allclose(
-            [float(x) for x in first.split(",")[6:]], [float(x) for x in second.split(",")[6:]], atol=1e-5
+            [float(x) for x in first.split(",")[7:]], [float(x) for x in second.split(",")[7:]], atol=1e-5
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Study": "toolbox.study.study",
     "Workspace": "toolbox.workspace",
     "hookimpl": "toolbox.plugin.hookspecs",
     "DatasetComponent": "toolbox.plugin.components",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ModelComponent,
     )
     from toolbox.plugin.hookspecs import hookimpl
+    from toolbox.study.study import Study
     from toolbox.workspace import Workspace
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "DatasetComponent",
     "EvaluatorComponent",
     "ModelComponent",
+    "Study",
     "Workspace",
     "__version__",
     "hookimpl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -28,10 +29,15 @@ def versions_of(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def process() -> tuple[int, int]:
+    """This process's rank and how many there are, as torchrun says; (0, 1) without it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def hardware() -> dict[str, str]:
     """Which devices torch sees, how many threads it uses, and how much memory there is on the GPU. Imports torch."""
-    import os
-
     import torch
 
     found = {"cpus": str(os.cpu_count()), "threads": str(torch.get_num_threads())}

@@ -37,6 +37,12 @@ class EnvironmentFailure(ToolboxError):
     exit_code = EXIT_FAILED
 
 
+class Interrupted(ToolboxError):
+    """The user stopped what can be gone on with."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class WeightsUnavailable(EnvironmentFailure):
     """Pretrained weights are needed and can't be had here."""
 

@@ -25,7 +25,12 @@ HISTORY = "metrics.jsonl"
 PREDICTIONS = "predictions.csv"
 EVALUATION = "evaluation.json"
 MODEL = "model.safetensors"
+MANIFEST = "manifest.csv"
+EXPORT = "export"
 FIGURES = "figures"
+ROW_FIELDS = ("id", "path", "label", "group", "split", "pixels")
+"""What ``predictions.csv`` says of a sample; ``pixels`` is the hash of the decoded image."""
+CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,31 @@ def append_history(run: Run, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line, allow_nan=False) + "\n")
 
 
+def write_history(run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Put ``lines`` in the place of all that ``metrics.jsonl`` holds."""
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    atomic.write_text(run.path / HISTORY, text)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The settings that a run was made with, by dotted name.
+
+    Raises
+    ------
+    UsageError: its record has none.
+    """
+    config = run.record.get("config")
+    if not isinstance(config, dict):
+        raise UsageError(f"{run.path / RUN} holds no settings")
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": item for key, item in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
 def all_of(workspace: Path) -> list[Run]:
     """The workspace's runs that have a ``run.json``, oldest first."""
     folder = workspace / FOLDER
@@ -146,15 +176,17 @@ def find(workspace: Path, name: str = "") -> Run:
 def write_predictions(
     run_path: Path, rows: Sequence[Mapping[str, str]], probabilities: npt.NDArray[np.float64], classes: Sequence[str]
 ) -> None:
-    """Write ``predictions.csv``: id, path, label, group, split, prediction, and a probability for each class.
+    """Write ``predictions.csv``: id, path, label, group, split, pixels, prediction, and a probability for each class.
+
+    What ``rows`` don't hold of :data:`ROW_FIELDS` stays empty.
 
     Probabilities are written so that reading gives the same float64 back.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "path", "label", "group", "split", "prediction", *(f"p:{name}" for name in classes)])
+    writer.writerow([*ROW_FIELDS, "prediction", *(f"p:{name}" for name in classes)])
     for row, values in zip(rows, probabilities, strict=True):
-        fixed = [row[name] for name in ("id", "path", "label", "group", "split")]
+        fixed = [row.get(name, "") for name in ROW_FIELDS]
         writer.writerow([*fixed, classes[int(values.argmax())], *(repr(float(value)) for value in values)])
     atomic.write_text(run_path, buffer.getvalue())
 

@@ -13,15 +13,17 @@ The commands are thin over this class, and a notebook uses it directly::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import runs
+from toolbox import environment, runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
+from toolbox.data.manifest import Row
+from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
 from toolbox.errors import UsageError
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.plan import Plan as PreparePlan
     from toolbox.data.prepare.run import Result as PrepareResult
     from toolbox.training.canary import Canary
-    from toolbox.training.experiment import Experiment
+    from toolbox.training.export import Exported
+    from toolbox.training.session import Experiment
+    from toolbox.training.use import Predicted
 
 REPORT = "report.html"
 AUDIT = "audit.json"
@@ -57,6 +61,25 @@ class AugmentPlan:
     recipe: Recipe
     estimate: Estimate
     exists: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run's answers to ``paths``, in their order; each is computed when it is asked for.
+
+    Iterating gives for every path what the run predicts, or why the file can't be read.
+    """
+
+    run: Run
+    classes: tuple[str, ...]
+    paths: Sequence[Path]
+    results: Iterator[Predicted | Quarantined]
+
+    def __iter__(self) -> Iterator[Predicted | Quarantined]:
+        return self.results
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 class Workspace:
@@ -92,7 +115,9 @@ class Workspace:
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
-        self._dry_run = dry_run
+        # Of the processes that torchrun starts the first one writes.
+        self._follows = environment.process()[0] > 0
+        self._dry_run = dry_run or self._follows
         self._redeal = redeal
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
@@ -131,6 +156,11 @@ class Workspace:
     @cached_property
     def prepared(self) -> Prepared:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
+        if not self._dry_run and self.source.holds(self.path):
+            raise UsageError(
+                f"the workspace {self.path.resolve()} lies in the dataset's folder, which is never written to",
+                "Work elsewhere: --workspace DIR, or run this in another folder.",
+            )
         prepared = workspace_manifest.prepare(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
@@ -190,16 +220,23 @@ class Workspace:
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        return making.run(
+        final = out or self.path / recipe.FOLDER / wanted.name
+        result = making.run(
             wanted,
             self.prepared.manifest,
             self.source,
             augmenter,
-            out or self.path / recipe.FOLDER / wanted.name,
+            final,
             self.reporter,
             workers=self.settings.augment.workers,
             batch_size=self.settings.augment.batch_size,
         )
+        if result.written:
+            from toolbox.report.class_chart import write_class_chart
+
+            rows = recipe.sources(wanted.protocol, self.prepared.manifest)
+            write_class_chart(rows, recipe.counts(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+        return result
 
     def preview(self, count: int = 8, path: Path | None = None) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
@@ -262,16 +299,95 @@ class Workspace:
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""
-        return self._train(model, finetune=False, unfreeze_last=False)
+        return self._train(self._experiment(model, False, ""))
 
-    def finetune(self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False) -> Run:
-        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that."""
-        return self._train(model, finetune=True, unfreeze_last=unfreeze_last)
+    def finetune(
+        self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False, unfreeze: str | int = ""
+    ) -> Run:
+        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that.
+
+        ``unfreeze`` names more: a number of blocks counted from the head, ``"all"``, or names of modules
+        (``"layer3,layer4"``).
+        """
+        return self._train(self._experiment(model, True, _wish(unfreeze_last, unfreeze)))
+
+    def resume(self, run: str) -> Run:
+        """Go on with a run that was interrupted, from its last checkpoint; it ends as if it never had been.
+
+        Raises
+        ------
+        UsageError: it is finished, or data, split, settings or weights are not what they were.
+        """
+        found = self.run(run)
+        if found.finished:
+            raise UsageError(f"the run {found.id} is finished: there is nothing to go on with")
+        place = self._as_in(found)
+        if found.record.get("status") == "trained":
+            return place._finish(found)
+        experiment = place._experiment_of(found)
+        self.quarantined = place.quarantined
+        return place._train(experiment, resume=found)
+
+    def repeat(self, run: str) -> Run:
+        """A new run with all that ``run`` was made with; settings that this workspace was given go before.
+
+        Raises
+        ------
+        UsageError: no settings were given, and data, split or weights are not what they were.
+        """
+        found = self.run(run)
+        place = self._as_in(found)
+        experiment = place._experiment_of(found)
+        self.quarantined = place.quarantined
+        return place._train(experiment, like=None if self._given.values else found.record)
+
+    def _as_in(self, run: Run) -> Workspace:
+        """This workspace with the settings of ``run``; its manifest and audit files are left alone."""
+        settings = {**runs.settings_of(run), **self._given.values}
+        return Workspace(
+            self.path,
+            settings=settings,
+            reporter=self.reporter,
+            registry=self.registry,
+            command=self.command,
+            dry_run=True,
+        )
 
     def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
         """Evaluate a run anew, on its own held-out split or on another dataset (an external test)."""
         found = self.run(run)
         return self._evaluate_on(found, str(data)) if data is not None else self._evaluate_own(found)
+
+    def compare(self, names: Sequence[str], metrics: Sequence[str] = ()) -> dict[str, Any]:
+        """Paired statistics of the runs ``names`` and a verdict, as ``compare --json`` prints it.
+
+        The first of ``metrics`` decides (accuracy unless told otherwise).
+        """
+        from toolbox.evaluation.compare import compare
+
+        return compare([self.run(name) for name in names], metrics)
+
+    def predict(self, run: str, images: Sequence[str | Path], *, limit: int | None = None) -> Predictions:
+        """What a run says of ``images``: files, folders (to any depth) and patterns, the first ``limit`` of them.
+
+        Raises
+        ------
+        UsageError: no such run or file, a folder or pattern without images, or a run that can't be loaded.
+        """
+        from toolbox.training import use
+
+        found = self.run(run)
+        paths = picked(images)[:limit]
+        predictor = use.load(found, self.registry, self._plain_settings)
+        return Predictions(found, predictor.classes, paths, predictor.files(paths))
+
+    def export(
+        self, run: str, form: str = "safetensors", out: str | Path | None = None, *, overwrite: bool = False
+    ) -> Exported:
+        """Write a run's model as one file (safetensors, torch-export, onnx), checked before it is put in place."""
+        from toolbox.training.export import export
+
+        return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
 
     def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
         """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
@@ -304,27 +420,46 @@ class Workspace:
         return runs.find(self.path, name)
 
     def plan_training(
-        self, model: str | Mapping[str, Any] | Spec, *, finetune: bool, unfreeze_last: bool = False
+        self,
+        model: str | Mapping[str, Any] | Spec,
+        *,
+        finetune: bool,
+        unfreeze_last: bool = False,
+        unfreeze: str | int = "",
     ) -> dict[str, Any]:
         """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
         from toolbox.training.plan import plan
 
-        return plan(self._experiment(model, finetune, unfreeze_last))
+        return plan(self._experiment(model, finetune, _wish(unfreeze_last, unfreeze)))
 
-    def _train(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Run:
+    @property
+    def _plain_settings(self) -> Settings:
+        """The settings without those of a dataset, for what needs none."""
+        return layers.resolve([*self._file_layers, self._given])
+
+    def _train(
+        self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
+    ) -> Run:
         from toolbox.training.experiment import run as train
 
-        run = train(self._experiment(model, finetune, unfreeze_last), self.reporter)
+        return self._finish(train(experiment, self.reporter, resume=resume, like=like))
+
+    def _finish(self, run: Run) -> Run:
+        """Evaluate a trained run, and say that it is finished."""
+        if self._follows:
+            return run
         self._evaluate_own(run)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 
-    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze_last: bool) -> Experiment:
-        from toolbox.training.experiment import Experiment
+    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze: str) -> Experiment:
+        from toolbox.training import stages
+        from toolbox.training.session import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
+        stages.planned(self.settings, finetune, unfreeze)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
@@ -344,27 +479,36 @@ class Workspace:
             self.path,
             self.registry,
             finetune,
-            unfreeze_last,
+            unfreeze,
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
         )
 
+    def _experiment_of(self, run: Run) -> Experiment:
+        record = run.record
+        unfreeze = record.get("unfreeze", "last" if record.get("unfreeze_last") else "")
+        return self._experiment(record["model"], record["kind"] == "finetune", unfreeze)
+
     def _evaluate_own(self, run: Run) -> dict[str, Any]:
         from toolbox.evaluation import evaluate as evaluation
+        from toolbox.evaluation import looks
 
         predictions = evaluation.read(run.path / runs.PREDICTIONS)
         split = evaluation.split_of(predictions)
-        evaluators = layers.resolve([*self._file_layers, self._given]).evaluators
-        document = evaluation.evaluate(
-            run, predictions.part(split), evaluators, self.registry, split, held_out=split == "test"
-        )
+        evaluators = self._plain_settings.evaluators
+        part, held_out = predictions.part(split), split == "test"
+        validation = predictions.part("val") if held_out else None
+        document = evaluation.evaluate(run, part, evaluators, self.registry, split, held_out, validation=validation)
+        if held_out:
+            document["looks"] = asdict(looks.look(self.path, run, part))
         evaluation.save(run, document)
         return document
 
     def _evaluate_on(self, run: Run, data: str) -> dict[str, Any]:
         from toolbox.data import index
         from toolbox.evaluation import evaluate as evaluation
+        from toolbox.evaluation import looks
         from toolbox.training.use import probabilities_for
 
         source = open_source(data, self.registry)
@@ -378,19 +522,36 @@ class Workspace:
             )
         # A dataset that brings a test part is tested on it, any other on everything it holds.
         rows = found.manifest.part("test") or list(found.manifest.rows)
-        settings = layers.resolve([*self._file_layers, self._given])
+        settings = self._plain_settings
         values = probabilities_for(run, rows, source, self.registry, settings, self.reporter)
         predictions = evaluation.of_rows(rows, classes, values)
         document = evaluation.evaluate(
             run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
         )
+        trained_on = self._trained_on(run, rows)
+        document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
+        document["looks"] = asdict(looks.look(self.path, run, predictions))
         tag = found.manifest.fingerprint[:8]
-        fields = [{name: getattr(row, name) for name in ("id", "path", "label", "group", "split")} for row in rows]
+        fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
         runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
         evaluation.save(run, document, f"evaluation-{tag}.json")
         self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
         self.quarantined = found.quarantined
         return document
+
+    def _trained_on(self, run: Run, rows: Sequence[Row]) -> int | None:
+        """How many of ``rows`` have the pixels of an image that ``run`` trained on; ``None`` where it did not keep
+        which those are."""
+        kept = run.path / runs.MANIFEST
+        if not kept.is_file():
+            self.reporter.warn(f"the run {run.id} keeps no {runs.MANIFEST}: what it trained on can't be compared")
+            return None
+        seen = {row.pixels for row in manifest.read(kept).part("train")}
+        return sum(row.pixels in seen for row in rows)
+
+
+def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:
+    return str(unfreeze) or ("last" if unfreeze_last else "")
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

@@ -30,7 +30,8 @@ class AlzheimerModel(Model):
 
     Convolutions are padded to keep their size ("same"; the paper does not say), so that any image of 16 pixels
     and more will do. Input is scaled to [0, 1] and nothing else. In two-stage fine-tuning the last convolution
-    block is the last block, the dense layers are the head; "flatten-N" puts one dense layer of N units there.
+    block is the last block, the dense layers are the head; "flatten-N" puts one dense layer of N units there,
+    "mlp-N-M" pools what the last block gives and puts dense layers of N and M units there.
     There are no pretrained weights.
 
     Source: AbdulAzeem, Bahgat, Badawy, "A CNN based framework for classification of Alzheimer's disease", Neural
@@ -77,7 +78,7 @@ class AlzheimerModel(Model):
         Raises
         ------
         WeightsUnavailable: pretrained weights are wanted; there are none.
-        UsageError: the image is too small, or both ``dense`` and a head ``flatten-N`` are given.
+        UsageError: the image is too small, or both ``dense`` and a head of given sizes are given.
         """
         if request.pretrained:
             raise WeightsUnavailable(

@@ -11,6 +11,6 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
     """The ``classification`` evaluator."""
     yield EvaluatorComponent(
         name="classification",
-        summary="confusion matrix, accuracy, precision, recall, specificity, F1 (DSC), ROC and AUC, per-class report",
+        summary="study A's figures, calibration, curves, by class and by group, each with a 95 % interval",
         factory="toolbox_classification.heavy.evaluator:Classification",
     )

@@ -133,9 +133,9 @@ def warp(images: Images, affines: Sequence[Affine], size: int) -> Images:
     """
     count, height, width, channels = images.shape
     result = np.empty((count, size, size, channels), dtype=np.uint8)
-    sampler = Sampler(images[0]) if count else None
+    sampler: Sampler | None = None
     for number, (image, affine) in enumerate(zip(images, affines, strict=True)):
-        if sampler is None or (number and images.strides[0]):
+        if sampler is None or images.strides[0]:
             sampler = Sampler(image)
         back = back_to_pixels(affine, height, width, size)
         result[number] = sampler(back, size, affine.border, affine.interpolation)

@@ -12,11 +12,22 @@ import typer
 
 from toolbox.cli import terminal
 from toolbox.cli.commands import augment as augmenting
-from toolbox.cli.commands import components, data, demo, evaluate, init, train
+from toolbox.cli.commands import (
+    compare,
+    components,
+    data,
+    demo,
+    evaluate,
+    export,
+    init,
+    predict,
+    study,
+    train,
+)
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
-_GO_ON = "The same command goes on where an augmentation was; a training begins anew."
+_GO_ON = "The same command goes on where an augmentation was; 'toolbox train --resume RUN' where a training was."
 
 app = typer.Typer(
     name="toolbox",
@@ -32,6 +43,10 @@ data.register(app)
 augmenting.register(app)
 train.register(app)
 evaluate.register(app)
+predict.register(app)
+export.register(app)
+study.register(app)
+compare.register(app)
 reporting.register(app)
 demo.register(app)
 components.register(app)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DATA = "Data"
 _HOW = "Training"
+_RUN = "Earlier runs"
 _OUTPUT = "Output"
 
 Data = Annotated[
@@ -66,6 +67,34 @@ Device = Annotated[
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of every stage.", rich_help_panel=_HOW)]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images a step.", rich_help_panel=_HOW)]
 LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate.", rich_help_panel=_HOW)]
+Optimizer = Annotated[
+    str | None, typer.Option("--optimizer", metavar="adam|adamw|sgd", help="Of every stage.", rich_help_panel=_HOW)
+]
+Schedule = Annotated[
+    str | None,
+    typer.Option(
+        "--schedule",
+        metavar="constant|exponential|inverse-time|cosine|step",
+        help="Of every stage's learning rate; see training.decay, .step_epochs, .warmup_epochs.",
+        rich_help_panel=_HOW,
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the model first; pays for long trainings.", rich_help_panel=_HOW)
+]
+Resume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.", rich_help_panel=_RUN),
+]
+FromRun = Annotated[
+    str | None,
+    typer.Option(
+        "--from-run",
+        metavar="RUN",
+        help="Do a run again, with all that it was made with; other options change it.",
+        rich_help_panel=_RUN,
+    ),
+]
 Size = Annotated[int | None, typer.Option("--size", help="Side of the square input, pixels.", rich_help_panel=_HOW)]
 TrainOn = Annotated[
     str | None,

@@ -134,8 +134,10 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
     things: list[RenderableType] = [verdict, *([table] if audit.findings else []), *([shown] if count else [])]
     if audit.comparison is not None:
         compared = audit.comparison
-        text = f"{compared.described:,} pictures described, {compared.registered:,} pairs registered"
-        things.append(Text(text + (f", {compared.left_out:,} left out" if compared.left_out else ""), "dim"))
+        pairs = f"the {compared.registered:,} likeliest pairs" if compared.registered else "no pair alike enough to be"
+        text = f"{compared.described:,} pictures described, {pairs} registered"
+        more = f" ({compared.left_out:,} less likely ones were not)" if compared.left_out else ""
+        things.append(Text(text + more, "dim"))
     return [*things, Text(f"Side by side: {page}")]
 
 
@@ -242,8 +244,16 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
     found = []
     if document["note"]:
         found.append(document["note"])
+    if document.get("untrained"):
+        found.append("untrained: no stage had an epoch, this is the baseline")
     if not document["held_out"]:
         found.append(f"not held out: the {document['split']} split took part in training")
-    if document["leaky"]:
+    if document.get("trained_on"):
+        found.append(f"leaky: {document['trained_on']:,} of these {document['n']:,} images were trained on")
+    elif document["leaky"]:
         found.append("leaky: the test split, or relatives of it, were trained on")
+    if "looks" in document:
+        from toolbox.evaluation.looks import Looks
+
+        found.append(Looks(**document["looks"]).words)
     return [Text(f"note: {text}", "yellow") for text in found]

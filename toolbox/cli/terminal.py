@@ -58,8 +58,8 @@ class Terminal:
         """Where computing code sends its progress."""
         return RichReporter(self.messages)
 
-    def end(self, quarantined: tuple[Quarantined, ...] = ()) -> None:
-        """End the command: with exit code 3 and a list if files could not be used."""
+    def end(self, quarantined: Sequence[Quarantined] = (), where: str = "quarantine.csv") -> None:
+        """End the command: with exit code 3 and a list if files could not be used; ``where`` holds all of them."""
         if not quarantined:
             return
         import typer
@@ -70,7 +70,7 @@ class Terminal:
         for item in quarantined[:10]:
             self.messages.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
         if number > 10:
-            self.messages.print(f"  … and {number - 10} more in quarantine.csv")
+            self.messages.print(f"  … and {number - 10} more in {escape(where)}")
         raise typer.Exit(EXIT_QUARANTINED)
 
 

@@ -84,15 +84,22 @@ def build(source: Source, reporter: Reporter) -> Index:
     return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
 
 
-def threaded(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting."""
+def threaded(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iterator[B]:
+    """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting.
+
+    ``ahead``: how many are begun before they are asked for; without it, four a thread.
+    """
     workers = min(8, os.cpu_count() or 1)
     rest = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(rest, 4 * workers))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(rest, ahead or 4 * workers))
         while waiting:
-            yield waiting.popleft().result()
+            result = waiting.popleft().result()
             waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def check_samples(samples: Sequence[Sample], what: str) -> None:

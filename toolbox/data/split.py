@@ -57,6 +57,8 @@ def assign(
     divide = settings.protocol == "augment-then-split"
     if old is not None:
         rows = _extended(rows, old, divide)
+    if settings.fold and not settings.folds:
+        raise UsageError(f"split.fold = {settings.fold}, and there are no folds", "Say --folds 5, too.")
     if settings.folds:
         held_out = "val" if "test" in given else "test"
         rows = _folded(rows, settings, held_out, divide)
@@ -69,6 +71,13 @@ def assign(
         rows = tuple(replace(row, group=own[row.id]) for row in rows)
     _check_training(rows, manifest.classes)
     return replace(manifest, rows=rows)
+
+
+def known_to(old: Manifest, rows: Sequence[Row]) -> int:
+    """How many of ``rows`` an older manifest knows, by id or by pixels."""
+    ids = {row.id for row in old.rows}
+    pixels = {row.pixels for row in old.rows if row.pixels}
+    return sum(row.id in ids or row.pixels in pixels for row in rows)
 
 
 def share(ratio: float, count: int) -> int:

@@ -53,6 +53,10 @@ def deal(source: Source, settings: SplitSettings, found: Index, reporter: Report
     UsageError: see :func:`split.assign`; ``settings.extend`` is no manifest.
     """
     old = manifest.read(Path(settings.extend).expanduser()) if settings.extend else None
+    if old is not None:
+        known, count = split.known_to(old, found.manifest.rows), len(found.manifest.rows)
+        tell = reporter.info if known else reporter.warn
+        tell(f"{settings.extend}: {known:,} of {count:,} images keep the place that it gives them")
     if settings.duplicates == "keep":
         return Prepared(source, split.assign(found.manifest, settings, old), found, settings, {})
     from toolbox.data.audit.near import compare

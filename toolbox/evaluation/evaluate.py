@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from toolbox import runs
-from toolbox.data.manifest import Row
 from toolbox.errors import UsageError
+from toolbox.evaluation.predictions import Predictions, of_rows, read, split_of
 from toolbox.files import atomic
 from toolbox.plugin.protocols import Evaluation, Evidence, Figure, Metric, Series, Table
 from toolbox.plugin.registry import Registry
@@ -20,70 +18,7 @@ from toolbox.plugin.spec import parse
 from toolbox.runs import Run
 from toolbox.settings.schema import ComponentSpec
 
-
-@dataclass(frozen=True)
-class Predictions:
-    """What ``predictions.csv`` holds. ``probabilities``: float64 ``[N, K]`` for ``classes``."""
-
-    ids: tuple[str, ...]
-    labels: tuple[str, ...]
-    groups: tuple[str, ...]
-    splits: tuple[str, ...]
-    classes: tuple[str, ...]
-    probabilities: npt.NDArray[np.float64]
-
-    def part(self, split: str) -> Predictions:
-        """Those of ``split``."""
-        chosen = [index for index, name in enumerate(self.splits) if name == split]
-        return Predictions(
-            ids=tuple(self.ids[index] for index in chosen),
-            labels=tuple(self.labels[index] for index in chosen),
-            groups=tuple(self.groups[index] for index in chosen),
-            splits=(split,) * len(chosen),
-            classes=self.classes,
-            probabilities=self.probabilities[chosen],
-        )
-
-
-def read(path: Path) -> Predictions:
-    """The predictions in ``path``.
-
-    Raises
-    ------
-    UsageError: it isn't such a file.
-    """
-    lines = list(runs.read_predictions(path))
-    if not lines:
-        raise UsageError(f"{path} holds no predictions")
-    columns = [name for name in lines[0] if name.startswith("p:")]
-    try:
-        return Predictions(
-            ids=tuple(line["id"] for line in lines),
-            labels=tuple(line["label"] for line in lines),
-            groups=tuple(line["group"] for line in lines),
-            splits=tuple(line["split"] for line in lines),
-            classes=tuple(name.removeprefix("p:") for name in columns),
-            probabilities=np.array([[float(line[name]) for name in columns] for line in lines]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is no file of predictions: {error}") from error
-
-
-def of_rows(rows: Sequence[Row], classes: Sequence[str], probabilities: npt.NDArray[np.float64]) -> Predictions:
-    """Predictions for samples that are at hand."""
-    return Predictions(
-        ids=tuple(row.id for row in rows),
-        labels=tuple(row.label for row in rows),
-        groups=tuple(row.group for row in rows),
-        splits=tuple(row.split for row in rows),
-        classes=tuple(classes),
-        probabilities=probabilities,
-    )
-
-
-def split_of(predictions: Predictions) -> str:
-    """The split that stands for unseen data: test, else validation, else training."""
-    return next(split for split in ("test", "val", "train") if split in predictions.splits)
+__all__ = ["Predictions", "evaluate", "of_rows", "read", "restored", "save", "split_of"]
 
 
 def evaluate(
@@ -94,8 +29,11 @@ def evaluate(
     split: str,
     held_out: bool,
     external: str = "",
+    validation: Predictions | None = None,
 ) -> dict[str, Any]:
     """What the evaluators say of ``predictions``, as ``evaluation.json`` holds it.
+
+    ``validation``: the run's predictions on its validation split, which a threshold may be chosen on.
 
     Raises
     ------
@@ -107,15 +45,21 @@ def evaluate(
         raise UsageError(
             f"the run {run.id} knows no class {strangers[0]!r}", f"Its classes: {', '.join(predictions.classes)}."
         )
-    evidence = Evidence(
-        ids=predictions.ids,
-        targets=np.array([number[label] for label in predictions.labels], dtype=np.int64),
-        probabilities=predictions.probabilities,
-        classes=predictions.classes,
-        split=split,
-        groups=predictions.groups,
-        seed=int(run.record["seed"]),
-    )
+
+    def evidence_of(part: Predictions, split: str, validation: Evidence | None = None) -> Evidence:
+        return Evidence(
+            ids=part.ids,
+            targets=np.array([number[label] for label in part.labels], dtype=np.int64),
+            probabilities=part.probabilities,
+            classes=part.classes,
+            split=split,
+            groups=part.groups,
+            seed=int(run.record["seed"]),
+            validation=validation,
+        )
+
+    chosen_on = evidence_of(validation, "val") if validation is not None and validation.ids else None
+    evidence = evidence_of(predictions, split, chosen_on)
     record = run.record
     document: dict[str, Any] = {
         "run": run.id,
@@ -129,6 +73,7 @@ def evaluate(
         "classes": list(predictions.classes),
         "leaky": record["leaky"],
         "weights": record["weights"],
+        "untrained": record.get("untrained", False),
         "train_on": record["train_on"],
         "note": record["data"]["note"],
         "tables": [],

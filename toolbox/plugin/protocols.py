@@ -163,6 +163,29 @@ class Augmenter(ABC):
     """Grey levels (of 255) by which :meth:`apply` and :meth:`apply_tensor` may differ on average."""
 
 
+class MixingAugmenter(ABC):
+    """Mixes the images of a batch, and their targets with them; only while training (``--train-on online``).
+
+    A component of the kind augmenter, as :class:`Augmenter` is, but there are no copies to keep: what an image
+    becomes depends on its neighbours.
+    """
+
+    @abstractmethod
+    def draw_batch(self, rng: np.random.Generator, count: int, info: ImageInfo) -> Params:
+        """Parameters for a batch of ``count`` images: JSON scalars that depend on the arguments alone.
+
+        ``rng`` is counter-based and keyed by (seed, epoch, number of the batch).
+        """
+
+    @abstractmethod
+    def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch, mixed by ``params``, on the device of ``images``.
+
+        ``images``: float ``[N, C, H, W]``, normalised or not; ``targets``: float ``[N, K]``, rows sum to 1 (one-hot
+        as a rule). Returns both, of the same shapes and types; rows of the targets sum to 1 still.
+        """
+
+
 # ----------------------------------------------------------------------------------------------------- model
 
 
@@ -184,11 +207,16 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Trunk, last block and head as disjoint sets of parameter names that together cover the module."""
+    """Trunk, last block and head as disjoint sets of parameter names that together cover the module.
+
+    ``blocks`` may divide trunk and last block further: in order from the input, the last one being ``last``. With
+    them the last N blocks can be unfrozen, and learning rates can fall from block to block.
+    """
 
     trunk: frozenset[str]
     last: frozenset[str]
     head: frozenset[str]
+    blocks: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +282,9 @@ class Evidence:
 
     ``targets``: int64 ``[N]``, indices into ``classes``; ``probabilities``: float64 ``[N, K]``, rows sum to 1;
     ``groups``: N strings, empty where a sample stands alone; ``columns``: further manifest columns, N strings
-    each; ``seed``: for resampling. ``images`` and ``model`` are there only for an evaluator that asks for them.
+    each; ``seed``: for resampling. ``validation``: the same of the validation split, where there is one and this is
+    not it: a threshold is chosen there, never on the test split. ``images`` and ``model`` are there only for an
+    evaluator that asks for them.
     """
 
     ids: Sequence[str]
@@ -267,6 +297,7 @@ class Evidence:
     seed: int = 0
     images: Callable[[int], Image.Image] | None = None
     model: Callable[[], BuiltModel] | None = None
+    validation: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,3 +380,37 @@ class Evaluator(ABC):
         ------
         toolbox.errors.UsageError: the evidence can't be evaluated (empty, say).
         """
+
+
+# ------------------------------------------------------------------------------------------ components of components
+
+
+class Components(ABC):
+    """Makes components from specs, for a component that is made of others.
+
+    A factory with a parameter annotated as ``Components`` gets one that knows all that is installed. Such a parameter
+    is no option: it can't be given in a spec, and ``toolbox show`` does not list it. Use it in the factory and do not
+    keep it, since components travel between processes.
+    """
+
+    @abstractmethod
+    def dataset(self, spec: str | Mapping[str, Any]) -> Dataset:
+        """The dataset that ``spec`` describes (``"folder:path=here"``, ``{"name": "folder", "path": "here"}``).
+
+        Raises
+        ------
+        toolbox.errors.UsageError: unknown name or parameter, or a bad value.
+        toolbox.errors.PluginError: its plugin breaks its contract.
+        """
+
+    @abstractmethod
+    def augmenter(self, spec: str | Mapping[str, Any]) -> Augmenter:
+        """:meth:`dataset` for an augmenter. One that mixes batches is a ``UsageError``."""
+
+    @abstractmethod
+    def model(self, spec: str | Mapping[str, Any]) -> Model:
+        """:meth:`dataset` for a model."""
+
+    @abstractmethod
+    def evaluator(self, spec: str | Mapping[str, Any]) -> Evaluator:
+        """:meth:`dataset` for an evaluator."""

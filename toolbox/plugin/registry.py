@@ -20,15 +20,15 @@ from toolbox.errors import EnvironmentFailure, PluginError, ToolboxError, UsageE
 from toolbox.plugin import schema
 from toolbox.plugin.components import API_VERSION, KINDS, Component, Kind
 from toolbox.plugin.hookspecs import PROJECT, Hooks
-from toolbox.plugin.protocols import Augmenter, Dataset, Evaluator, Model
+from toolbox.plugin.protocols import Augmenter, Components, Dataset, Evaluator, MixingAugmenter, Model
 from toolbox.plugin.spec import Spec, parse
 
 GROUP = "toolbox"
-_PROTOCOLS: dict[Kind, type] = {
-    "dataset": Dataset,
-    "augmenter": Augmenter,
-    "model": Model,
-    "evaluator": Evaluator,
+_PROTOCOLS: dict[Kind, tuple[type, ...]] = {
+    "dataset": (Dataset,),
+    "augmenter": (Augmenter, MixingAugmenter),
+    "model": (Model,),
+    "evaluator": (Evaluator,),
 }
 _HOOKS: dict[Kind, str] = {kind: f"toolbox_{kind}s" for kind in KINDS}
 
@@ -56,7 +56,7 @@ class Offer:
     distribution: str
 
 
-class Registry:
+class Registry(Components):
     """The components on offer.
 
     Parameters
@@ -142,7 +142,7 @@ class Registry:
         factory = self.factory(offer)
         arguments = schema.validated(factory, spec.parameters, f"{kind} {spec.name!r}")
         try:
-            made = factory(**arguments)
+            made = factory(**arguments, **dict.fromkeys(schema.handed(factory), self))
         except (ToolboxError, KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:
@@ -150,7 +150,7 @@ class Registry:
         if not isinstance(made, _PROTOCOLS[kind]):
             raise PluginError(
                 f"the factory of {kind} {spec.name!r} (plugin {offer.plugin}) returned"
-                f" {type(made).__name__}, not a {_PROTOCOLS[kind].__name__}"
+                f" {type(made).__name__}, not a {_PROTOCOLS[kind][0].__name__}"
             )
         return made
 
@@ -159,8 +159,24 @@ class Registry:
         return cast(Dataset, self.make("dataset", spec))
 
     def augmenter(self, spec: str | Mapping[str, Any] | Spec) -> Augmenter:
-        """:meth:`make` for an augmenter."""
-        return cast(Augmenter, self.make("augmenter", spec))
+        """:meth:`make` for an augmenter that makes copies.
+
+        Raises
+        ------
+        UsageError: it mixes batches, which only training can do.
+        """
+        made = self.online_augmenter(spec)
+        if isinstance(made, MixingAugmenter):
+            name = (spec if isinstance(spec, Spec) else parse(spec)).name
+            raise UsageError(
+                f"{name} mixes the images of a batch while training: there are no copies to make or to chain",
+                f"Train with --train-on online --augmenter {name}.",
+            )
+        return made
+
+    def online_augmenter(self, spec: str | Mapping[str, Any] | Spec) -> Augmenter | MixingAugmenter:
+        """:meth:`make` for an augmenter of either kind, for use while training."""
+        return cast("Augmenter | MixingAugmenter", self.make("augmenter", spec))
 
     def model(self, spec: str | Mapping[str, Any] | Spec) -> Model:
         """:meth:`make` for a model."""

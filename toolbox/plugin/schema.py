@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
 
 from toolbox.errors import PluginError, UsageError, closest
+from toolbox.plugin.protocols import Components
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Parameter:
 
 
 def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
-    """A pydantic model with a field for each parameter of ``factory``.
+    """A pydantic model with a field for each parameter of ``factory`` that a user can give.
 
     Raises
     ------
@@ -41,6 +42,8 @@ def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
             raise PluginError(f"parameter {parameter.name!r} of {what} can't be given by name")
         if parameter.annotation is parameter.empty:
             raise PluginError(f"parameter {parameter.name!r} of {what} has no annotation")
+        if parameter.annotation is Components:
+            continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
     # No protected namespaces: a component may have a parameter called model_something.
@@ -81,6 +84,12 @@ def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) 
     except ValidationError as error:
         raise UsageError(f"{what}: {explain(error)}") from error
     return {key: getattr(checked, key) for key in given}
+
+
+def handed(factory: Callable[..., Any]) -> list[str]:
+    """The parameters of ``factory`` that want :class:`toolbox.plugin.protocols.Components`; its schema was read."""
+    signature = inspect.signature(factory, eval_str=True)
+    return [parameter.name for parameter in signature.parameters.values() if parameter.annotation is Components]
 
 
 def explain(error: ValidationError) -> str:

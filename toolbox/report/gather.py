@@ -16,6 +16,7 @@ from toolbox.data.images import UnreadableImage, decode, read_file
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
 from toolbox.errors import ToolboxError
+from toolbox.evaluation import looks
 from toolbox.evaluation.evaluate import restored
 from toolbox.plugin.registry import Registry
 from toolbox.report.inputs import CopyRow, DataView, Epoch, ReportInputs, RunView, Thumb
@@ -33,6 +34,11 @@ def gather(workspace: Path, chosen: Sequence[Run], registry: Registry) -> Report
     notes = []
     if len({run.record["data"]["fingerprint"] for run in chosen}) > 1:
         notes.append(f"The runs differ in data or split; the data section is that of {newest.id}.")
+    notes += dict.fromkeys(
+        seen.words[:1].upper() + seen.words[1:] + "."
+        for run in chosen
+        if (seen := looks.of_run(run)) is not None and seen.count >= looks.MANY
+    )
     return ReportInputs(
         title="Experiment report",
         created="",
@@ -56,7 +62,7 @@ def run_view(run: Run) -> RunView:
         leaky=record["leaky"],
         evaluation=restored(evaluation),
         history=[_epoch(line) for line in run.history()],
-        facts=_facts(record),
+        facts=[*_facts(record), *_looks(run)],
         warnings=_warnings(record),
     )
 
@@ -85,6 +91,11 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*facts, *((name, version) for name, version in record["versions"].items() if name != "platform")]
 
 
+def _looks(run: Run) -> list[tuple[str, str]]:
+    seen = looks.of_run(run)
+    return [] if seen is None else [("looks at its test set", f"{seen.count:,}, {seen.by_run:,} of them by this run")]
+
+
 def _stage_words(stage: Mapping[str, Any]) -> str:
     text = f"{stage['epochs_run']} epochs of {stage['optimizer']} at lr {stage['lr']:g}, batch {stage['batch_size']}"
     if stage["stopped_early"] or stage["best_epoch"] != stage["epochs_run"]:
@@ -97,6 +108,8 @@ def _warnings(record: Mapping[str, Any]) -> list[str]:
     found = []
     if record["data"]["note"]:
         found.append(record["data"]["note"])
+    if record.get("untrained"):
+        found.append("untrained: no stage had an epoch, this is the baseline.")
     if record["data"]["quarantined"]:
         found.append(f"{record['data']['quarantined']} files could not be read and were left out.")
     return found

@@ -133,4 +133,6 @@ def closest_setting(name: str, names: Iterable[str]) -> str:
     """A hint for a misspelt setting: its neighbour, or its namesake in another table."""
     names = list(names)
     same_key = [known for known in names if known.rpartition(".")[2] == name.rpartition(".")[2]]
-    return f"Did you mean {same_key[0]!r}?" if same_key else closest(name, names)
+    if same_key:
+        return f"Did you mean {' or '.join(map(repr, same_key))}?"
+    return closest(name, names)

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "exponential", "inverse-time", "cosine", "step"]
+Balance = Literal["none", "weights", "sampler"]
+Precision = Literal["auto", "float32", "bf16"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
 BatchNorm = Literal["train", "frozen"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -23,6 +25,12 @@ Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves th
 Rate = Annotated[float, Field(gt=0, le=1000, description="learning rate")]
 Batch = Annotated[int, Field(ge=1, le=65_536, description="images a step")]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+Decay = Annotated[
+    float, Field(ge=0, le=1, description="exponential: lr × (1 − decay)^epoch; inverse-time: lr / (1 + decay × step)")
+]
+Whole = Annotated[int, Field(ge=0, le=1_000_000)]
+Interval = Annotated[int, Field(ge=1, le=100_000)]
+Factor = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=8192, description="side of the square image, pixels")]
 
 
@@ -80,7 +88,17 @@ class TrainingSettings(Section):
     optimizer: Optimizer = "adamw"
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled for adamw, L2 for the others")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    nesterov: bool = Field(False, description="sgd looks ahead along its momentum")
     schedule: Schedule = Field("constant", description="of the learning rate, over a stage's epochs")
+    decay: Decay = 0.0
+    step_epochs: Interval = Field(10, description="schedule step: lr × step_factor every so many epochs")
+    step_factor: Factor = Field(0.1, description="see step_epochs")
+    warmup_epochs: Whole = Field(0, description="epochs over which lr rises from near 0, whatever the schedule")
+    warmup_steps: Whole = Field(0, description="the same in steps; both given, they add up")
+    balance: Balance = Field(
+        "none", description="rare classes count more in the loss (weights), or are drawn more often (sampler)"
+    )
+    label_smoothing: Ratio = Field(0.0, description="share of the target that is spread over all classes")
     early_stopping: bool = Field(True, description="stop when validation loss no longer falls; best weights kept")
     patience: int = Field(5, ge=1, le=100_000, description="epochs without a better validation loss")
     batch_norm: BatchNorm = Field("train", description="statistics of trained BatchNorm layers: updated, or kept")
@@ -90,6 +108,11 @@ class TrainingSettings(Section):
     weights: str = Field("", description="weight file (.safetensors, .pth) to start from")
     weights_dir: str = Field("", description="folder of weight files, for places without network")
     cache_gb: float = Field(8.0, ge=0, le=100_000, description="disk for a frozen trunk's activations, GB")
+    precision: Precision = Field("auto", description="auto: bf16 on cuda and mps, float32 on the CPU")
+    compile: bool = Field(False, description="compile the model with torch.compile; pays for long trainings")
+    checkpoint_minutes: float = Field(
+        5.0, ge=0, le=100_000, description="longest time between two checkpoints; 0: after every step"
+    )
 
 
 class StageSettings(Section):
@@ -100,7 +123,15 @@ class StageSettings(Section):
     optimizer: Optimizer | None = None
     weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    nesterov: bool | None = None
     schedule: Schedule | None = None
+    decay: Decay | None = None
+    step_epochs: Interval | None = None
+    step_factor: Factor | None = None
+    warmup_epochs: Whole | None = None
+    warmup_steps: Whole | None = None
+    balance: Balance | None = None
+    label_smoothing: Ratio | None = None
     early_stopping: bool | None = None
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
     batch_norm: BatchNorm | None = None
@@ -109,15 +140,16 @@ class StageSettings(Section):
 class HeadSettings(StageSettings):
     """Stage 1: a new head on the frozen trunk."""
 
-    type: str = Field("linear", description="linear, or flatten-N (flatten-4096 is the paper's)")
+    type: str = Field("linear", description="linear, flatten-N (flatten-4096 is the paper's), or mlp-512-128")
     epochs: Epochs = 20
 
 
 class LastSettings(StageSettings):
-    """Stage 2, with ``--unfreeze-last``: the last block and the head."""
+    """Stage 2, with ``--unfreeze-last`` (``--unfreeze``, ``--unfreeze-all``): the last block and the head."""
 
     epochs: Epochs = 30
     lr: Rate | None = 0.0001
+    layer_decay: float = Field(1.0, gt=0, le=1, description="lr × this for each block further from the head")
     # Statistics of some hundred photos would undo what those of a million images brought.
     batch_norm: BatchNorm | None = Field("frozen", description="keep the pretrained statistics, or train them")
 
@@ -128,6 +160,7 @@ class Settings(Section):
     seed: int = Field(0, description="of training and of augmentation")
     data: str | dict[str, Any] = Field("phantom", description="a folder, a manifest, or a dataset component spec")
     device: Device = Field("auto", description="auto takes cuda, else mps, else cpu")
+    threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: as many as it takes by itself")
     evaluators: list[ComponentSpec] = Field(["classification"], description="evaluator component specs")
     split: SplitSettings = SplitSettings()
     audit: AuditSettings = AuditSettings()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from toolbox import environment
 from toolbox.errors import PluginError, UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest
 from toolbox.plugin.spec import Spec
@@ -74,13 +76,14 @@ def device_of(settings: Settings) -> torch.device:
     UsageError: it is not there.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if settings.device == "auto":
-        return torch.device(
-            next(name for name, available in there.items() if (available and name != "cpu") or name == "cpu")
-        )
-    if not there[settings.device]:
-        raise UsageError(f"there is no {settings.device} device here", "Use --device auto; see 'toolbox doctor'.")
-    return torch.device(settings.device)
+    name: str = settings.device
+    if name == "auto":
+        name = next(found for found, available in there.items() if available)
+    if not there[name]:
+        raise UsageError(f"there is no {name} device here", "Use --device auto; see 'toolbox doctor'.")
+    # Under torchrun each process has a GPU of its own.
+    local = os.environ.get("LOCAL_RANK", "0") if environment.process()[1] > 1 else ""
+    return torch.device(f"cuda:{local}" if name == "cuda" and local else name)
 
 
 def _weight_file(wanted: Wanted, settings: Settings) -> Path | None:
@@ -108,6 +111,11 @@ def _check_parts(built: BuiltModel, wanted: Wanted) -> None:
     if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
         raise PluginError(
             f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head"
+        )
+    blocks = built.parts.blocks
+    if blocks and (sum(map(len, blocks)) + len(built.parts.head) != len(names) or blocks[-1] != built.parts.last):
+        raise PluginError(
+            f"the blocks of the model {wanted.spec.name!r} don't divide its trunk, with the last block at their end"
         )
     if not built.parts.head:
         raise PluginError(f"the model {wanted.spec.name!r} has no head")

@@ -27,9 +27,9 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import build, inputs, loop
+from toolbox.training import batches, build, inputs, loop, stages
 from toolbox.training.inputs import Pixels
-from toolbox.training.loop import Labelled, Stage
+from toolbox.training.loop import Labelled
 
 FOLDS = 4
 
@@ -150,10 +150,10 @@ class _Trial:
 
     def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
         device = build.device_of(self.settings)
-        torch.manual_seed(loop.key(self.settings.seed, "weights"))
+        torch.manual_seed(batches.key(self.settings.seed, "weights"))
         built = build.build(self.wanted, self.settings, False, self.reporter)
         module = built.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        stage: Stage = loop.resolved(name, self.epochs, self.settings.training)
+        stage = stages.resolved(name, self.epochs, self.settings.training)
         # Stopping early would need labels to learn from; all epochs are run.
         stage = replace(stage, early_stopping=False)
 

@@ -14,7 +14,10 @@ from toolbox.training.build import Wanted
 
 
 def outline(spec: Spec, model: Model) -> dict[str, Any]:
-    """Input, normalisation, and the modules of trunk, last block and head of a two-class ``model``."""
+    """Input, normalisation, and the modules of trunk, last block and head of a two-class ``model``.
+
+    ``blocks``: the modules of each block of trunk and last block, from the input on; empty where it doesn't say.
+    """
     request = ModelRequest(classes=2, channels=model.channels, size=model.size)
     built = build.build(Wanted(spec, model, request), Settings(), False, SilentReporter())
     sizes = {name: parameter.numel() for name, parameter in built.module.named_parameters()}
@@ -28,6 +31,7 @@ def outline(spec: Spec, model: Model) -> dict[str, Any]:
         "mean": list(built.mean),
         "std": list(built.std),
         "weights": model.weights_name,
+        "blocks": [covering(names, sizes) for names in built.parts.blocks],
         **parts,
     }
 

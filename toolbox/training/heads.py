@@ -1,10 +1,11 @@
-"""Heads that go on any feature map, and their names: ``linear`` and ``flatten-N``."""
+"""Heads that go on any feature map, and their names: ``linear``, ``flatten-N`` and ``mlp-N-M-…``."""
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -14,13 +15,24 @@ LINEAR = "linear"
 """The model's own head; for most, pooled features and one linear layer."""
 
 WIDEST = 65_536
-"""Units of the dense layer of ``flatten-N``, at most."""
+"""Units of a dense layer, at most."""
 
-_FLATTEN = re.compile(r"flatten-([1-9]\d*)")
+_NAMED = re.compile(r"flatten-([1-9]\d*)|mlp((?:-[1-9]\d*){1,16})")
 
 
-def hidden_units(head: str) -> int | None:
-    """N of the head ``flatten-N``; ``None`` for ``linear``, which has no hidden layer of ours.
+@dataclass(frozen=True)
+class HeadPlan:
+    """A head of dense layers: their units before the output, and whether they stand on pooled features."""
+
+    hidden: tuple[int, ...]
+    pooled: bool
+
+
+def parse_head(head: str) -> HeadPlan | None:
+    """The head ``flatten-N`` or ``mlp-N-M-…``; ``None`` for ``linear``, which has no hidden layer of ours.
+
+    ``flatten-N``: one dense layer of N units on all features. ``mlp-512-128``: dense layers of 512 and 128 units
+    on pooled features.
 
     Raises
     ------
@@ -28,19 +40,22 @@ def hidden_units(head: str) -> int | None:
     """
     if head == LINEAR:
         return None
-    match = _FLATTEN.fullmatch(head)
+    match = _NAMED.fullmatch(head)
     if not match:
         raise UsageError(f"there is no head {head!r}", _suggestion(head))
-    units = int(match[1])
-    if units > WIDEST:
-        raise UsageError(f"the head {head!r} is too wide", f"flatten-N takes 1 to {WIDEST:,} units.")
-    return units
+    hidden = tuple(int(units) for units in (match[1] or match[2].removeprefix("-")).split("-"))
+    if max(hidden) > WIDEST:
+        raise UsageError(f"the head {head!r} is too wide", f"A dense layer has 1 to {WIDEST:,} units.")
+    return HeadPlan(hidden, pooled=match[1] is None)
 
 
 def _suggestion(head: str) -> str:
-    number = re.search(r"[1-9]\d*", head)
-    known = closest(head.lower(), [LINEAR, f"flatten-{number[0] if number else 4096}"])
-    return f"{known} Heads: linear, or flatten-N with N units (flatten-4096)."
+    numbers = re.findall(r"[1-9]\d*", head)[:16]
+    likely = [LINEAR, f"flatten-{numbers[0] if numbers else 4096}"]
+    if head.lower().startswith("mlp"):
+        likely = [f"mlp-{'-'.join(numbers) or '512-128'}"]
+    known = f"Did you mean {likely[0]!r}?" if len(likely) == 1 else closest(head.lower(), likely)
+    return f"{known} Heads: linear, flatten-N with N units (flatten-4096), or mlp-N-M (mlp-512-128)."
 
 
 class DenseHead(nn.Sequential):

@@ -18,7 +18,7 @@ from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import told
-from toolbox.plugin.protocols import Augmenter, ImageInfo
+from toolbox.plugin.protocols import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.progress import Reporter, tracked
 
 IN_MEMORY = 1_000_000_000
@@ -94,6 +94,46 @@ class OnlineCopies(Pixels):
         keys = [self.rows[index].pixels for index in indices.tolist()]
         params = [self.augmenter.draw(generator(self.seed, key, self.epoch), info) for key in keys]
         return self.normalised(self.augmenter.apply_tensor(self.raw(indices), params, height))
+
+
+class OnlineMixes(Pixels):
+    """Pixels whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
+
+    def __init__(self, pixels: Pixels, augmenter: MixingAugmenter, seed: int, classes: int) -> None:
+        self.__dict__.update(pixels.__dict__)
+        self.augmenter = augmenter
+        self.seed = seed
+        self.classes = classes
+        self.epoch = 0
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw anew from here on."""
+        self.epoch = epoch
+
+    def mixed(self, images: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """See :func:`mixed`."""
+        count, channels, height, width = images.shape
+        rng = generator(self.seed, f"batch {number}", self.epoch)
+        params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
+        soft = torch.nn.functional.one_hot(targets, self.classes).to(images.dtype)
+        return self.augmenter.mix(images, soft, params)
+
+
+def online(
+    pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter | MixingAugmenter, seed: int, classes: int
+) -> OnlineCopies | OnlineMixes:
+    """``pixels`` (those of ``rows``, which are of so many ``classes``) augmented while they are used."""
+    if isinstance(augmenter, MixingAugmenter):
+        return OnlineMixes(pixels, augmenter, seed, classes)
+    return OnlineCopies(pixels, rows, augmenter, seed)
+
+
+def mixed(inputs: Inputs, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What an epoch's batch ``number`` is trained with: itself, unless ``inputs`` mixes.
+
+    ``targets``, int64 ``[B]``, are then soft ones: float ``[B, classes]``.
+    """
+    return inputs.mixed(batch, targets, number) if isinstance(inputs, OnlineMixes) else (batch, targets)
 
 
 class Activations:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,31 +14,24 @@ from torch.nn import functional as F
 
 from toolbox.errors import EnvironmentFailure, ToolboxError
 from toolbox.progress import Reporter
-from toolbox.settings.schema import StageSettings, TrainingSettings
+from toolbox.training import schedules
+from toolbox.training.batches import class_weights, key, order
+from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
+from toolbox.training.distributed import ALONE, Team
 from toolbox.training.freeze import set_training_mode
-from toolbox.training.inputs import Inputs, in_order
+from toolbox.training.inputs import Inputs, in_order, mixed
+from toolbox.training.stages import Stage
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage's settings, resolved."""
-
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float
-    optimizer: str
-    weight_decay: float
-    momentum: float
-    schedule: str
-    early_stopping: bool
-    patience: int
-    batch_norm: str
+Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What ``metrics.jsonl`` says of one epoch. Losses are cross-entropy in nats, accuracies in 0..1."""
+    """What ``metrics.jsonl`` says of one epoch. Losses are cross-entropy in nats, accuracies in 0..1.
+
+    ``train_loss`` is what was minimised, label smoothing and class weights included, averaged while the weights
+    changed; ``val_loss`` is plain cross-entropy at the epoch's end. ``lr``: that of the last step.
+    """
 
     stage: str
     epoch: int
@@ -68,115 +60,163 @@ class Outcome:
     stopped_early: bool
 
 
-def resolved(name: str, epochs: int, training: TrainingSettings, own: StageSettings | None = None) -> Stage:
-    """A stage's settings: its own where it sets them, else those of ``[training]``."""
+@dataclass
+class Position:
+    """Where a stage is: ``step`` steps of ``epoch`` (from 1) are done; sums and ``seconds`` are the epoch's so far."""
 
-    def pick(key: str) -> object:
-        value = getattr(own, key, None)
-        return getattr(training, key) if value is None else value
+    loss_sum: torch.Tensor
+    correct: torch.Tensor
+    epoch: int = 1
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    best_epoch: int = 0
 
-    keys = [key for key in Stage.__dataclass_fields__ if key not in ("name", "epochs")]
-    return Stage(name, epochs, **{key: pick(key) for key in keys})  # type: ignore[arg-type]
+    def next_epoch(self) -> None:
+        """Go to the beginning of the next epoch."""
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
+        self.loss_sum, self.correct = torch.zeros_like(self.loss_sum), torch.zeros_like(self.correct)
 
 
 def fit(
     module: nn.Module,
-    forward: Callable[[torch.Tensor], torch.Tensor],
+    forward: Forward,
     train: Labelled,
     val: Labelled | None,
     stage: Stage,
     seed: int,
     on_epoch: Callable[[Epoch], None],
     reporter: Reporter,
+    *,
+    scales: Mapping[str, float] | None = None,
+    checkpoints: Checkpoints | None = None,
+    saved: State | None = None,
+    team: Team = ALONE,
 ) -> Outcome:
     """Train the parameters of ``module`` that take gradients, through ``forward`` (inputs to logits).
 
     With ``stage.early_stopping`` and a validation part, the weights with the lowest validation loss, those at the
     start included, are put back at the end. The order of samples follows from ``seed``, stage and epoch alone.
 
+    ``scales``: what learning rates are multiplied by, by parameter name. ``checkpoints``: where the state is kept,
+    also on Ctrl-C; ``saved``: such a state, to go on from. ``team``: the processes that share the batches.
+
     Raises
     ------
     ToolboxError: the loss is no longer finite.
-    EnvironmentFailure: the device is out of memory.
+    EnvironmentFailure: the device is out of memory, or a checkpoint can't be written.
+    KeyboardInterrupt: the user wants to stop.
     """
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    device = parameters[0].device
-    optimizer = make_optimizer(parameters, stage)
-    scheduler = make_scheduler(optimizer, stage)
-    torch.manual_seed(key(seed, stage.name, "layers"))  # for dropout
-    best_loss, best_epoch, best_state = math.inf, 0, _trained_state(module)
-    if stage.early_stopping and val:
+    device = next(parameter.device for parameter in module.parameters() if parameter.requires_grad)
+    optimizer = schedules.make_optimizer(module, stage, scales)
+    weights = class_weights(train.targets, stage).to(device)
+    watched = val if stage.early_stopping else None
+    here = Position(torch.zeros((), device=device), torch.zeros((), device=device))
+    best: State = {}
+    if saved is not None:
+        here, best = _restored(saved, module, optimizer, device)
+    if saved is None or not team.first:
+        # For dropout: of its own in each process. A checkpoint holds the first one's.
+        torch.manual_seed(key(seed, stage.name, "layers", *([] if team.first else [team.rank, here.epoch, here.step])))
+    if saved is None and watched:
         # The weights a stage starts with are its first candidate: it can't end worse than it began.
-        best_loss = measure(module, forward, val, stage.batch_size)[0]
-    epoch = 0
-    task = reporter.task(stage.name, stage.epochs * len(order(len(train.targets), stage, seed, 1)), "steps")
-    try:
-        for epoch in range(1, stage.epochs + 1):
-            start = time.perf_counter()
-            set_training_mode(module, stage.batch_norm)
-            train.inputs.start_epoch(epoch)
-            loss_sum = torch.zeros((), device=device)
-            correct = torch.zeros((), device=device)
-            for step, indices in enumerate(order(len(train.targets), stage, seed, epoch), start=1):
-                targets = train.targets[indices].to(device)
-                logits = forward(train.inputs.batch(indices))
-                loss = F.cross_entropy(logits, targets)
-                if not torch.isfinite(loss):
-                    raise ToolboxError(
-                        f"the loss is {loss.item()} in stage {stage.name}, epoch {epoch}, step {step}",
-                        f"Lower the learning rate (now {stage.lr:g}).",
-                    )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                loss_sum += loss.detach() * len(indices)
-                correct += (logits.detach().argmax(1) == targets).sum()
-                task.advance()
-            val_loss, val_accuracy = measure(module, forward, val, stage.batch_size) if val else (None, None)
-            line = Epoch(
-                stage=stage.name,
-                epoch=epoch,
-                train_loss=loss_sum.item() / len(train.targets),
-                train_accuracy=correct.item() / len(train.targets),
-                val_loss=val_loss,
-                val_accuracy=val_accuracy,
-                lr=optimizer.param_groups[0]["lr"],
-                seconds=time.perf_counter() - start,
-            )
-            scheduler.step()
-            on_epoch(line)
-            task.describe(f"{stage.name}: {_in_words(line)}")
-            if stage.early_stopping and val_loss is not None:
-                if val_loss < best_loss:
-                    best_loss, best_epoch, best_state = val_loss, epoch, _trained_state(module)
-                elif epoch - best_epoch >= stage.patience:
-                    break
-    except torch.OutOfMemoryError as error:
-        raise EnvironmentFailure(
-            f"{device} ran out of memory in stage {stage.name} at batch size {stage.batch_size}",
-            "Lower training.batch_size or training.size.",
-        ) from error
-    finally:
-        task.close()
+        here.best_loss, best = measure(module, forward, watched, stage.batch_size, team)[0], _trained_state(module)
+
+    def save() -> None:
+        if checkpoints:
+            checkpoints.save(_state(here, best, module, optimizer))
+
+    per_epoch = len(order(train.targets, stage, seed, 1))
+    task = reporter.task(stage.name, stage.epochs * per_epoch, "steps")
+    task.advance((here.epoch - 1) * per_epoch + here.step)
+    with Interrupts(patient=team.size > 1) as interrupts:
+        try:
+            while not _over(here, stage, watched):
+                began = time.perf_counter() - here.seconds
+                set_training_mode(module, stage.batch_norm)
+                train.inputs.start_epoch(here.epoch)
+                for indices in order(train.targets, stage, seed, here.epoch)[here.step :]:
+                    with interrupts.held():
+                        schedules.set_rate(optimizer, stage, (here.epoch - 1) * per_epoch + here.step, per_epoch)
+                        _step(forward, train, indices, optimizer, weights, stage, here, team)
+                        here.seconds = time.perf_counter() - began
+                        team.stop_together(interrupts.waiting, device)
+                    task.advance()
+                    if checkpoints and checkpoints.due(epoch_ends=False):
+                        save()
+                measured = measure(module, forward, val, stage.batch_size, team) if val else (None, None)
+                with interrupts.held():
+                    line = _line(here, stage, len(train.targets), measured, optimizer, time.perf_counter() - began)
+                    on_epoch(line)
+                    if watched and measured[0] is not None and measured[0] < here.best_loss:
+                        here.best_loss, here.best_epoch, best = measured[0], here.epoch, _trained_state(module)
+                    here.next_epoch()
+                task.describe(f"{stage.name}: {_in_words(line)}")
+                if checkpoints and checkpoints.due(epoch_ends=True):
+                    save()
+        except torch.OutOfMemoryError as error:
+            raise EnvironmentFailure(
+                f"{device} ran out of memory in stage {stage.name} at batch size {stage.batch_size}",
+                "Lower training.batch_size or training.size.",
+            ) from error
+        except KeyboardInterrupt:
+            if not interrupts.torn:
+                save()
+            raise
+        finally:
+            task.close()
     module.eval()
-    if not (stage.early_stopping and val):
-        return Outcome(epoch, epoch, False)
-    module.load_state_dict(best_state, strict=False)
-    return Outcome(epoch, best_epoch, epoch < stage.epochs)
+    epochs = here.epoch - 1
+    if not watched:
+        return Outcome(epochs, epochs, False)
+    module.load_state_dict(best, strict=False)
+    return Outcome(epochs, here.best_epoch, epochs < stage.epochs)
+
+
+def _step(
+    forward: Forward,
+    train: Labelled,
+    indices: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    weights: torch.Tensor,
+    stage: Stage,
+    here: Position,
+    team: Team,
+) -> None:
+    """One step on the samples ``indices``; what it brought is added to ``here``."""
+    mine, counts = team.share(indices)
+    targets = train.targets[mine].to(weights.device)
+    number = here.step * team.size + team.rank + 1
+    batch, wanted = mixed(train.inputs, train.inputs.batch(mine), targets, number)
+    logits = forward(batch)
+    losses = F.cross_entropy(logits, wanted, label_smoothing=stage.label_smoothing, reduction="none")
+    loss = (losses * weights[targets]).sum() * (counts / len(indices))
+    right = (logits.detach().argmax(1) == targets).sum() * counts
+    whole, right = team.total(loss.detach(), right)
+    if not torch.isfinite(whole):
+        raise ToolboxError(
+            f"the loss is {whole.item()} in stage {stage.name}, epoch {here.epoch}, step {here.step + 1}",
+            f"Lower the learning rate (now {optimizer.param_groups[0]['lr']:g}).",
+        )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    team.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+    optimizer.step()
+    here.loss_sum += whole * len(indices)
+    here.correct += right
+    here.step += 1
 
 
 def measure(
-    module: nn.Module, forward: Callable[[torch.Tensor], torch.Tensor], labelled: Labelled, batch_size: int
+    module: nn.Module, forward: Forward, labelled: Labelled, batch_size: int, team: Team = ALONE
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, in evaluation mode."""
+    """Mean cross-entropy and accuracy, in evaluation mode; in a team, what the first process measures."""
     logits = predict(module, forward, labelled.inputs, batch_size)
     loss = F.cross_entropy(logits, labelled.targets).item()
-    return loss, (logits.argmax(1) == labelled.targets).float().mean().item()
+    return team.agreed(lambda: (loss, (logits.argmax(1) == labelled.targets).float().mean().item()))
 
 
-def predict(
-    module: nn.Module, forward: Callable[[torch.Tensor], torch.Tensor], inputs: Inputs, batch_size: int
-) -> torch.Tensor:
+def predict(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int) -> torch.Tensor:
     """Logits for ``inputs`` in their order, in evaluation mode: float32 ``[N, classes]`` on the CPU."""
     module.eval()
     with torch.inference_mode():
@@ -184,41 +224,63 @@ def predict(
         return torch.cat([forward(batch).float().cpu() for batch in batches])
 
 
-def order(count: int, stage: Stage, seed: int, epoch: int) -> list[torch.Tensor]:
-    """The batches of an epoch, as indices. A last batch of one joins its neighbour: BatchNorm can't take it."""
-    shuffle = torch.Generator().manual_seed(key(seed, stage.name, epoch))
-    batches = list(torch.split(torch.randperm(count, generator=shuffle), stage.batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+def _over(here: Position, stage: Stage, watched: Labelled | None) -> bool:
+    done = here.epoch - 1
+    return done >= stage.epochs or (watched is not None and done - here.best_epoch >= stage.patience)
 
 
-def key(*parts: object) -> int:
-    """A seed for torch (63 bits) that follows from ``parts`` by SHA-256."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+def _line(
+    here: Position,
+    stage: Stage,
+    count: int,
+    measured: tuple[float, float] | tuple[None, None],
+    optimizer: torch.optim.Optimizer,
+    seconds: float,
+) -> Epoch:
+    return Epoch(
+        stage=stage.name,
+        epoch=here.epoch,
+        train_loss=here.loss_sum.item() / count,
+        train_accuracy=here.correct.item() / count,
+        val_loss=measured[0],
+        val_accuracy=measured[1],
+        lr=optimizer.param_groups[0]["lr"],
+        seconds=seconds,
+    )
 
 
-def make_optimizer(parameters: list[nn.Parameter], stage: Stage) -> torch.optim.Optimizer:
-    """The stage's optimiser over ``parameters``."""
-    if stage.optimizer == "sgd":
-        return torch.optim.SGD(parameters, stage.lr, stage.momentum, weight_decay=stage.weight_decay)
-    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, stage.lr, weight_decay=stage.weight_decay)
+def _state(here: Position, best: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """All that the rest of a stage depends on."""
+    return {
+        "position": dict(vars(here)),
+        "best": best,
+        "model": _trained_state(module, whole=False),
+        "optimizer": optimizer.state_dict(),
+        "generators": generators(),
+    }
 
 
-def make_scheduler(optimizer: torch.optim.Optimizer, stage: Stage) -> torch.optim.lr_scheduler.LRScheduler:
-    """The stage's schedule, a step an epoch."""
-    if stage.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, stage.epochs))
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+def _restored(
+    saved: State, module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> tuple[Position, State]:
+    """Put ``saved`` (see :func:`_state`) back; the position, and the best weights so far."""
+    optimizer.load_state_dict(saved["optimizer"])
+    module.load_state_dict(saved["model"], strict=False)
+    restore_generators(saved["generators"])
+    position = Position(**saved["position"])
+    position.loss_sum, position.correct = position.loss_sum.to(device), position.correct.to(device)
+    return position, saved["best"]
 
 
-def _trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What training changes: parameters with gradients, and buffers (frozen ones are the same anyway)."""
+def _trained_state(module: nn.Module, whole: bool = True) -> dict[str, torch.Tensor]:
+    """What training changes: parameters with gradients, and buffers (frozen ones are the same anyway).
+
+    ``whole``: as copies of their own; else as they are, for writing at once.
+    """
     trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     trained |= {name for name, _ in module.named_buffers()}
-    return {name: copy.deepcopy(value) for name, value in module.state_dict().items() if name in trained}
+    state = {name: value for name, value in module.state_dict().items() if name in trained}
+    return copy.deepcopy(state) if whole else state
 
 
 def _in_words(line: Epoch) -> str:

@@ -11,8 +11,8 @@ import torch
 
 from toolbox.progress import SilentReporter
 from toolbox.training import inputs
-from toolbox.training.experiment import Experiment, Session, stages_of
-from toolbox.training.loop import Stage
+from toolbox.training.session import Experiment, Session
+from toolbox.training.stages import Stage, planned, unfrozen
 
 
 def plan(experiment: Experiment) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def plan(experiment: Experiment) -> dict[str, Any]:
         chosen = session.training
         rows = list(chosen.rows[: experiment.settings.training.batch_size])
         batch = session.pixels(rows, chosen.source, "a probe").batch(torch.arange(len(rows)))
-        stages = stages_of(experiment)
+        stages = planned(experiment.settings, experiment.finetune, experiment.unfreeze)
         seconds, activations = _probe(session, batch, stages)
         request = session.wanted.request
         decoded = len(chosen.rows) * request.size**2 * request.channels
@@ -51,7 +51,10 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
         seconds = _seconds(lambda: module(batch))
         before = steps.trunk(batch)
         kept = steps.last(before)[0].numel() * 4
-    if session.experiment.unfreeze_last:
+    unfreeze = session.experiment.unfreeze
+    if unfreeze and unfrozen(session.built.parts, unfreeze) & session.built.parts.trunk:
+        seconds += _seconds(lambda: _backward(module(batch))) * stages[-1].epochs
+    elif unfreeze:
         kept += before[0].numel() * 4
         seconds += _seconds(lambda: _backward(steps.head(steps.last(before)))) * stages[-1].epochs
     room = session.settings.training.cache_gb * 1e9

@@ -2,25 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from toolbox import runs
+from toolbox.data.images import as_array, decode, read_file, squashed
+from toolbox.data.index import Quarantined, threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
+from toolbox.errors import EnvironmentFailure, ToolboxError, UsageError
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
 from toolbox.plugin.registry import Registry
-from toolbox.plugin.spec import parse
-from toolbox.progress import Reporter, SilentReporter
+from toolbox.plugin.spec import Spec, parse
+from toolbox.progress import Reporter, SilentReporter, tracked
 from toolbox.runs import Run
 from toolbox.settings.schema import Settings
-from toolbox.training import build, inputs, loop, weights
+from toolbox.training import build, weights
 from toolbox.training.build import Wanted
-from toolbox.training.inputs import Pixels
+from toolbox.training.inputs import Array, Pixels
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a model says of an image. ``probabilities``: float64 ``[K]``, of ``classes`` in their order."""
+
+    path: str
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+
+    def ranked(self, top: int | None = None) -> list[tuple[str, float]]:
+        """The ``top`` classes (all of them) with their probabilities, the likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A run's model, ready to use. ``size`` in pixels; ``channels`` 1 or 3."""
+
+    run: Run
+    built: BuiltModel
+    classes: tuple[str, ...]
+    size: int
+    channels: int
+    device: torch.device
+    batch_size: int
+
+    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | Quarantined]:
+        """A prediction for each of ``paths`` in their order, or why the file can't be read.
+
+        Only the batch at work and the one after it are held, however many there are.
+        """
+
+        def read(path: Path) -> Array | str:
+            try:
+                return as_array(squashed(decode(read_file(path)).image, self.size), self.channels)
+            except (OSError, ValueError) as error:
+                return " ".join(str(error).split())
+
+        for path, found in self.over(paths, read):
+            yield Quarantined(str(path), found) if isinstance(found, str) else Predicted(str(path), self.classes, found)
+
+    def over(
+        self, items: Iterable[A], read: Callable[[A], Array | str]
+    ) -> Iterator[tuple[A, npt.NDArray[np.float64] | str]]:
+        """Probabilities (float64 ``[K]``) for what ``read`` makes of each of ``items``, in their order.
+
+        ``read`` runs in threads, a batch ahead of the model. It gives uint8 ``[size, size, channels]``, or a text
+        if there is no image: that comes back as it is.
+
+        Raises
+        ------
+        EnvironmentFailure: the device is out of memory.
+        ToolboxError: the model gives what is no number.
+        """
+        looked = threaded(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
+        while batch := list(islice(looked, self.batch_size)):
+            arrays = [found for _, found in batch if not isinstance(found, str)]
+            values = iter(self.probabilities(np.stack(arrays)) if arrays else ())
+            for item, found in batch:
+                yield item, found if isinstance(found, str) else next(values)
+
+    def probabilities(self, images: Array) -> npt.NDArray[np.float64]:
+        """Of one batch, uint8 ``[B, size, size, channels]``: float64 ``[B, K]``."""
+        pixels = Pixels(images, self.built.mean, self.built.std, self.device)
+        try:
+            with torch.inference_mode():
+                logits = self.built.module(pixels.batch(torch.arange(len(images))))
+                result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
+        except RuntimeError as error:  # the CPU's allocator has no error of its own
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise EnvironmentFailure(
+                    f"{self.device} ran out of memory at batch size {len(images)}", "Lower --batch-size."
+                ) from error
+            raise
+        if not np.isfinite(result).all():
+            raise ToolboxError(f"the run {self.run.id} gives probabilities that are no numbers", "Train it anew.")
+        return result
+
+
+def load(run: Run, registry: Registry, settings: Settings) -> Predictor:
+    """A finished run's model on the device of ``settings``, with its batch size.
+
+    Raises
+    ------
+    UsageError: the run's files are missing or don't fit together.
+    """
+    device = build.device_of(settings)
+    built = load_model(run, registry, device)
+    request, classes = run.record["request"], tuple(run.record["data"]["classes"])
+    return Predictor(run, built, classes, request["size"], request["channels"], device, settings.training.batch_size)
 
 
 def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel:
@@ -30,27 +130,42 @@ def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel
     ------
     UsageError: its files are missing or don't fit together.
     """
-    record = run.record
-    spec = parse(record["model"])
-    request = replace(ModelRequest(**record["request"]), pretrained=False)
+    if not (run.path / runs.MODEL).is_file():
+        raise UsageError(f"the run {run.id} has no {runs.MODEL}", "Its training did not come to its end.")
+    spec, request, mean, std = _said(run)
     built = build.build(Wanted(spec, registry.model(spec), request), Settings(), False, SilentReporter())
-    file = weights.read(run.path / runs.MODEL)
-    loaded = weights.load_into(built, file, keep_head=True)
+    loaded = weights.load_into(built, weights.read(run.path / runs.MODEL), keep_head=True)
     module = loaded.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval()
-    return replace(loaded, module=module, mean=tuple(record["mean"]), std=tuple(record["std"]))
+    return replace(loaded, module=module, mean=mean, std=std)
 
 
 def probabilities_for(
     run: Run, rows: Sequence[Row], source: Source, registry: Registry, settings: Settings, reporter: Reporter
 ) -> npt.NDArray[np.float64]:
-    """A run's probabilities for ``rows``: float64 ``[N, classes]``."""
-    device = build.device_of(settings)
-    built = load_model(run, registry, device)
-    request = run.record["request"]
-    with inputs.scratch() as folder:
-        images = inputs.decoded(rows, source, request["size"], request["channels"], folder, reporter, "images")
-        given = Pixels(images, built.mean, built.std, device)
-        logits = loop.predict(built.module, built.module, given, settings.training.batch_size)
-    result: npt.NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
-    return result
+    """A run's probabilities for ``rows``: float64 ``[N, classes]``.
+
+    Raises
+    ------
+    EnvironmentFailure: a picture that was read before can't be read any more.
+    """
+    predictor = load(run, registry, settings)
+
+    def read(row: Row) -> Array:
+        return as_array(squashed(source.image(row), predictor.size), predictor.channels)
+
+    predicted = tracked(predictor.over(rows, read), reporter, "predicting", len(rows), "images")
+    return np.array([values for _, values in predicted], np.float64)
+
+
+def _said(run: Run) -> tuple[Spec, ModelRequest, tuple[float, ...], tuple[float, ...]]:
+    """Spec, request, mean and standard deviation, as ``run.json`` has them."""
+    record = run.record
+    try:
+        request = replace(ModelRequest(**record["request"]), pretrained=False)
+        values = [tuple(float(value) for value in record[name]) for name in ("mean", "std")]
+        if not record["data"]["classes"]:
+            raise ValueError("no classes")
+        return parse(record["model"]), request, values[0], values[1]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{run.path / runs.RUN} does not describe a model: {type(error).__name__}: {error}") from error

@@ -78,8 +78,8 @@ def read(path: Path) -> WeightFile:
 def load_into(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> BuiltModel:
     """``built`` with the tensors of ``file``; those of the head may be missing or of another shape.
 
-    With ``keep_head`` the file's head is taken too and must fit; otherwise it is left, as a new task starts with
-    a new head.
+    A model for one channel takes the weights of one for three (see :func:`_for_channels`). With ``keep_head`` the
+    file's head is taken too and must fit; otherwise it is left, as a new task starts with a new head.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def load_into(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> B
     head = built.parts.head
     taken: dict[str, torch.Tensor] = {}
     for name, own in state.items():
-        given = file.tensors.get(name)
+        given = _for_channels(file.tensors.get(name), own)
         if name in head and not keep_head:
             continue
         if given is not None and given.shape == own.shape:
@@ -111,6 +111,16 @@ def load_into(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> B
         mean=_fitted(file.mean, channels) or built.mean,
         std=_fitted(file.std, channels) or built.std,
     )
+
+
+def _for_channels(given: torch.Tensor | None, own: torch.Tensor) -> torch.Tensor | None:
+    """A first convolution's weights for colours, summed over them where the model takes one channel.
+
+    That is what it would make of a grey picture in three equal channels; timm does the same.
+    """
+    if given is None or own.dim() != 4 or own.shape[1] != 1 or given.shape != (own.shape[0], 3, *own.shape[2:]):
+        return given
+    return given.float().sum(1, keepdim=True).to(given.dtype)
 
 
 def _read_safetensors(path: Path) -> WeightFile:

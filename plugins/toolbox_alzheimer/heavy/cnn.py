@@ -11,7 +11,7 @@ from torch import nn
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts, Stages
-from toolbox.training.heads import DenseHead, hidden_units
+from toolbox.training.heads import DenseHead, parse_head
 from toolbox_alzheimer.model import AlzheimerModel, Init, Variant
 
 
@@ -62,13 +62,22 @@ def built(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
     plan = PLANS[model.variant]
     *trunk, last = _blocks(plan, request.channels, model.filters)
     side = request.size >> sum(plan.pooled)
-    head = DenseHead(model.filters * side**2, _dense(model, plan, request.head), request.classes, model.dropout)
+    dense, pooled = _dense(model, plan, request.head)
+    features = model.filters * (1 if pooled else side**2)
+    head = DenseHead(features, dense, request.classes, model.dropout)
+    if pooled:
+        last = nn.Sequential(*last, nn.AdaptiveAvgPool2d(1))
     module = AlzheimerCNN(nn.Sequential(*trunk), last, head)
     if model.init != "pytorch":
         _initialise(module, WEIGHTS[model.init], model.bias)
     return BuiltModel(
         module=module,
-        parts=Parts(*(_names(module, part) for part in ("trunk", "last", "head"))),
+        parts=Parts(
+            trunk=_names(module, "trunk"),
+            last=_names(module, "last"),
+            head=_names(module, "head"),
+            blocks=(*(_names(module, f"trunk.{index}") for index in range(len(trunk))), _names(module, "last")),
+        ),
         mean=(0.0,) * request.channels,
         std=(1.0,) * request.channels,
         stages=Stages(module.trunk, module.last, module.head),
@@ -85,16 +94,17 @@ def _block(channels: int, filters: int, pooled: bool) -> nn.Sequential:
     return nn.Sequential(*layers, nn.MaxPool2d(2)) if pooled else nn.Sequential(*layers)
 
 
-def _dense(model: AlzheimerModel, plan: Plan, head: str) -> Sequence[int]:
-    units = hidden_units(head)
-    if units is None:
-        return plan.dense if model.dense is None else model.dense
+def _dense(model: AlzheimerModel, plan: Plan, name: str) -> tuple[Sequence[int], bool]:
+    """Units of the dense layers, and whether the features before them are pooled."""
+    head = parse_head(name)
+    if head is None:
+        return plan.dense if model.dense is None else model.dense, False
     if model.dense is not None:
         raise UsageError(
-            f"alzheimer-cnn is given dense layers twice: dense={model.dense} and the head {head!r}",
+            f"alzheimer-cnn is given dense layers twice: dense={model.dense} and the head {name!r}",
             "Leave out 'dense', or set head.type to linear.",
         )
-    return [units]
+    return head.hidden, head.pooled
 
 
 def _initialise(module: nn.Module, fill: Callable[[torch.Tensor], object], bias: float) -> None:

@@ -1,9 +1,8 @@
-"""The ``classification`` evaluator: torchmetrics for the values, scipy and a bootstrap for their intervals."""
+"""The ``classification`` evaluator."""
 
 from __future__ import annotations
 
-import hashlib
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -11,62 +10,44 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from scipy.stats import binomtest
 from torchmetrics.functional import classification as tm
 
 from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Metric
-from toolbox_classification.heavy import resample
-from toolbox_classification.heavy.pictures import confusion_figure, roc_figure
-from toolbox_classification.heavy.tables import per_class_table
-
-LABELS = {
-    "accuracy": "accuracy",
-    "precision": "precision (macro)",
-    "recall": "recall (macro)",
-    "specificity": "specificity (macro)",
-    "f1": "F1 = DSC (macro)",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC",
-}
-
-
-@dataclass(frozen=True)
-class Sorted:
-    """The evidence in the order of its ids, so that nothing depends on the order it came in."""
-
-    targets: npt.NDArray[np.int64]
-    predicted: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float64]
-    groups: tuple[str, ...]
-
-    @property
-    def grouped(self) -> bool:
-        """Whether any sample belongs to a group."""
-        return any(self.groups)
+from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
+from toolbox.statistics.bootstrap import RESAMPLES
+from toolbox.statistics.scores import METRICS, Answers, Units
+from toolbox_classification.heavy import pictures, tables, threshold
+from toolbox_classification.heavy.intervals import Resampled
 
 
 class Classification(Evaluator):
-    """Accuracy, precision, recall, specificity, F1 (the Dice similarity coefficient), ROC and AUC.
+    """Study A's figures and more, each with a 95 % interval.
 
-    Averages are over the classes (macro), as in study A; the per-class figures stand in a table, and the positive
-    class of a two-class task can be named. The AUC comes from probabilities, never from hard labels; with more than
-    two classes it is the mean of one class against the rest.
+    Accuracy, balanced accuracy, precision, recall, specificity and F1 (the Dice similarity coefficient), AUC, average
+    precision, MCC, Cohen's kappa, top-k accuracy, log loss, Brier score, expected calibration error; ROC and
+    precision-recall curves and a reliability diagram. Averages are over the classes (macro), as in study A. The AUC
+    comes from probabilities, never from hard labels; with more than two classes it is the mean of one against the rest.
 
-    Every value has a 95 % interval: Wilson's for accuracy, a percentile bootstrap for the others; where samples have
-    groups (patients), whole groups are resampled, for accuracy too. A bootstrap of figures at 0 or 1 would give an
-    interval without width; there Wilson's interval on the number of samples (or groups) stands instead.
+    Intervals: Wilson's for proportions of samples, DeLong's on the logit scale for AUCs, a BCa bootstrap for the
+    others. Where samples have groups (patients), groups are the units: DeLong's variance in Obuchowski's form, a
+    bootstrap of whole groups for everything else, accuracy included; and every figure again with one answer for each
+    group, the mean of its samples' probabilities.
 
-    Values: torchmetrics. Intervals: Wilson, JASA 22 (1927); Efron and Tibshirani, An Introduction to the Bootstrap.
+    With two classes a threshold is chosen on the validation split (Youden's index), never on the split that is
+    evaluated, and its figures are given beside those of the most probable class.
     """
 
     def __init__(
         self,
         *,
         positive: Annotated[str, Field(description="name of the positive class of a two-class task")] = "",
-        resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples")] = 2000,
+        prevalence: Annotated[
+            float, Field(ge=0, lt=1, description="share of positives that predictive values are given for; 0: none")
+        ] = 0.0,
+        resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples")] = RESAMPLES,
     ) -> None:
         self.positive = positive
+        self.prevalence = prevalence
         self.resamples = resamples
 
     def evaluate(self, evidence: Evidence) -> Evaluation:
@@ -74,28 +55,67 @@ class Classification(Evaluator):
 
         Raises
         ------
-        UsageError: no samples, probabilities that are none, or a positive class that does not exist.
+        UsageError: no samples, probabilities that are none, a positive class that does not exist, or a prevalence
+        without a positive class.
         """
         check(evidence)
-        positive = self._positive_index(evidence)
-        found = in_order(evidence)
-        matrix = confusion_matrix(found, len(evidence.classes))
-        values = point_values(matrix, found)
-        metrics = self._with_intervals(values, found, evidence)
-        if positive is not None:
-            metrics |= _of_positive(matrix, positive, evidence.classes[positive])
-        return Evaluation(
-            metrics=metrics,
-            tables=[per_class_table(matrix, found.targets, found.probabilities, evidence.classes)],
-            figures=[
-                confusion_figure(matrix, evidence.classes),
-                *roc_figure(found.targets, found.probabilities, evidence.classes, positive),
+        named = self._positive_index(evidence)
+        answers = in_order(evidence).answers
+        whole = self._part(answers, evidence, named)
+        metrics, extra = dict(whole.metrics), {"confusion_matrix": whole.matrix.tolist()}
+        found_tables, figures = list(whole.tables), list(whole.figures)
+        if len(evidence.classes) == 2:
+            tuned = self._tuned(answers, evidence, 1 if named is None else named)
+            if tuned is not None:
+                metrics |= tuned[0]
+                extra["threshold"] = tuned[1]
+        groups = by_group(evidence) if answers.units.grouped else None
+        if groups is not None:
+            part = self._part(groups.answers, evidence, named, "group")
+            metrics |= {
+                f"group_{key}": replace(metric, label=f"{metric.label}, by group")
+                for key, metric in part.metrics.items()
+            }
+            extra |= {"group_confusion_matrix": part.matrix.tolist(), "groups": len(groups.answers.targets)}
+            extra["groups_of_several_classes"] = groups.left_out
+            found_tables += [replace(t, name=f"{t.name}-by-group", title=f"{t.title}, by group") for t in part.tables]
+            figures += [replace(f, name=f"{f.name}-by-group", title=f"{f.title}, by group") for f in part.figures]
+        return Evaluation(metrics=metrics, tables=found_tables, figures=figures, extra=extra)
+
+    def _part(self, answers: Answers, evidence: Evidence, named: int | None, what: str = "") -> _Part:
+        """Everything that samples and groups have in common."""
+        classes = evidence.classes
+        found = Resampled(answers, (evidence.seed, what), self.resamples)
+        metrics = {name: found.metric(name) for name in METRICS if name != "top_k" or answers.top_k}
+        if answers.top_k:
+            metrics["top_k"] = replace(metrics["top_k"], label=f"top-{answers.top_k} accuracy")
+        if named is not None:
+            name = classes[named]
+            label = f"average precision ({name})"
+            metrics["average_precision"] = found.average_precision_of(named, label)
+            metrics |= threshold.of_positive(found, named, name)
+            if self.prevalence:
+                metrics |= threshold.at_prevalence(found, named, name, self.prevalence)
+        matrix = confusion_matrix(answers)
+        return _Part(
+            metrics,
+            matrix,
+            [tables.per_class(matrix, answers, classes), tables.per_class_intervals(found, classes)],
+            [
+                pictures.confusion_figure(matrix, classes),
+                *pictures.roc_figure(answers.targets, answers.probabilities, classes, named),
+                *pictures.precision_recall_figure(answers.targets, answers.probabilities, classes, named),
+                pictures.reliability_figure(answers, metrics["ece"]),
             ],
-            extra={"confusion_matrix": matrix.tolist()},
         )
 
     def _positive_index(self, evidence: Evidence) -> int | None:
         if not self.positive:
+            if self.prevalence:
+                raise UsageError(
+                    "predictive values at a prevalence need a positive class",
+                    f"classification:positive={evidence.classes[-1]},prevalence={self.prevalence:g}",
+                )
             return None
         if self.positive not in evidence.classes:
             raise UsageError(
@@ -105,25 +125,40 @@ class Classification(Evaluator):
             raise UsageError("a positive class can be named for two classes only", "Leave 'positive' out.")
         return list(evidence.classes).index(self.positive)
 
-    def _with_intervals(self, values: dict[str, float], found: Sorted, evidence: Evidence) -> dict[str, Metric]:
-        key = hashlib.sha256(f"classification/{evidence.seed}".encode()).digest()[:16]
-        rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype=np.uint64)))
-        drawn = resample.weights(found.groups, len(found.targets), self.resamples, rng)
-        classes = len(evidence.classes)
-        samples = resample.macro(resample.confusions(found.targets, found.predicted, classes, drawn))
-        samples["auc"] = _resampled_auc(found, classes, drawn)
-        units = len({group for group in found.groups if group}) + sum(not group for group in found.groups)
-        metrics = {}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                metrics[name] = Metric(None, label=LABELS[name])
-            elif name == "accuracy" and not found.grouped:
-                correct = int((found.targets == found.predicted).sum())
-                metrics[name] = wilson(correct, len(found.targets))
-            else:
-                metrics[name] = _bootstrapped(value, samples[name], units, found.grouped)
-            metrics[name] = replace(metrics[name], label=LABELS[name])
-        return metrics
+    def _tuned(
+        self, answers: Answers, evidence: Evidence, positive: int
+    ) -> tuple[dict[str, Metric], dict[str, object]] | None:
+        """Figures at the threshold that suits the validation split best, and what it is; ``None`` without one."""
+        chosen_on = evidence.validation
+        if chosen_on is None:
+            return None
+        check(chosen_on)
+        best = threshold.youden(chosen_on.targets == positive, chosen_on.probabilities[:, positive])
+        if best is None:
+            return None
+        tuned = Resampled(threshold.decided(answers, positive, best), (evidence.seed, "threshold"), self.resamples)
+        name = evidence.classes[positive]
+        said = {"value": best, "class": name, "chosen_on": chosen_on.split, "n": len(chosen_on.ids), "by": "Youden"}
+        return threshold.at_threshold(tuned, positive, name), said
+
+
+@dataclass(frozen=True)
+class _Part:
+    metrics: dict[str, Metric]
+    matrix: npt.NDArray[np.int64]
+    tables: Sequence[Table]
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The evidence in an order of its own, so that nothing depends on the order it came in.
+
+    ``left_out``: groups that can't have one answer.
+    """
+
+    answers: Answers
+    left_out: int = 0
 
 
 def check(evidence: Evidence) -> None:
@@ -147,70 +182,30 @@ def check(evidence: Evidence) -> None:
 def in_order(evidence: Evidence) -> Sorted:
     """``evidence`` by id."""
     order = sorted(range(len(evidence.ids)), key=lambda index: evidence.ids[index])
-    probabilities = evidence.probabilities[order]
-    groups = tuple(evidence.groups[index] for index in order) if evidence.groups else ("",) * len(order)
-    return Sorted(evidence.targets[order], probabilities.argmax(1), probabilities, groups)
+    groups = [evidence.groups[index] for index in order] if evidence.groups else []
+    units = Units.from_groups(groups, len(order))
+    return Sorted(Answers(evidence.targets[order], evidence.probabilities[order], units))
 
 
-def confusion_matrix(found: Sorted, classes: int) -> npt.NDArray[np.int64]:
-    """Counts, int64 ``[classes, classes]``: rows true, columns predicted."""
-    predicted, targets = torch.from_numpy(found.predicted), torch.from_numpy(found.targets)
-    matrix: npt.NDArray[np.int64] = tm.multiclass_confusion_matrix(predicted, targets, classes).numpy()
+def by_group(evidence: Evidence) -> Sorted | None:
+    """One answer for each group, the mean of its samples' probabilities; ``None`` where no group has one class."""
+    answers = in_order(evidence).answers
+    of, count = answers.units.of, answers.units.count
+    sizes = np.bincount(of, minlength=count)
+    means = np.zeros((count, answers.classes))
+    np.add.at(means, of, answers.probabilities)
+    lowest, highest = np.full(count, answers.classes), np.full(count, -1)
+    np.minimum.at(lowest, of, answers.targets)
+    np.maximum.at(highest, of, answers.targets)
+    one_class = lowest == highest
+    if not one_class.any():
+        return None
+    kept = Answers(lowest[one_class], (means / sizes[:, None])[one_class], Units.from_groups([], int(one_class.sum())))
+    return Sorted(kept, int((~one_class).sum()))
+
+
+def confusion_matrix(answers: Answers) -> npt.NDArray[np.int64]:
+    """Counts by torchmetrics, int64 ``[classes, classes]``: rows true, columns predicted."""
+    predicted, targets = torch.from_numpy(answers.predicted), torch.from_numpy(answers.targets)
+    matrix: npt.NDArray[np.int64] = tm.multiclass_confusion_matrix(predicted, targets, answers.classes).numpy()
     return matrix
-
-
-def point_values(matrix: npt.NDArray[np.int64], found: Sorted) -> dict[str, float]:
-    """The headline metrics; NaN where one is not defined. In float64, from torchmetrics' exact counts."""
-    classes = len(matrix)
-    present = len(set(found.targets.tolist()))
-    values = {name: float(value) for name, value in resample.macro(matrix.astype(np.float64)).items()}
-    return {**values, "auc": _auc(found, classes) if present == classes else math.nan}
-
-
-def wilson(hits: int, count: int, method: str = "Wilson") -> Metric:
-    """The proportion ``hits / count`` with Wilson's score interval."""
-    interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
-    return Metric(hits / count, float(interval.low), float(interval.high), method)
-
-
-def _auc(found: Sorted, classes: int) -> float:
-    # In float64: float32 would make ties of probabilities near 1.
-    scores, targets = torch.from_numpy(found.probabilities), torch.from_numpy(found.targets)
-    if classes == 2:
-        return float(tm.binary_auroc(scores[:, 1], targets).item())
-    return float(tm.multiclass_auroc(scores, targets, classes, average="macro").item())
-
-
-def _resampled_auc(found: Sorted, classes: int, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    columns = [1] if classes == 2 else range(classes)
-    each = [resample.aucs(found.targets == column, found.probabilities[:, column], drawn) for column in columns]
-    mean: npt.NDArray[np.float64] = np.mean(each, axis=0)
-    return mean
-
-
-def _bootstrapped(value: float, samples: npt.NDArray[np.float64], units: int, grouped: bool) -> Metric:
-    """A percentile interval, or Wilson's where the figure is the same in every resample (at 0 or 1, say)."""
-    usable = samples[np.isfinite(samples)]
-    if value in (0.0, 1.0) or (len(usable) and np.ptp(usable) < 1e-9):
-        bound = wilson(round(value * units), units, f"Wilson on {units} {'groups' if grouped else 'samples'}")
-        return replace(bound, value=value)
-    if len(usable) < len(samples) / 2:
-        return Metric(value, method="too few resamples hold every class")
-    low, high = np.percentile(usable, [2.5, 97.5])
-    what = "groups" if grouped else "samples"
-    return Metric(value, min(float(low), value), max(float(high), value), f"bootstrap of {what}")
-
-
-def _of_positive(matrix: npt.NDArray[np.int64], positive: int, name: str) -> dict[str, Metric]:
-    """Precision, sensitivity and specificity of the positive class of two, each a proportion."""
-    hits = int(matrix[positive, positive])
-    other = 1 - positive
-    found = {
-        "positive_precision": (hits, int(matrix[:, positive].sum()), f"precision of {name}"),
-        "sensitivity": (hits, int(matrix[positive].sum()), f"sensitivity ({name})"),
-        "positive_specificity": (int(matrix[other, other]), int(matrix[other].sum()), f"specificity ({name})"),
-    }
-    return {
-        key: replace(wilson(part, whole), label=label) if whole else Metric(None, label=label)
-        for key, (part, whole, label) in found.items()
-    }

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchmetrics.functional import classification as tm
+from sklearn import metrics as sk
 
-from toolbox.plugin.protocols import Figure, Series
+from toolbox.plugin.protocols import Figure, Metric, Series
+from toolbox.statistics.scores import BINS, Answers
 
 _POINTS = 200
 
@@ -44,10 +44,9 @@ def roc_figure(
         hits = targets == index
         if hits.all() or not hits.any():
             continue
-        scores, truth = torch.from_numpy(probabilities[:, index]), torch.from_numpy(hits).long()
-        false_positive, true_positive, _ = tm.binary_roc(scores, truth)
-        area = tm.binary_auroc(scores, truth).item()
-        x, y = _thinned(false_positive.numpy(), true_positive.numpy())
+        false_positive, true_positive, _ = sk.roc_curve(hits, probabilities[:, index])
+        area = sk.auc(false_positive, true_positive)
+        x, y = _thinned(false_positive, true_positive)
         series.append(Series(f"{classes[index]} (AUC {area:.3f})", x, y))
     if not series:
         return []
@@ -65,6 +64,65 @@ def roc_figure(
             square=True,
         )
     ]
+
+
+def precision_recall_figure(
+    targets: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    classes: Sequence[str],
+    positive: int | None,
+) -> list[Figure]:
+    """Precision over recall, a curve for each class (of two: the positive one); nothing where no class has samples."""
+    chosen = [1 if positive is None else positive] if len(classes) == 2 else range(len(classes))
+    series, shown = [], []
+    for index in chosen:
+        hits = targets == index
+        if not hits.any():
+            continue
+        precision, recall, _ = sk.precision_recall_curve(hits, probabilities[:, index])
+        mean = sk.average_precision_score(hits, probabilities[:, index])
+        shown.append(index)
+        x, y = _thinned(recall[::-1], precision[::-1])
+        series.append(Series(f"{classes[index]} (average precision {mean:.3f})", x, y))
+    if not series:
+        return []
+    names = ", ".join(line.name for line in series)
+    if len(series) == 1:
+        share = float((targets == shown[0]).mean())
+        series.append(Series(f"chance ({share:.2f})", [0.0, 1.0], [share, share], dashed=True))
+    return [
+        Figure(
+            name="precision-recall",
+            title="Precision and recall",
+            kind="lines",
+            alt=f"Precision-recall curves: {names}.",
+            x_label="recall",
+            y_label="precision",
+            series=series,
+            square=True,
+        )
+    ]
+
+
+def reliability_figure(answers: Answers, error: Metric) -> Figure:
+    """Accuracy over mean confidence by calibration bin; bins without samples are left out."""
+    counts = np.bincount(answers.bins, minlength=BINS)
+    filled = counts > 0
+    confidence = np.bincount(answers.bins, answers.probabilities.max(1), BINS)[filled] / counts[filled]
+    right = np.bincount(answers.bins, answers.correct, BINS)[filled] / counts[filled]
+    return Figure(
+        name="reliability",
+        title="Reliability",
+        kind="lines",
+        alt=f"Reliability diagram in {int(filled.sum())} bins: expected calibration error {error.value or 0:.3f}.",
+        x_label="mean confidence",
+        y_label="accuracy",
+        series=[
+            Series("this model", confidence.tolist(), right.tolist()),
+            Series("perfectly calibrated", [0.0, 1.0], [0.0, 1.0], dashed=True),
+        ],
+        square=True,
+    )
 
 
 def _thinned(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> tuple[list[float], list[float]]:

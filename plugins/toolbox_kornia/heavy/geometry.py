@@ -76,7 +76,7 @@ class Steps:
         across = (-1.0 if self.flip else 1.0) * self.zoom * self.zoom_x / math.cos(slant)
         down = self.zoom * self.zoom_y
         # Written out: the product of five matrices takes five times as long, and every copy has one.
-        return _matrix(
+        return affine(
             (across * x[0], across * x[1], across * x[2]),
             (down * (tan * x[0] + y[0]), down * (tan * x[1] + y[1]), down * (tan * x[2] + y[2])),
         )
@@ -84,10 +84,11 @@ class Steps:
 
 def pixel_matrix(steps: Matrix, height: int, width: int, size: int) -> Matrix:
     """``steps`` (unit frame) with the resize: source pixels of ``height`` x ``width`` to pixels of the square."""
-    from_source = _matrix((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
-    to_output = _matrix((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
+    from_source = affine((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
+    to_output = affine((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
     return to_output @ steps @ from_source
 
 
-def _matrix(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:
+def affine(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:
+    """The matrix whose first two rows are ``x`` and ``y``."""
     return np.array([x, y, (0.0, 0.0, 1.0)])

@@ -10,6 +10,8 @@ from toolbox.plugin.protocols import Border as Border
 from toolbox.plugin.protocols import Interpolation as Interpolation
 from toolbox_kornia.heavy.geometry import Matrix
 
+_NOTHING = np.eye(3)
+
 
 def warp(images: Images, matrices: list[Matrix], size: int, border: Border, interpolation: Interpolation) -> Images:
     """Sample each image once by its own matrix; see :func:`toolbox.augment.warp.warp`.
@@ -19,11 +21,14 @@ def warp(images: Images, matrices: list[Matrix], size: int, border: Border, inte
     images: uint8 ``[N, H, W, C]`` with C of 1 or 3; any strides, read only will do.
     matrices: N of :func:`toolbox_kornia.heavy.geometry.pixel_matrix`, forward.
     """
-    count, _, _, channels = images.shape
+    count, height, width, channels = images.shape
     result = np.empty((count, size, size, channels), dtype=np.uint8)
-    sampler = Sampler(images[0]) if count else None
+    sampler: Sampler | None = None
     for number, (image, matrix) in enumerate(zip(images, matrices, strict=True)):
-        if sampler is None or (number and images.strides[0]):
+        if height == width == size and np.allclose(matrix, _NOTHING, rtol=0, atol=1e-9):
+            result[number] = image  # what only changes values moves nothing
+            continue
+        if sampler is None or images.strides[0]:
             sampler = Sampler(image)
         a, b, c, d, e, f = matrix[:2].ravel().tolist()
         result[number] = sampler(inverse((a, b, c, d, e, f)), size, border, interpolation)

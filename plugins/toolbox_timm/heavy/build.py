@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
-from toolbox.training.heads import DenseHead, hidden_units
+from toolbox.training.heads import DenseHead, HeadPlan, parse_head
 from toolbox_timm.heavy.hub import configuration
-from toolbox_timm.heavy.parts import TimmModule, parts_of, trunk_names
+from toolbox_timm.heavy.parts import TimmModule, classifiers_of, parts_of, trunk_blocks
 from toolbox_timm.heavy.quiet import quiet
-from toolbox_timm.heavy.stages import exact, stages_of
+from toolbox_timm.heavy.stages import exact, given_to, stages_of
 
 
 def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], origin: str) -> BuiltModel:
@@ -31,13 +31,13 @@ def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], 
     WeightsUnavailable: the weights can't be read or don't fit.
     UsageError: the architecture can't take the image size, the channels or the head.
     """
-    hidden = hidden_units(request.head)
+    head = parse_head(request.head)
     module = _created(architecture, request, weights, origin)
     images = torch.rand(1, request.channels, request.size, request.size, generator=torch.Generator().manual_seed(0))
-    trunk = trunk_names(module)
+    blocks = trunk_blocks(module)
     if isinstance(module, VGG):
         _drop_dense_layers(module, request.classes)
-    if hidden is None:
+    if head is None:
         _start_small(module)
     try:
         logits = _output(module, images)
@@ -45,13 +45,13 @@ def build(architecture: str, request: ModelRequest, weights: Mapping[str, Any], 
         raise _unfit(architecture, request, error) from error
     if logits.shape != (1, request.classes):
         raise UsageError(f"{architecture} is no classifier: for one image it gives {tuple(logits.shape)}")
-    if hidden is not None:
-        logits = _put_flatten_head(module, architecture, hidden, request, images)
+    if head is not None:
+        logits = _put_dense_head(module, architecture, head, request, images)
     stages = stages_of(module)
     settings = module.pretrained_cfg
     return BuiltModel(
         module=module,
-        parts=parts_of(module, trunk, architecture),
+        parts=parts_of(module, blocks, architecture),
         mean=_fitted(settings["mean"], request.channels),
         std=_fitted(settings["std"], request.channels),
         weights=origin if weights else "random",
@@ -100,32 +100,37 @@ def _start_small(module: TimmModule) -> None:
     Some architectures draw them for a thousand classes trained from scratch (EfficientNet: uniform up to ±0.7 for
     two classes); on a frozen trunk that noise never goes away: 92 instead of 97 of 100 cats-and-dogs test photos.
     """
-    classifier = module.get_classifier() if hasattr(module, "get_classifier") else None
-    for layer in classifier.modules() if isinstance(classifier, nn.Module) else ():
+    layers = [layer for classifier in classifiers_of(module) for layer in classifier.modules()]
+    for layer in layers:
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.normal_(layer.weight, std=0.01)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
 
-def _put_flatten_head(
-    module: TimmModule, architecture: str, hidden: int, request: ModelRequest, images: Tensor
+def _put_dense_head(
+    module: TimmModule, architecture: str, head: HeadPlan, request: ModelRequest, images: Tensor
 ) -> Tensor:
-    """A dense head in the place of the classifier, with pooling turned off before it; the logits it gives."""
-    classifier = module.get_classifier()
-    place = next((name for name, layer in module.named_modules() if layer is classifier), None)
-    if place is None:
-        raise _no_flatten(architecture, request, "it has several classifiers")
+    """A dense head in the place of the classifier, on pooled features or all of them; the logits it gives.
+
+    Where several classifiers are averaged, each gets one, on what it was given.
+    """
+    classifiers = classifiers_of(module)
+    places = [name for name, layer in module.named_modules() if any(layer is found for found in classifiers)]
     try:
-        module.reset_classifier(0, "")
-        features = _output(module, images)
-        module.set_submodule(place, DenseHead(features[0].numel(), [hidden], request.classes))
+        if len(places) == 1:
+            module.reset_classifier(0, *([] if head.pooled else [""]))
+            features = [_output(module, images)]
+        else:
+            features = given_to(classifiers, lambda: _output(module, images))
+        for place, given in zip(places, features, strict=True):
+            module.set_submodule(place, DenseHead(given[0].numel(), head.hidden, request.classes))
         module.num_classes = request.classes
         logits = _output(module, images)
     except Exception as error:
-        raise _no_flatten(architecture, request, _one_line(error)) from error
-    if logits.shape != (1, request.classes):
-        raise _no_flatten(architecture, request, "timm does not let its classifier be replaced")
+        raise _no_such_head(architecture, request, _one_line(error)) from error
+    if not places or logits.shape != (1, request.classes):
+        raise _no_such_head(architecture, request, "timm does not let its classifier be replaced")
     return logits
 
 
@@ -142,7 +147,7 @@ def _output(module: nn.Module, images: Tensor) -> Tensor:
     return output
 
 
-def _no_flatten(architecture: str, request: ModelRequest, reason: str) -> UsageError:
+def _no_such_head(architecture: str, request: ModelRequest, reason: str) -> UsageError:
     return UsageError(f"{architecture} can't have the head {request.head!r}: {reason}", "Set head.type to linear.")
 
 

@@ -14,6 +14,9 @@ from toolbox.plugin.protocols import Parts
 TimmModule = Any
 """An ``nn.Module`` with what timm adds to it: timm has no type for that."""
 
+Blocks = tuple[frozenset[str], ...]
+"""Parameter names, block by block, from the input on."""
+
 _USUAL = {
     "stem": r"^stem|patch_embed|cls_token|pos_embed",
     "blocks": r"^(?:stages|blocks|layers|transformers)\.(\d+)",
@@ -21,10 +24,10 @@ _USUAL = {
 """timm's names for stem and blocks, for the few architectures that bring no grouping."""
 
 
-def parts_of(module: TimmModule, trunk: frozenset[str], architecture: str) -> Parts:
-    """The parts of a module that timm made and that has its head.
+def parts_of(module: TimmModule, blocks: Blocks, architecture: str) -> Parts:
+    """The parts of a module that timm made and that has its head; ``blocks`` as :func:`trunk_blocks` gives them.
 
-    Head: the classifier. Trunk: as :func:`trunk_names` says. Last: everything else, which is the last block and any
+    Head: the classifier. Trunk: the blocks before the last. Last: everything else, which is the last block and any
     norm or convolution between it and the classifier. Disjoint and covering by construction.
 
     Raises
@@ -33,15 +36,17 @@ def parts_of(module: TimmModule, trunk: frozenset[str], architecture: str) -> Pa
     """
     names = frozenset(name for name, _ in module.named_parameters())
     head = frozenset(_classifier_parameters(module))
-    parts = Parts(trunk - head, names - trunk - head, head)
+    before = tuple(block - head for block in blocks if block - head)
+    trunk = frozenset[str]().union(*before)
+    parts = Parts(trunk, names - trunk - head, head, (*before, names - trunk - head))
     for part, found in (("trunk", parts.trunk), ("last block", parts.last), ("head", parts.head)):
         if not found:
             raise UsageError(f"{architecture} has no {part} that timm knows of", "Choose another architecture.")
     return parts
 
 
-def trunk_names(module: TimmModule) -> frozenset[str]:
-    """The parameters of stem and blocks before the last, by timm's own coarse grouping.
+def trunk_blocks(module: TimmModule) -> Blocks:
+    """The parameters of stem and blocks before the last, block by block, by timm's own coarse grouping.
 
     It is what timm makes layer-wise learning rates with. To be asked before the head is replaced: some
     architectures group by the layers that they were born with. Empty where nothing looks like blocks.
@@ -49,13 +54,20 @@ def trunk_names(module: TimmModule) -> frozenset[str]:
     names = [name for name, _ in module.named_parameters()]
     if isinstance(module, VGG):
         # timm's blocks are single layers here.
-        early = tuple(f"features.{index}." for index in range(vgg_boundary(module)))
-        return frozenset(name for name in names if name.startswith(early))
+        return _vgg_blocks(module, names)
     named: Any = _Named([*names, _STRANGER])
     group: dict[str, int] = group_parameters(named, _matcher(module), reverse=True)
     # Groups are numbered from stem to head; what no pattern matches comes last, and the stranger with it.
     last_block = max((group[name] for name in names if group[name] < group[_STRANGER]), default=0)
-    return frozenset(name for name in names if group[name] < last_block)
+    members = (frozenset(name for name in names if group[name] == number) for number in range(last_block))
+    return tuple(block for block in members if block)
+
+
+def _vgg_blocks(module: VGG, names: list[str]) -> Blocks:
+    """What lies before the fifth block: each block ends with a pooling layer."""
+    ends = [index for index, layer in enumerate(module.features) if isinstance(layer, nn.MaxPool2d)][:-1]
+    block_of = {name: sum(end < int(name.split(".")[1]) for end in ends) for name in names if name[:9] == "features."}
+    return tuple(frozenset(name for name, block in block_of.items() if block == number) for number in range(len(ends)))
 
 
 def vgg_boundary(module: VGG) -> int:
@@ -87,11 +99,15 @@ def _matcher(module: TimmModule) -> Any:
         return module.group_matcher(coarse=False)
 
 
+def classifiers_of(module: TimmModule) -> list[nn.Module]:
+    """What makes the logits, by timm's method: one layer, or several whose logits are averaged (DeiT's, distilled)."""
+    found = module.get_classifier() if hasattr(module, "get_classifier") else None
+    return [layer for layer in (found if isinstance(found, tuple | list) else (found,)) if isinstance(layer, nn.Module)]
+
+
 def _classifier_parameters(module: TimmModule) -> Iterator[str]:
     """Names of what makes the logits: the classifier by timm's method, and further ones by its configuration."""
-    classifier = module.get_classifier()
-    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
-    own = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    own = {id(parameter) for layer in classifiers_of(module) for parameter in layer.parameters()}
     stated = module.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{name}." for name in ((stated,) if isinstance(stated, str) else stated))
     for name, parameter in module.named_parameters():

@@ -7,7 +7,7 @@ layers and new weights. Whether they give what the module gives is not taken on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -15,7 +15,7 @@ from timm.models import VGG, ConvNeXt, EfficientNet, MobileNetV3, ResNet, Vision
 from torch import Tensor, nn
 
 from toolbox.plugin.protocols import Stages
-from toolbox_timm.heavy.parts import TimmModule, vgg_boundary
+from toolbox_timm.heavy.parts import TimmModule, classifiers_of, vgg_boundary
 
 Step = Callable[[Tensor], Tensor]
 
@@ -31,6 +31,9 @@ def stages_of(module: TimmModule) -> Stages:
     else:
         trunk, last = nn.Identity(), module.forward_features
 
+    if len(classifiers_of(module)) > 1:
+        return _averaged(module, trunk, last)
+
     def pooled(x: Tensor) -> Tensor:
         return cast(Tensor, module.forward_head(last(x), pre_logits=True))
 
@@ -41,6 +44,33 @@ def stages_of(module: TimmModule) -> Stages:
         return cast(Tensor, classifier(x).flatten(1))
 
     return Stages(trunk, pooled, classified)
+
+
+def _averaged(module: TimmModule, trunk: Step, last: Step) -> Stages:
+    """The steps of a module that averages the logits of several classifiers; features are what these are given."""
+
+    def features(x: Tensor) -> Tensor:
+        after = last(x)
+        return torch.stack(given_to(classifiers_of(module), lambda: module.forward_head(after)), 1)
+
+    def classified(x: Tensor) -> Tensor:
+        classifiers = classifiers_of(module)
+        logits = [classifier(x[:, index]) for index, classifier in enumerate(classifiers)]
+        return cast(Tensor, sum(logits[1:], start=logits[0]) / len(logits))
+
+    return Stages(trunk, features, classified)
+
+
+def given_to(layers: Sequence[nn.Module], call: Callable[[], object]) -> list[Tensor]:
+    """What each of ``layers`` is given while ``call`` runs, which calls each once and in this order."""
+    caught: list[Tensor] = []
+    hooks = [layer.register_forward_pre_hook(lambda _, given: caught.append(given[0])) for layer in layers]
+    try:
+        call()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return caught
 
 
 def exact(stages: Stages, module: nn.Module, images: Tensor, logits: Tensor) -> bool:

@@ -144,7 +144,8 @@ def _run(place: Workspace, terminal: Terminal, out: Path | None) -> None:
     if result.written:
         terminal.show(
             f"Wrote [bold]{result.written:,}[/] copies of {result.sources:,} training images to"
-            f" [bold]{escape(str(result.path))}[/] ({result.images_per_second:,.0f} images/s)."
+            f" [bold]{escape(str(result.path))}[/] ({result.images_per_second:,.0f} images/s).",
+            f"Classes before and after: {escape(str(result.path))}-classes.png",
         )
     if result.skipped:
         terminal.show(f"{result.skipped:,} copies were there already, in {escape(str(result.path))}.")

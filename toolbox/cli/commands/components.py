@@ -176,6 +176,8 @@ def _show_parts(registry: Registry, spec: Any, terminal: Any) -> dict[str, Any]:
     for part in ("trunk", "last", "head"):
         modules, count = ", ".join(found[part]["modules"]) or "none", found[part]["parameters"]
         terminal.show(Text.assemble((f"{part:<7}", "bold"), f"{modules} ({count:,} parameters)"))
+    if found["blocks"]:
+        terminal.show(Text.assemble(("blocks ", "bold"), f"{len(found['blocks'])}; --unfreeze N trains the last N"))
     terminal.show(Text.assemble(("weights ", "bold"), found["weights"] or "none of its own"))
     return found
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolbox import environment
 from toolbox.cli import options
 from toolbox.cli.options import every_stage, open_workspace
+from toolbox.errors import UsageError
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
+    from toolbox.runs import Run
     from toolbox.workspace import Workspace
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model component spec; see 'toolbox list models'.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model component spec; see 'toolbox list models'.", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    model: Model,
+    model: Model = "",
     data: options.Data = None,
     workspace: options.WorkspaceDir = Path(),
     train_on: options.TrainOn = None,
@@ -33,6 +39,11 @@ def train(
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     lr: options.LearningRate = None,
+    optimizer: options.Optimizer = None,
+    schedule: options.Schedule = None,
+    compile_model: options.Compile = False,
+    resume: options.Resume = None,
+    from_run: options.FromRun = None,
     size: options.Size = None,
     device: options.Device = None,
     sets: options.Sets = None,
@@ -46,7 +57,7 @@ def train(
     """Train a model from scratch, evaluate it on the test split, and keep the run."""
     from toolbox.cli.terminal import Terminal
 
-    terminal = Terminal(as_json, quiet)
+    terminal = Terminal(as_json, quiet or environment.process()[0] > 0)
     settings = {
         **every_stage(epochs),
         "training.train_on": train_on,
@@ -54,6 +65,9 @@ def train(
         "audit.allow_leaks": allow_leaks or None,
         "training.batch_size": batch_size,
         "training.lr": lr,
+        "training.optimizer": optimizer,
+        "training.schedule": schedule,
+        "training.compile": compile_model or None,
         "training.size": size,
         "device": device,
         "seed": seed,
@@ -61,14 +75,27 @@ def train(
         "evaluators": evaluator or None,
     }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
-    _go(place, terminal, model, finetune=False, unfreeze_last=False, dry_run=dry_run)
+    _go(place, terminal, Asked(model, False, "", resume, from_run), dry_run)
 
 
 def finetune(
-    model: Model,
+    model: Model = "",
     unfreeze_last: Annotated[
         bool,
         typer.Option("--unfreeze-last", help="After the head, train the last block too.", rich_help_panel="Training"),
+    ] = False,
+    unfreeze: Annotated[
+        str | None,
+        typer.Option(
+            "--unfreeze",
+            metavar="N|NAMES",
+            help="After the head, train the last N blocks, or the modules named (layer3,layer4; blocks.1?).",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    unfreeze_all: Annotated[
+        bool,
+        typer.Option("--unfreeze-all", help="After the head, train everything.", rich_help_panel="Training"),
     ] = False,
     weights: Annotated[
         str | None,
@@ -84,8 +111,19 @@ def finetune(
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="linear|flatten-N", help="The new head.", rich_help_panel="Training"),
+        typer.Option("--head", metavar="linear|flatten-N|mlp-N-M", help="The new head.", rich_help_panel="Training"),
     ] = None,
+    head_lr: Annotated[
+        float | None, typer.Option("--head-lr", help="Learning rate of stage 1.", rich_help_panel="Training")
+    ] = None,
+    last_lr: Annotated[
+        float | None, typer.Option("--last-lr", help="Learning rate of stage 2.", rich_help_panel="Training")
+    ] = None,
+    optimizer: options.Optimizer = None,
+    schedule: options.Schedule = None,
+    compile_model: options.Compile = False,
+    resume: options.Resume = None,
+    from_run: options.FromRun = None,
     data: options.Data = None,
     workspace: options.WorkspaceDir = Path(),
     train_on: options.TrainOn = None,
@@ -106,12 +144,17 @@ def finetune(
     """Train a new head on a frozen pretrained trunk; with --unfreeze-last, then the last block as well."""
     from toolbox.cli.terminal import Terminal
 
-    terminal = Terminal(as_json, quiet)
+    terminal = Terminal(as_json, quiet or environment.process()[0] > 0)
     settings = {
         **every_stage(epochs),
         "training.weights": weights,
         "training.pretrained": pretrained,
         "head.type": head,
+        "head.lr": head_lr,
+        "last.lr": last_lr,
+        "training.optimizer": optimizer,
+        "training.schedule": schedule,
+        "training.compile": compile_model or None,
         "training.train_on": train_on,
         "split.protocol": protocol,
         "audit.allow_leaks": allow_leaks or None,
@@ -123,27 +166,66 @@ def finetune(
         "evaluators": evaluator or None,
     }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
-    _go(place, terminal, model, finetune=True, unfreeze_last=unfreeze_last, dry_run=dry_run)
+    wish = _unfreeze(unfreeze_last, unfreeze, unfreeze_all)
+    _go(place, terminal, Asked(model, True, wish, resume, from_run), dry_run)
 
 
-def _go(
-    place: Workspace, terminal: Terminal, model: str, *, finetune: bool, unfreeze_last: bool, dry_run: bool
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A training: of a new run, or by an earlier one."""
+
+    model: str
+    finetune: bool
+    unfreeze: str
+    resume: str | None
+    from_run: str | None
+
+    def check(self) -> None:
+        """Raise a UsageError unless it is exactly one of the three."""
+        if sum(map(bool, (self.model, self.resume, self.from_run))) != 1:
+            raise UsageError(
+                "name a model, or one earlier run with --resume or --from-run",
+                "For example 'toolbox finetune resnet50'; see 'toolbox list models'.",
+            )
+        if self.unfreeze and not self.model:
+            raise UsageError("what is unfrozen follows from the run", "Leave --unfreeze out.")
+
+
+def _unfreeze(last: bool, named: str | None, everything: bool) -> str:
+    if last + (named is not None) + everything > 1:
+        raise UsageError("--unfreeze-last, --unfreeze and --unfreeze-all say different things", "Give one of them.")
+    return "all" if everything else "last" if last else named or ""
+
+
+def _go(place: Workspace, terminal: Terminal, asked: Asked, dry_run: bool) -> None:
+    asked.check()
     if dry_run:
-        _plan(place, terminal, model, finetune, unfreeze_last)
+        _plan(place, terminal, asked)
     else:
         from toolbox.cli.render import run_result
 
-        run = place.finetune(model, unfreeze_last=unfreeze_last) if finetune else place.train(model)
+        run = _trained(place, asked)
+        if environment.process()[0] > 0:
+            return  # of torchrun's processes the first one tells
         terminal.show(*run_result(run, terminal.results.width))
         terminal.emit(run.evaluation)
     terminal.end(place.quarantined)
 
 
-def _plan(place: Workspace, terminal: Terminal, model: str, finetune: bool, unfreeze_last: bool) -> None:
+def _trained(place: Workspace, asked: Asked) -> Run:
+    if asked.resume:
+        return place.resume(asked.resume)
+    if asked.from_run:
+        return place.repeat(asked.from_run)
+    return place.finetune(asked.model, unfreeze=asked.unfreeze) if asked.finetune else place.train(asked.model)
+
+
+def _plan(place: Workspace, terminal: Terminal, asked: Asked) -> None:
     from toolbox.cli.render import duration, gigabytes
 
-    plan: dict[str, Any] = place.plan_training(model, finetune=finetune, unfreeze_last=unfreeze_last)
+    if not asked.model:
+        raise UsageError("--dry-run plans new trainings", "Name a model in place of --resume or --from-run.")
+    plan: dict[str, Any] = place.plan_training(asked.model, finetune=asked.finetune, unfreeze=asked.unfreeze)
     terminal.show(
         f"Would train {plan['model']} ({plan['parameters']:,} parameters, weights: {plan['weights']}) on"
         f" {plan['train_images']:,} images ({plan['train_on']}) of {plan['size']} pixels on {plan['device']}:",

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from toolbox.errors import UsageError
 from toolbox.plugin.protocols import ImageInfo, Params
-from toolbox_kornia.heavy.geometric import Geometric
+from toolbox_kornia.heavy.recipe import Geometric
 from toolbox_kornia.heavy.warp import Border, Interpolation
 
 BorderParameter = Annotated[
@@ -20,7 +20,11 @@ BorderParameter = Annotated[
     ),
 ]
 InterpolationParameter = Annotated[
-    Interpolation, Field(description="between pixels: a linear mixture of the four around, or the nearest one")
+    Interpolation,
+    Field(
+        description="between pixels: a linear mixture of the four around, a cubic one of the sixteen around (sharper), "
+        "or the nearest one"
+    ),
 ]
 
 
@@ -34,8 +38,8 @@ class FlipRotateZoom(Geometric):
     are flipped are all the same.
 
     Source: Poojary, Raina, Mondal, "Effect of data-augmentation on fine-tuned CNN model performance", IAES IJ-AI
-    10(1), 2021. Resampling: kornia. The paper names no border; the mirror image makes no edges that a network
-    could learn.
+    10(1), 2021. Resampling: OpenCV. The paper names no border; the mirror image makes no edges
+    that a network could learn.
     """
 
     def __init__(
@@ -84,7 +88,8 @@ class Alzheimer(Geometric):
 
     Source: AbdulAzeem, Bahgat, Badawy, "A CNN based framework for classification of Alzheimer's disease", Neural
     Computing and Applications 33 (2021). The re-implementation that reported its figures left out zoom and flip:
-    zoom=0,flip=0. The border is Keras's default (its 'nearest'). Resampling: kornia.
+    zoom=0,flip=0. The border is Keras's default (its 'nearest').
+    Resampling: OpenCV.
     """
 
     def __init__(

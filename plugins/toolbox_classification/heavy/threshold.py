@@ -1,0 +1,101 @@
+"""Two classes with a named positive one: threshold, predictive values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from toolbox.plugin.protocols import Metric
+from toolbox.statistics.proportions import wilson
+from toolbox.statistics.scores import Answers, Info
+from toolbox_classification.heavy.intervals import Resampled
+
+Floats = npt.NDArray[np.float64]
+
+
+def youden(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
+    """The threshold with the largest sensitivity + specificity, of several the nearest to 0.5; from it on is positive.
+
+    ``None`` where a class is missing. Thresholds lie half-way between neighbouring scores. Source: Youden, Cancer 3
+    (1950).
+    """
+    if positive.all() or not positive.any():
+        return None
+    levels = np.unique(scores)
+    candidates = np.unique(np.concatenate([[0.0, 0.5], (levels[1:] + levels[:-1]) / 2, [1.0]]))
+    hits, rest = np.sort(scores[positive]), np.sort(scores[~positive])
+    sensitivity = 1 - np.searchsorted(hits, candidates, side="left") / len(hits)
+    specificity = np.searchsorted(rest, candidates, side="left") / len(rest)
+    total = sensitivity + specificity
+    best = candidates[total >= total.max() - 1e-12]
+    return float(best[np.abs(best - 0.5).argmin()])
+
+
+def decided(answers: Answers, positive: int, threshold: float) -> Answers:
+    """The same samples with decisions by ``threshold`` on the positive class in place of probabilities."""
+    said = answers.probabilities[:, positive] >= threshold
+    chosen = np.where(said, positive, 1 - positive)
+    return Answers(answers.targets, np.eye(2)[chosen], answers.units)
+
+
+def at_threshold(tuned: Resampled, positive: int, name: str) -> dict[str, Metric]:
+    """Figures of decisions that :func:`decided` made."""
+    found = {
+        "tuned_accuracy": (tuned.metric("accuracy"), "accuracy"),
+        "tuned_balanced_accuracy": (tuned.metric("balanced_accuracy"), "balanced accuracy"),
+        "tuned_sensitivity": (tuned.of_class("recall", positive, ""), f"sensitivity ({name})"),
+        "tuned_specificity": (tuned.of_class("specificity", positive, ""), f"specificity ({name})"),
+    }
+    return {key: replace(metric, label=f"{label} at validation's threshold") for key, (metric, label) in found.items()}
+
+
+def of_positive(found: Resampled, positive: int, name: str) -> dict[str, Metric]:
+    """Predictive values, sensitivity and specificity of the positive class, as it occurs in these samples."""
+    other = 1 - positive
+    return {
+        "positive_precision": found.of_class("precision", positive, f"precision of {name}"),
+        "sensitivity": found.of_class("recall", positive, f"sensitivity ({name})"),
+        "positive_specificity": found.of_class("specificity", positive, f"specificity ({name})"),
+        "negative_predictive_value": found.of_class("precision", other, f"negative predictive value ({name})"),
+    }
+
+
+def at_prevalence(found: Resampled, positive: int, name: str, prevalence: float) -> dict[str, Metric]:
+    """Predictive values where a share ``prevalence`` of all is positive, by Bayes' rule from both rates."""
+
+    def both(sensitivity: Floats, specificity: Floats) -> tuple[Floats, Floats]:
+        sick, well = sensitivity * prevalence, specificity * (1 - prevalence)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return sick / (sick + (1 - specificity) * (1 - prevalence)), well / (well + (1 - sensitivity) * prevalence)
+
+    pairs = [both(each["class_recall"][:, positive], each["class_specificity"][:, positive]) for each in found.additive]
+    metrics = {}
+    for at, (key, word) in enumerate((("ppv", "positive"), ("npv", "negative"))):
+        point, drawn, left_out = (pair[at] for pair in pairs)
+        label = f"{word} predictive value ({name}) at a prevalence of {prevalence:g}"
+        metric = found.bootstrapped(float(point[0]), drawn, left_out, Info(label))
+        if metric.method.startswith("Wilson"):
+            metric = _by_substitution(metric, found, positive, prevalence, at)
+        metrics[f"{key}_at_prevalence"] = metric
+    return metrics
+
+
+def _by_substitution(metric: Metric, found: Resampled, positive: int, prevalence: float, at: int) -> Metric:
+    """Where a rate is 0 or 1 in every resample: both rates' Wilson limits in Bayes' rule, which is wide enough."""
+    truth = found.answers.targets == positive
+    said = found.answers.predicted == positive
+    units = found.answers.units
+    share = units.count / len(truth)  # groups count once
+    counts = [(int((truth & said).sum()), int(truth.sum())), (int((~truth & ~said).sum()), int((~truth).sum()))]
+    (low_se, high_se), (low_sp, high_sp) = (wilson(hits * share, max(1e-9, count * share)) for hits, count in counts)
+
+    def value(sensitivity: float, specificity: float) -> float:
+        sick, well = sensitivity * prevalence, specificity * (1 - prevalence)
+        parts = [(sick, (1 - specificity) * (1 - prevalence)), (well, (1 - sensitivity) * prevalence)][at]
+        return parts[0] / sum(parts) if sum(parts) > 0 else 0.0
+
+    ends = sorted((value(low_se, low_sp), value(high_se, high_sp)))
+    point = metric.value if metric.value is not None else ends[0]
+    return replace(metric, low=min(ends[0], point), high=max(ends[1], point), method="Wilson limits of both rates")

@@ -1,0 +1,165 @@
+"""Recipes one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from toolbox.errors import UsageError
+from toolbox.plugin.protocols import Augmenter, Components, ImageInfo, Params
+from toolbox.plugin.spec import parse
+from toolbox_kornia.heavy.geometry import Matrix
+from toolbox_kornia.heavy.recipe import Recipe
+from toolbox_kornia.heavy.warp import Images
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Compose(Augmenter):
+    """Chains augmenters: compose:steps=["flip-rotate-zoom","colour:blur=0"]. Each gets what the one before made.
+
+    Each step draws from a stream of its own, by its name, so that adding or leaving out a step changes no other's
+    draws. A copy's parameters are those of its steps, with the step's number before the name (1.rotation).
+
+    Recipes of this plugin that follow each other are one resampling, the resize included: first all that moves
+    pixels, as one matrix, then all that changes values, each in the order of the steps. So what changes values is done
+    at the copy's size even where it stands before what moves: its noise and blur are not turned or stretched, and it
+    changes a black border too.
+
+    A step whose border or interpolation differs from that of the ones before begins another resampling, at the copy's
+    size, and so do an augmenter of another plugin and the step after it. Each resampling smooths a little.
+    """
+
+    tolerance: ClassVar[float] = 3.0
+
+    def __init__(
+        self,
+        *,
+        components: Components,
+        steps: Annotated[
+            list[str | dict[str, Any]], Field(min_length=1, description="specs of augmenters, in their order")
+        ],
+    ) -> None:
+        made = [components.augmenter(step) for step in steps]
+        names = [parse(step).name for step in steps]
+        before: Counter[str] = Counter()
+        self.steps: list[tuple[str, Augmenter]] = []
+        for name, augmenter in zip(names, made, strict=True):
+            self.steps.append((f"{name}/{before[name]}", augmenter))
+            before[name] += 1
+        self.stretches = stretches(made)
+
+    def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
+        """The parameters of all steps, each under the step's number (from 1), a dot, and its name."""
+        key = rng.bytes(16)
+        params: Params = {}
+        for number, (stream, augmenter) in enumerate(self.steps, start=1):
+            own = hashlib.sha256(key + stream.encode()).digest()[:16]
+            generator = np.random.Generator(np.random.Philox(key=np.frombuffer(own, "<u8").astype(np.uint64)))
+            params |= {f"{number}.{name}": value for name, value in augmenter.draw(generator, info).items()}
+        return params
+
+    def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
+        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        self._check(params)
+        for stretch in self.stretches:
+            images = stretch.apply(images, params, size)
+        return images
+
+    def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
+        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        self._check(params)
+        for stretch in self.stretches:
+            images = stretch.apply_tensor(images, params, size)
+        return images
+
+    def _check(self, params: Sequence[Params]) -> None:
+        known = tuple(f"{number}." for number in range(1, len(self.steps) + 1))
+        for name in (name for each in params for name in each):
+            if not name.startswith(known):
+                raise UsageError(f"no step has a parameter {name!r}", f"This chain has {len(self.steps)} steps.")
+
+
+class Joined(Recipe):
+    """Recipes that are one resampling, with their numbers in a :class:`Compose`, whose params it takes."""
+
+    def __init__(self, recipes: Sequence[tuple[int, Recipe]]) -> None:
+        sampling = next((recipe for _, recipe in recipes if recipe.moves), recipes[0][1])
+        super().__init__(sampling.border, sampling.interpolation)
+        self.recipes = list(recipes)
+
+    def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
+        """Nothing: :class:`Compose` draws."""
+        return {}
+
+    def matrix(self, params: Params) -> Matrix:
+        """See :class:`.recipe.Recipe`."""
+        matrix = np.eye(3)
+        for number, recipe in self.recipes:
+            matrix = recipe.matrix(_own(params, number)) @ matrix
+        return matrix
+
+    def retouch(self, image: Images, params: Params) -> Images:
+        """See :class:`.recipe.Recipe`."""
+        for number, recipe in self.recipes:
+            image = recipe.retouch(image, _own(params, number))
+        return image
+
+    def retouch_tensor(self, images: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """See :class:`.recipe.Recipe`."""
+        for number, recipe in self.recipes:
+            images = recipe.retouch_tensor(images, [_own(each, number) for each in params])
+        return images
+
+
+class Alone(Augmenter):
+    """A step of another plugin, with its number in a :class:`Compose`, whose params it takes."""
+
+    def __init__(self, number: int, augmenter: Augmenter) -> None:
+        self.number = number
+        self.augmenter = augmenter
+
+    def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
+        """Nothing: :class:`Compose` draws."""
+        return {}
+
+    def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
+        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        return self.augmenter.apply(images, [_own(each, self.number) for each in params], size)
+
+    def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
+        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        return self.augmenter.apply_tensor(images, [_own(each, self.number) for each in params], size)
+
+
+def stretches(steps: Sequence[Augmenter]) -> list[Augmenter]:
+    """What is done in one go: recipes that go together, and others one by one."""
+    found: list[Augmenter] = []
+    together: list[tuple[int, Recipe]] = []
+    for number, step in enumerate(steps, start=1):
+        if together and not (isinstance(step, Recipe) and _go_together([recipe for _, recipe in together], step)):
+            found.append(Joined(together))
+            together = []
+        if isinstance(step, Recipe):
+            together.append((number, step))
+        else:
+            found.append(Alone(number, step))
+    return [*found, Joined(together)] if together else found
+
+
+def _go_together(recipes: Sequence[Recipe], another: Recipe) -> bool:
+    """Whether one resampling can do for all: what moves pixels has the same border and interpolation."""
+    moving = [recipe for recipe in (*recipes, another) if recipe.moves]
+    return len({(recipe.border, recipe.interpolation) for recipe in moving}) < 2
+
+
+def _own(params: Params, number: int) -> Params:
+    """The parameters of step ``number`` by their own names."""
+    prefix = f"{number}."
+    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

@@ -1,0 +1,237 @@
+"""``toolbox compare``: what is refused, which test decides, what the verdict says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Toolbox
+from toolbox import runs
+from toolbox.errors import Refused, UsageError
+from toolbox.evaluation import looks
+from toolbox.evaluation.compare import compare, compare_arms
+from toolbox.report.gather import run_view
+from toolbox.runs import Run
+from toolbox.statistics import compare as statistics
+from toolbox.statistics.compare import Pair
+from toolbox.statistics.scores import Answers, Units
+from toolbox.workspace import Workspace
+
+QUICK = {"training.pretrained": False, "training.size": 32, "training.batch_size": 8, "head.epochs": 2}
+
+
+def made(
+    place: Path,
+    right: Sequence[bool] | np.ndarray,
+    model: str = "m",
+    seed: int = 0,
+    groups: Sequence[str] = (),
+    leaky: bool = False,
+    **changed: str,
+) -> Run:
+    """A run whose answers to two classes in turn are right where ``right`` says so; ``changed`` alters sample 0."""
+    record = {
+        "status": "finished", "model": model, "seed": seed, "leaky": leaky, "weights": "random", "kind": "train",
+        "train_on": "originals", "unfreeze_last": False, "request": {}, "config": {"seed": seed}, "data": {"note": ""},
+    }  # fmt: skip
+    run = runs.create(place, model, record)
+    right = np.asarray(right, dtype=bool)
+    count = len(right)
+    truth = np.arange(count) % 2
+    certain = np.random.default_rng(seed).uniform(0.55, 0.95, count)
+    second = np.where(right == (truth == 1), certain, 1 - certain)
+    rows = [
+        {"id": f"{at:04}", "path": f"{at}.png", "label": "ab"[truth[at]], "split": "test", "pixels": f"hash {at}",
+         "group": groups[at] if groups else ""}
+        for at in range(count)
+    ]  # fmt: skip
+    rows[0].update(changed)
+    runs.write_predictions(
+        run.path / runs.PREDICTIONS, rows[::-1] if seed % 2 else rows, _ordered(second, seed), ["a", "b"]
+    )
+    (run.path / runs.EVALUATION).write_text("{}")
+    return run
+
+
+def _ordered(second: np.ndarray, seed: int) -> np.ndarray:
+    both = np.stack([1 - second, second], 1)
+    return both[::-1] if seed % 2 else both
+
+
+def wrong_at(count: int, *wrong: int) -> np.ndarray:
+    right = np.ones(count, dtype=bool)
+    right[list(wrong)] = False
+    return right
+
+
+@pytest.mark.parametrize("shared", range(11))
+def test_90_against_87_of_100_is_not_distinguishable_whatever_the_pairing(tmp_path: Path, shared: int) -> None:
+    first = wrong_at(100, *range(10))
+    second = wrong_at(100, *range(shared), *range(50, 50 + 13 - shared))
+    document = compare([made(tmp_path, first, "a"), made(tmp_path, second, "b", seed=1)])
+    assert document["verdict"] == "not distinguishable" and document["test"] == "mcnemar-exact"
+    found = document["difference"]
+    assert found["value"] == pytest.approx(-0.03) and found["low"] < 0 < found["high"] and found["method"] == "tango"
+    assert document["words"].startswith("not distinguishable on 100 images (−3.0 points, 95 % CI −")
+    assert document["needed"] > 200 and document["words"].endswith("images would be needed to see 3 points")
+
+
+def test_a_winner_is_named_from_its_side(tmp_path: Path) -> None:
+    good, bad = made(tmp_path, wrong_at(100, 1), "a"), made(tmp_path, wrong_at(100, *range(20, 35)), "b")
+    forward, backward = compare([bad, good]), compare([good, bad])
+    assert (forward["verdict"], backward["verdict"]) == ("b", "a")
+    assert forward["difference"]["value"] == pytest.approx(0.14) == -backward["difference"]["value"]
+    assert forward["words"] == "B (001-a) is better (+14.0 points, 95 % CI +7.3 to +22.5, p < .001)"
+    assert backward["words"] == "A (001-a) is better (+14.0 points, 95 % CI +7.3 to +22.5, p < .001)"
+    assert {each["metric"]: each["test"] for each in forward["comparisons"]}["auc"] == "delong"
+    lower_is_better = compare([bad, good], ["log_loss"])
+    assert lower_is_better["difference"]["value"] < 0 and lower_is_better["verdict"] == "b"
+
+
+def test_what_can_not_be_compared_is_refused_with_the_reason(tmp_path: Path) -> None:
+    plain = made(tmp_path, wrong_at(40, 1))
+    for reason, other in (
+        ("different images", made(tmp_path, wrong_at(38, 1))),
+        ("different images", made(tmp_path, wrong_at(40, 1), id="another")),
+        ("'0000' is 'a' in", made(tmp_path, wrong_at(40, 1), label="b")),
+        ("different pixels of 1 test", made(tmp_path, wrong_at(40, 1), pixels="another")),
+        ("val split", _on_validation(tmp_path)),
+    ):
+        with pytest.raises(Refused, match=reason):
+            compare([plain, other])
+    with pytest.raises(UsageError, match="two different runs"):
+        compare([plain, plain])
+    with pytest.raises(UsageError, match="acuracy"):
+        compare([plain, made(tmp_path, wrong_at(40, 2))], ["acuracy"])
+
+
+def _on_validation(place: Path) -> Run:
+    run = made(place, wrong_at(40, 1))
+    path = run.path / runs.PREDICTIONS
+    path.write_text(path.read_text().replace(",test,", ",val,"))
+    return run
+
+
+def test_what_could_not_be_checked_and_leaks_are_told(tmp_path: Path) -> None:
+    old = made(tmp_path, wrong_at(40, 1), pixels="")
+    leaky = made(tmp_path, wrong_at(40), leaky=True)
+    notes = " ".join(compare([old, leaky])["notes"])
+    assert f"pixels could not be checked: {old.id}" in notes and f"{leaky.id} is leaky" in notes
+
+
+def test_groups_decide_where_there_are_groups(tmp_path: Path) -> None:
+    # B alone is right on all ten slices of two patients: twenty slices, but two answers.
+    groups = [f"patient {at // 10}" for at in range(100)]
+    first, second = wrong_at(100, *range(20)), wrong_at(100)
+    alone = compare([made(tmp_path, first), made(tmp_path, second)])
+    grouped = compare([made(tmp_path, first, groups=groups), made(tmp_path, second, groups=groups)])
+    assert alone["verdict"] == "b" and alone["p_value"] < 0.001
+    assert grouped["verdict"] == "not distinguishable" and grouped["p_value"] == 0.5
+    assert grouped["test"] == "sign-flip-exact-by-group" and "of 10 groups" in grouped["words"]
+    found = {each["metric"]: each["test"] for each in grouped["comparisons"]}
+    assert found["auc"] == "delong-by-group" and found["f1"] == "paired-bootstrap-by-group"
+
+
+def arms(place: Path, a: float, b: float, seeds: int, count: int = 200, wobble: float = 0.0) -> list[list[Run]]:
+    rng = np.random.default_rng(0)
+    hard = rng.random(count)
+    found: list[list[Run]] = [[], []]
+    for seed in range(seeds):
+        for side, level in ((0, a), (1, b)):
+            right = hard + rng.normal(0, 0.05, count) < level + rng.normal(0, wobble)
+            found[side].append(made(place, right, "ab"[side], seed))
+    return found
+
+
+def test_runs_that_differ_in_the_seed_alone_form_an_arm(tmp_path: Path) -> None:
+    first, second = arms(tmp_path, 0.7, 0.9, 3)
+    document = compare([*first, *second])
+    assert document["verdict"] == "b" and document["test"] == "two-way-t"
+    assert [arm["seeds"] for arm in document["arms"]] == [[0, 1, 2], [0, 1, 2]]
+    values = document["arms"][0]["metrics"]["accuracy"]
+    assert values["mean"] == pytest.approx(np.mean(values["values"])) and values["sd"] == pytest.approx(
+        np.std(values["values"], ddof=1)
+    )
+    found = compare_arms(first, second)
+    assert (found.verdict, found.p_value) == ("b", document["p_value"])
+    assert found.low < found.difference < found.high and "with 3 pairs of runs" not in found.words
+    assert compare_arms(first[:1], second[:1]).test == "mcnemar-exact"
+    only = compare(first)
+    assert only["verdict"] == "not distinguishable" and only["difference"] is None and "one arm" in only["words"]
+
+
+def test_seeds_that_differ_much_hide_a_difference(tmp_path: Path) -> None:
+    first, second = arms(tmp_path / "calm", 0.7, 0.8, 4)
+    calm = compare_arms(first, second)
+    first, second = arms(tmp_path / "wild", 0.7, 0.8, 4, wobble=0.3)
+    wild = compare_arms(first, second)
+    assert calm.verdict == "b" and wild.verdict == "not distinguishable"
+    assert wild.high - wild.low > 2 * (calm.high - calm.low)
+
+
+def test_three_arms_are_corrected_after_holm(tmp_path: Path) -> None:
+    chosen = [made(tmp_path, wrong_at(100, *range(errors)), name) for name, errors in (("x", 20), ("y", 13), ("z", 12))]
+    document = compare(chosen, ["accuracy"])
+    assert [each["a"] + each["b"] for each in document["comparisons"]] == ["ab", "ac", "bc"]
+    p = [each["p_value"] for each in document["comparisons"]]
+    assert [each["p_value_holm"] for each in document["comparisons"]] == pytest.approx([2 * p[0], 3 * p[1], p[2]])
+    assert document["verdict"] == "not distinguishable"  # z is the best, but not better than y
+    assert "after Holm" in document["words"]
+
+
+def test_folds_are_pooled_and_the_two_way_test_keeps_its_level() -> None:
+    """Two equal arms: at most some 5 % of the comparisons find a winner, over seeds and over folds."""
+    rng = np.random.default_rng(1)
+    winners = {"seeds": 0, "folds": 0}
+    rounds = 300
+    for _ in range(rounds):
+        for kind in winners:
+            pairs = []
+            hard = rng.random(60)
+            for fold in range(4):
+                if kind == "folds":
+                    hard = rng.random(60)
+                names = tuple(f"{fold if kind == 'folds' else ''} {at}" for at in range(60))
+                level = 0.7 + rng.normal(0, 0.05, 2)
+                pairs.append(Pair(*(_answers(hard + rng.normal(0, 0.2, 60) < side) for side in level), names))
+            found = statistics.compare_arms(pairs)
+            winners[kind] += found.verdict != "not distinguishable"
+            assert found.units == (240 if kind == "folds" else 60)
+    assert max(winners.values()) / rounds <= 0.08, winners
+
+
+def _answers(right: np.ndarray) -> Answers:
+    targets = np.arange(len(right)) % 2
+    return Answers(targets, np.eye(2)[np.where(right, targets, 1 - targets)], Units.from_groups([], len(right)))
+
+
+def test_the_command_from_training_to_verdict(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    place = tmp_path / "ws"
+    for seed in (0, 1):
+        Workspace(place, data=photos, settings={**QUICK, "seed": seed}).finetune("timm:arch=test_resnet")
+    done = toolbox("compare", 1, 2, "-C", place, "--json")
+    assert done.code == 0, done.stderr
+    document = done.document
+    assert document["schema"] == 1 and document["verdict"] in ("a", "b", "not distinguishable")
+    assert not any("pixels" in note for note in document["notes"])
+    shown = toolbox("compare", 1, 2, "-C", place)
+    assert "mcnemar-exact" in shown.stdout and "2 times" in shown.stdout
+    Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "split.seed": 5}).finetune("timm:arch=test_resnet")
+    refused = toolbox("compare", 1, 3, "-C", place)
+    assert refused.code == 4 and "different images" in refused.stderr
+
+
+def test_looks_at_a_test_set_are_counted(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
+    run = ws.finetune("timm:arch=test_resnet")
+    assert run.evaluation["looks"]["count"] == 1
+    assert ws.evaluate()["looks"] == {**run.evaluation["looks"], "count": 2, "by_run": 2}
+    path = tmp_path / "ws" / looks.FILE_NAME
+    path.write_text(path.read_text() * (looks.MANY // 2) + '{"test_set": "cut')
+    seen = looks.of_run(ws.run())
+    assert seen is not None and seen.count == looks.MANY and "validation set" in seen.words
+    assert ("looks at its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
+    assert "validation set" in toolbox("evaluate", "-C", tmp_path / "ws").stdout

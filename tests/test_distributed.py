@@ -1,0 +1,93 @@
+"""Two processes train what one does: gloo on the CPU, started by torchrun as a user does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import in_a_process
+from toolbox import runs
+from toolbox.runs import Run
+from toolbox.training.distributed import ALONE, Team
+
+TOLERANCE = 1e-4
+"""Of a loss: sums in another order, over some ten steps."""
+
+
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "toolbox"]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+
+
+def together(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*LAUNCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT}, check=False)
+
+
+@pytest.mark.parametrize(
+    "command", [("finetune", "timm:arch=test_resnet", "--unfreeze-last"), ("train", "alzheimer-cnn")]
+)
+def test_two_processes_train_what_one_does(photos: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    settings = {
+        "training.size": 32,
+        "training.batch_size": 5,
+        "training.pretrained": "false",
+        "training.balance": "weights",
+    }
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    both = (*command, "--epochs", 3, "--data", photos, "--json", *words, "-C")
+    one = in_a_process(*both, tmp_path / "one", env=ENVIRONMENT)
+    two = together(*both, tmp_path / "two")
+    assert one.code == 0 and two.returncode == 0, two.stderr
+    first, second = (runs.find(tmp_path / name) for name in ("one", "two"))
+    assert [run.id for run in runs.all_of(tmp_path / "two")] == [second.id]
+    assert second.record["processes"] == 2 and not (second.path / runs.CHECKPOINT).exists()
+    for ours, theirs in zip(first.history(), second.history(), strict=True):
+        assert ours["epoch"] == theirs["epoch"] and ours["train_accuracy"] == theirs["train_accuracy"]
+        for name in ("train_loss", "val_loss"):
+            assert ours[name] == pytest.approx(theirs[name], abs=TOLERANCE)
+    assert two.stdout.count('"schema"') == 1
+    assert probabilities(first) == pytest.approx(probabilities(second), abs=TOLERANCE)
+
+
+def probabilities(run: Run) -> list[float]:
+    return [float(line["p:left"]) for line in runs.read_predictions(run.path / runs.PREDICTIONS)]
+
+
+def test_every_sample_of_a_batch_is_taken_once() -> None:
+    for count in (1, 2, 3, 7):
+        shares = [Team(rank, 3).share(torch.arange(count)) for rank in range(3)]
+        taken = torch.cat([indices for indices, counts in shares if counts])
+        assert sorted(taken.tolist()) == list(range(count))
+        assert all(len(indices) for indices, _ in shares)
+    assert ALONE.share(torch.arange(3))[1] == 1
+
+
+@pytest.mark.slow  # three times two processes
+def test_processes_that_are_interrupted_stop_together_and_go_on(photos: Path, tmp_path: Path) -> None:
+    words = ["--set", "training.size=32", "--set", "training.early_stopping=false", "--set", "training.batch_size=4"]
+    both = ("train", "alzheimer-cnn", "--epochs", 150, "--data", photos, *words, "-C")
+    assert together(*both, tmp_path / "straight").returncode == 0
+    command = [*LAUNCH, *map(str, both), str(tmp_path / "stopped")]
+    process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "stopped" / "runs" / "001-alzheimer-cnn" / runs.HISTORY
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=120)[1]
+    run = runs.find(tmp_path / "stopped", "1")
+    assert run.record["status"] == "interrupted" and 0 < len(run.history()) < 150, stderr
+    assert "--resume 001-alzheimer-cnn" in stderr
+    done = together("train", "--resume", "1", "-C", tmp_path / "stopped")
+    assert done.returncode == 0, done.stderr
+    straight, again = runs.find(tmp_path / "straight"), runs.find(tmp_path / "stopped")
+    assert (straight.path / runs.PREDICTIONS).read_bytes() == (again.path / runs.PREDICTIONS).read_bytes()
+    losses = [[line["train_loss"] for line in found.history()] for found in (straight, again)]
+    assert losses[0] == losses[1]

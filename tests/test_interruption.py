@@ -1,0 +1,301 @@
+"""Killed, interrupted, out of disk: what was begun ends as if nothing had happened, to the bit."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+from tests.conftest import Toolbox, write_photos
+from toolbox import runs
+from toolbox.errors import EnvironmentFailure, UsageError
+from toolbox.files import locks
+from toolbox.plugin.protocols import ModelRequest
+from toolbox.plugin.registry import Registry
+from toolbox.progress import Reporter, SilentReporter, Task
+from toolbox.runs import Run
+from toolbox.workspace import Workspace
+
+resource = pytest.importorskip("resource", reason="signals and limits of a POSIX system")
+
+TINY = "timm:arch=test_resnet"
+TUNED, SCRATCH, ONLINE = "tuned", "scratch", "online"
+"""Two stages; one stage with dropout; two stages on fresh copies in each epoch."""
+
+SETTINGS: dict[str, Any] = {
+    "training.size": 32,
+    "training.batch_size": 4,
+    "training.pretrained": False,
+    "training.schedule": "cosine",
+    "training.checkpoint_minutes": 0,
+    "head.type": "mlp-8",
+    "head.epochs": 3,
+    "last.epochs": 3,
+    "last.batch_norm": "train",
+    "threads": 1,
+}
+REQUEST = ModelRequest(2, 3, 32)
+STEPS = 5  # an epoch: 20 training images (of 24) in batches of 4
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from toolbox.progress import SilentReporter
+from toolbox.workspace import Workspace
+
+folder, photos, case, number, number_of_signal, where = sys.argv[1:]
+steps = 0
+
+def stop():
+    os.kill(os.getpid(), int(number_of_signal))
+
+class Task:
+    def advance(self, done=1):
+        global steps
+        steps += done
+        if where == "step" and steps >= int(number) and done:
+            stop()
+    def describe(self, text): pass
+    def close(self): pass
+
+class Reporter(SilentReporter):
+    def task(self, description, total=None, unit=""):
+        return Task() if unit == "steps" else super().task(description, total, unit)
+
+if where == "write":  # in the middle of writing a checkpoint: half of its bytes are in the temporary file
+    fsync, written = os.fsync, 0
+    def halfway(descriptor):
+        global written
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if path.name.startswith(".state.pt."):
+            written += 1
+            if written == int(number):
+                os.truncate(path, path.stat().st_size // 2)
+                stop()
+        fsync(descriptor)
+    os.fsync = halfway
+
+from tests.test_interruption import train
+train(Path(folder), photos, case, Reporter())
+"""
+
+
+def stopped(folder: Path, photos: Path, case: str, at: int, where: str = "step", by: int = signal.SIGKILL) -> Run:
+    """A run of ``case`` that a signal ended at step ``at``, or while the ``at``-th checkpoint was written."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, folder, photos, case, str(at), str(int(by)), where],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
+    assert done.returncode == (-by if by == signal.SIGKILL else 1), done.stderr
+    return runs.all_of(folder)[0]
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """All that a training brings but the time it took."""
+    history = [{name: value for name, value in line.items() if name != "seconds"} for line in run.history()]
+    return {
+        "history": history,
+        "stages": run.record["stages"],
+        "metrics": run.metrics,
+        "predictions": (run.path / runs.PREDICTIONS).read_bytes(),
+        "weights": {name: value.tobytes() for name, value in load_file(run.path / runs.MODEL).items()},
+    }
+
+
+def train(folder: Path, photos: Path, case: str, reporter: Reporter | None = None) -> Run:
+    """The training that ``case`` names, with nothing in its way but ``reporter``."""
+    more = {"training.train_on": "online", "augment.size": 32} if case == ONLINE else {}
+    place = Workspace(folder, data=photos, settings={**SETTINGS, **more}, reporter=reporter)
+    return place.train("alzheimer-cnn:dropout=0.5") if case == SCRATCH else place.finetune(TINY, unfreeze_last=True)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What trainings bring that nothing interrupts, by case."""
+    place = tmp_path_factory.mktemp("straight")
+    photos = write_photos(place / "photos")
+    return {case: outcome(train(place / case, photos, case)) for case in (TUNED, SCRATCH, ONLINE)}
+
+
+POINTS = [(TUNED, 1 * STEPS + 2), (TUNED, 4 * STEPS), (SCRATCH, 2 * STEPS - 1)]
+MORE = [
+    *((TUNED, step) for step in (1, 13, 15, 16, 29)),
+    *((SCRATCH, step) for step in (2, 33, 59)),
+    *((ONLINE, step) for step in (3, 22)),
+]
+
+
+def resumed_equals_straight(run: Run, folder: Path, expected: dict[str, Any]) -> None:
+    before = run.history()
+    again = Workspace(folder).resume(run.id)
+    assert again.finished and again.path == run.path
+    assert outcome(again) == expected
+    # Seconds and all: what was done was not done again. The last line may have been written after the checkpoint.
+    assert again.history()[: len(before[:-1])] == before[:-1]
+    assert not (again.path / runs.CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(("case", "step"), POINTS)
+def test_killed_and_resumed_equals_uninterrupted(
+    case: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    run = stopped(tmp_path / "ws", photos, case, step)
+    assert run.record["status"] == "running" and (run.path / runs.CHECKPOINT / "state.pt").exists()
+    resumed_equals_straight(run, tmp_path / "ws", straight[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "step"), MORE)
+def test_killed_anywhere_and_resumed_equals_uninterrupted(
+    case: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    resumed_equals_straight(stopped(tmp_path / "ws", photos, case, step), tmp_path / "ws", straight[case])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to know what is being written")
+@pytest.mark.parametrize("number", [1, 9])
+def test_killed_while_a_checkpoint_is_written(
+    number: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    run = stopped(tmp_path / "ws", photos, TUNED, number, "write")
+    folder = run.path / runs.CHECKPOINT
+    assert [path.name for path in folder.glob(".state.pt.*")] and (folder / "state.pt").exists() == (number > 1)
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_does(
+    photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    run = stopped(tmp_path / "ws", photos, TUNED, 8, by=signal.SIGINT)
+    assert run.record["status"] == "interrupted"
+    assert len(run.history()) == 1
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
+    with pytest.raises(UsageError, match="is finished"):
+        Workspace(tmp_path / "ws").resume(run.id)
+
+
+def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "toolbox.toml").write_text("[training]\nsize = 32\nepochs = 100000\nearly_stopping = false\n")
+    command = [sys.executable, "-m", "toolbox", "train", "alzheimer-cnn", "--data", str(photos)]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "runs" / "001-alzheimer-cnn" / runs.HISTORY
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "Go on with: toolbox train --resume 001-alzheimer-cnn\n" in stderr and "Traceback" not in stderr
+
+
+def test_a_run_whose_data_or_settings_changed_is_not_gone_on_with(photos: Path, tmp_path: Path) -> None:
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
+    with pytest.raises(UsageError, match=r"the settings \(head.epochs, training.lr\) changed"):
+        Workspace(tmp_path / "ws", settings={"training.lr": 0.5, "head.epochs": 9}).resume(run.id)
+    picture = next((photos / "left").iterdir())
+    kept = picture.read_bytes()
+    picture.write_bytes(next((photos / "right").iterdir()).read_bytes())
+    with pytest.raises(UsageError, match=r"the data or their split.*changed since it began"):
+        Workspace(tmp_path / "ws", settings={"audit.allow_leaks": True}).resume(run.id)
+    picture.write_bytes(kept)
+    assert Workspace(tmp_path / "ws").resume(run.id).finished
+
+
+def test_weights_that_changed_are_noticed(photos: Path, tmp_path: Path, registry: Registry) -> None:
+    settings = {**SETTINGS, "training.weights": str(tmp_path / "w.safetensors")}
+    state = {name: value.clone() for name, value in registry.model(TINY).build(REQUEST).module.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    place = Workspace(tmp_path / "ws", data=photos, settings=settings, reporter=Full(7))
+    with pytest.raises(EnvironmentFailure):
+        place.finetune(TINY)
+    save_file({name: value + 1 for name, value in state.items()}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError, match="the pretrained weights changed"):
+        Workspace(tmp_path / "ws").resume("1")
+
+
+class Full(SilentReporter):
+    """From the given step on the disk is full: no file may grow beyond a kilobyte."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def task(self, description: str, total: int | None = None, unit: str = "") -> Task:
+        return self if unit == "steps" else super().task(description, total, unit)
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left <= 0:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    def describe(self, text: str) -> None: ...
+
+    def close(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(
+    photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    place = Workspace(tmp_path / "ws", data=photos, settings=SETTINGS, reporter=Full(7))
+    with pytest.raises(EnvironmentFailure, match=r"can't write .*state\.pt") as caught:
+        place.finetune(TINY, unfreeze_last=True)
+    assert "toolbox finetune --resume 001-timm" in caught.value.hint
+    run = place.run("1")
+    assert run.record["status"] == "failed" and (run.path / runs.CHECKPOINT / "state.pt").exists()
+    assert not list((run.path / runs.CHECKPOINT).glob(".state*"))
+    resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
+
+
+def test_a_damaged_checkpoint_is_said_to_be_damaged(photos: Path, tmp_path: Path) -> None:
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
+    state = run.path / runs.CHECKPOINT / "state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(UsageError, match=r"state\.pt can't be read"):
+        Workspace(tmp_path / "ws").resume(run.id)
+    state.unlink()
+    assert Workspace(tmp_path / "ws").resume(run.id).finished  # anew
+
+
+def test_a_run_is_done_again_from_its_record(
+    toolbox: Toolbox, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
+) -> None:
+    place = tmp_path / "ws"
+    first = train(place, photos, TUNED)
+    (place / "toolbox.toml").write_text("[training]\nlr = 0.5\n")  # the run was not made with it
+    done = toolbox("finetune", "--from-run", "1", "-C", place, "--json")
+    assert done.code == 0 and done.document["run"] == "002-timm"
+    assert outcome(Workspace(place).run("2")) == outcome(first) == straight[TUNED]
+    done = toolbox("finetune", "--from-run", "1", "-C", place, "--seed", 5, "--json")
+    third = Workspace(place).run("3").record
+    assert third["seed"] == 5 and third["config"]["training"] == first.record["config"]["training"]
+    next((photos / "left").iterdir()).unlink()
+    done = toolbox("train", "--from-run", "1", "-C", place)
+    assert done.code == 2 and "can't be done again" in done.stderr and "the data" in done.stderr
+
+
+def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
+    for words in ((), ("resnet50", "--resume", "1"), ("--resume", "1", "--from-run", "1")):
+        done = toolbox("finetune", *words, "-C", tmp_path)
+        assert done.code == 2 and "name a model, or one earlier run" in done.stderr
+    done = toolbox("finetune", "resnet50", "--unfreeze-last", "--unfreeze", "3", "-C", tmp_path)
+    assert done.code == 2 and "Give one of them" in done.stderr
+    done = toolbox("train", "--resume", "7", "-C", tmp_path)
+    assert done.code == 2 and "there is no run '7'" in done.stderr
+
+
+def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
+    run = stopped(tmp_path / "ws", photos, TUNED, 8)
+    with locks.only_one(run.path / runs.CHECKPOINT, "training"), pytest.raises(EnvironmentFailure, match="is training"):
+        Workspace(tmp_path / "ws").resume(run.id)

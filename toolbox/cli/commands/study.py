@@ -1,0 +1,152 @@
+"""``toolbox study``: a table of runs from a file, run overnight, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolbox.cli import options
+from toolbox.errors import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from toolbox.cli.terminal import Terminal
+    from toolbox.study.study import Study
+
+study = typer.Typer(help="Many runs from one file, and their comparison.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The study file (TOML).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.add_typer(study, name="study", rich_help_panel="Experiment")
+
+
+@study.command()
+def plan(
+    file: File,
+    data: options.Data = None,
+    workspace: options.WorkspaceDir = Path(),
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Print every run, with time and disk from a short probe; run none."""
+    from toolbox.cli.render import duration
+    from toolbox.cli.study_tables import plan_table
+    from toolbox.cli.terminal import Terminal
+
+    terminal = Terminal(as_json, quiet)
+    opened = _open(file, workspace, terminal, data, sets)
+    estimate = opened.estimate()
+    terminal.show(*plan_table(opened.plan, estimate, opened.status()))
+    done = sum(estimate.costs[key].seconds for key in opened.finished())
+    if done:
+        terminal.show(f"Finished already: about {duration(done)} of it.")
+    document = opened.plan.document()
+    for run in document["runs"]:
+        run["seconds"] = round(estimate.costs[run["key"]].seconds, 1)
+    terminal.emit({**document, "seconds": round(estimate.seconds, 1), "bytes": estimate.bytes})
+
+
+@study.command()
+def run(
+    file: File,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Splits that are worked on at the same time.")] = 1,
+    data: options.Data = None,
+    workspace: options.WorkspaceDir = Path(),
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Run what is not finished yet, compare the arms, and write the report. A killed study goes on where it was."""
+    from rich.text import Text
+
+    from toolbox.cli.render import duration
+    from toolbox.cli.terminal import Terminal
+
+    terminal = Terminal(as_json, quiet)
+    opened = _open(file, workspace, terminal, data, sets)
+    there = len(opened.finished())
+    if there:
+        terminal.reporter().info(f"{there} of {len(opened.plan.runs)} runs are finished already")
+    failed = 0
+    for outcome in opened.run(jobs):
+        failed += outcome.entry.status == "failed"
+        words = outcome.entry.error if outcome.entry.status == "failed" else duration(outcome.entry.seconds)
+        style = "yellow" if outcome.entry.status == "failed" else "dim"
+        terminal.messages.print(Text(f"{outcome.planned.name}: {outcome.entry.status}, {words}", style))
+    _conclude(opened, terminal, None)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@study.command()
+def status(
+    file: File,
+    data: options.Data = None,
+    workspace: options.WorkspaceDir = Path(),
+    sets: options.Sets = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep looking until every run has ended.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show what has become of each run."""
+    from toolbox.cli.study_tables import status_table, watched
+    from toolbox.cli.terminal import Terminal
+
+    terminal = Terminal(as_json, quiet)
+    opened = _open(file, workspace, terminal, data, sets)
+    if watch:
+        watched(opened, terminal.results)
+    else:
+        terminal.show(*status_table(opened.plan, opened.status()))
+    entries = opened.status()
+    states = {run.key: entries[run.key].status if run.key in entries else "waiting" for run in opened.plan.runs}
+    listed = [{"key": run.key, "name": run.name, "status": states[run.key]} for run in opened.plan.runs]
+    terminal.emit({"name": opened.file.name, "runs": listed})
+
+
+@study.command()
+def report(
+    file: File,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = None,
+    data: options.Data = None,
+    workspace: options.WorkspaceDir = Path(),
+    sets: options.Sets = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare the arms by what is finished, and write the study's page."""
+    from toolbox.cli.terminal import Terminal
+
+    terminal = Terminal(as_json, quiet)
+    _conclude(_open(file, workspace, terminal, data, sets), terminal, output)
+
+
+def _conclude(opened: Study, terminal: Terminal, output: Path | None) -> None:
+    from toolbox.cli.study_tables import results_tables
+
+    results = opened.results()
+    path = opened.report(output)
+    terminal.show(*results_tables(opened.file, results), f"Report: {path}")
+    terminal.emit({"name": opened.file.name, **results.document(), "report": str(path)})
+
+
+def _open(file: Path, workspace: Path, terminal: Terminal, data: str | None, sets: list[str] | None) -> Study:
+    import shlex
+    import sys
+
+    from toolbox.settings.layers import from_assignments
+    from toolbox.study.study import Study
+
+    return Study(
+        file,
+        workspace=workspace,
+        data=data,
+        settings=from_assignments(sets or []).values,
+        reporter=terminal.reporter(),
+        command=shlex.join(["toolbox", *sys.argv[1:]]),
+    )

@@ -1,0 +1,95 @@
+"""Studies as tables in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from toolbox.cli.render import duration, gigabytes
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from toolbox.study.estimate import Estimate
+    from toolbox.study.file import StudyFile
+    from toolbox.study.ledger import Entry
+    from toolbox.study.plan import Plan
+    from toolbox.study.results import Results
+    from toolbox.study.study import Study
+
+_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting": "dim"}
+
+
+def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
+    """Every run with its time, and the whole study's."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("run", "how", "time", "", box=None, pad_edge=False, header_style="bold")
+    table.columns[2].justify = "right"
+    for run in plan.runs:
+        how = f"{run.method} {run.model}" + (", last block" if run.unfreeze_last else "")
+        entry = entries.get(run.key)
+        state = entry.status if entry else ""
+        table.add_row(
+            Text(run.name), Text(how), duration(estimate.costs[run.key].seconds), Text(state, _STYLES.get(state, ""))
+        )
+    whole = f"{len(plan.runs)} runs, about {duration(estimate.seconds)} in all, {gigabytes(estimate.bytes)} of disk"
+    return [Text(plan.study.title, "bold"), table, Text(f"{whole} (less where trainings stop early).")]
+
+
+def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableType]:
+    """What has become of each run."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("run", "state", "time", "", box=None, pad_edge=False, header_style="bold")
+    counts: dict[str, int] = {}
+    for run in plan.runs:
+        entry = entries.get(run.key)
+        state = entry.status if entry else "waiting"
+        counts[state] = counts.get(state, 0) + 1
+        took = duration(entry.seconds) if entry and entry.seconds else ""
+        remark = (entry.error or entry.run) if entry else ""
+        table.add_row(Text(run.name), Text(state, _STYLES[state]), took, Text(remark, "dim"))
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return [Text(plan.study.title, "bold"), table, Text(f"{len(plan.runs)} runs: {summary}.")]
+
+
+def watched(study: Study, console: Console) -> None:
+    """A table that stays up to date until every run has ended."""
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            entries = study.status()
+            live.update(Group(*status_table(study.plan, entries)), refresh=True)
+            ended = [entries.get(run.key) for run in study.plan.runs]
+            if all(entry is not None and entry.status in ("finished", "failed") for entry in ended):
+                return
+            time.sleep(2)
+
+
+def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
+    """Each arm over its seeds and folds, then the comparisons in words."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import number
+
+    table = Table("arm", "runs", results.label, "95 % interval", "SD of seeds", "", box=None, pad_edge=False)
+    table.header_style = "bold"
+    for cell in results.cells:
+        interval = f"{number(cell.low)}–{number(cell.high)}" if cell.low is not None and cell.high is not None else ""
+        remark = "leaky" if cell.leaky else ("" if cell.held_out else "not held out")
+        if cell.failed:
+            remark = ", ".join(filter(None, [remark, f"{cell.failed} failed"]))
+        spread = number(cell.spread) if cell.spread is not None else ""
+        table.add_row(Text(cell.name), f"{cell.runs}", number(cell.value), interval, spread, Text(remark, "yellow"))
+    things: list[RenderableType] = [Text(file.title, "bold"), table]
+    if file.question and results.comparisons:
+        things.append(Text(file.question, "bold"))
+    things += [Text(f"{found.title}: {found.words}") for found in results.comparisons]
+    return things

@@ -1,0 +1,139 @@
+"""Runs a study: what is finished is not run again, and a run that fails does not stop the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from toolbox import runs
+from toolbox.augment.engines import Processes
+from toolbox.errors import ToolboxError
+from toolbox.files import atomic
+from toolbox.files.locks import only_one
+from toolbox.plugin.registry import Registry
+from toolbox.progress import Reporter, SilentReporter
+from toolbox.runs import Run
+from toolbox.study import ledger
+from toolbox.study.ledger import Entry
+from toolbox.study.plan import Plan, PlannedRun, write
+
+FOLDER = "studies"
+SPLITS = "splits"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    planned: PlannedRun
+    entry: Entry
+
+
+def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: str = "") -> Iterator[Outcome]:
+    """Run what is not finished yet, below ``folder``; each outcome as it comes.
+
+    Runs of one split share a workspace (``splits/<key>``), and with it the manifest, augmented sets and caches.
+    With ``jobs`` above 1 different splits are worked on at the same time, each in a process of its own.
+
+    Raises
+    ------
+    EnvironmentFailure: another process is at it, or the disk can't be written.
+    """
+    atomic.make_folder(folder)
+    with only_one(folder, "running the study"):
+        write(plan, folder)
+        done = finished(plan, folder)
+        rest = [planned for planned in plan.runs if planned.key not in done]
+        _clear_unfinished(folder, done)
+        if jobs == 1 or len({planned.split_key for planned in rest}) < 2:
+            yield from _one_by_one(rest, folder, reporter, command)
+        else:
+            yield from _side_by_side(rest, folder, jobs, command)
+
+
+def finished(plan: Plan, folder: Path) -> dict[str, Run]:
+    """The finished runs of ``plan``, by key, as far as their folders are still there."""
+    entries = ledger.read(folder)
+    found: dict[str, Run] = {}
+    for planned in plan.runs:
+        entry = entries.get(planned.key)
+        if entry is not None and entry.status == "finished" and Run(folder / entry.run).finished:
+            found[planned.key] = Run(folder / entry.run)
+    return found
+
+
+def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Reporter, command: str) -> Entry:
+    """One run, to its end: what became of it."""
+    from toolbox.workspace import Workspace
+
+    start = time.perf_counter()
+    try:
+        place = Workspace(
+            folder / SPLITS / planned.split_key,
+            settings=planned.settings,
+            reporter=reporter,
+            registry=registry,
+            command=command,
+            redeal=True,
+        )
+        if place.settings.training.train_on == "augmented":
+            place.augment()
+        if planned.method == "finetune":
+            made = place.finetune(planned.model, unfreeze_last=planned.unfreeze_last)
+        else:
+            made = place.train(planned.model)
+    except (ToolboxError, OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        return Entry(planned.key, "failed", "", round(time.perf_counter() - start, 2), reason)
+    where = made.path.relative_to(folder).as_posix()
+    return Entry(planned.key, "finished", where, round(time.perf_counter() - start, 2))
+
+
+def _one_by_one(rest: list[PlannedRun], folder: Path, reporter: Reporter, command: str) -> Iterator[Outcome]:
+    registry = Registry()
+    for number, planned in enumerate(rest, start=1):
+        reporter.info(f"[{number}/{len(rest)}] {planned.name}")
+        yield _noted(planned, folder, lambda planned: perform(planned, folder, registry, reporter, command))
+
+
+def _noted(planned: PlannedRun, folder: Path, work: Callable[[PlannedRun], Entry]) -> Outcome:
+    ledger.append(folder, {"key": planned.key, "status": "started", "name": planned.name})
+    entry = work(planned)
+    ledger.append(folder, {**asdict(entry), "name": planned.name})
+    return Outcome(planned, entry)
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """The work of one process: the runs of a split, one after the other, each noted as it ends."""
+
+    folder: Path
+    command: str
+    threads: int
+
+    def __call__(self, planned: list[PlannedRun]) -> list[Outcome]:
+        import torch
+
+        torch.set_num_threads(self.threads)
+        return list(_one_by_one(planned, self.folder, SilentReporter(), self.command))
+
+
+def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str) -> Iterator[Outcome]:
+    bundles: dict[str, list[PlannedRun]] = {}
+    for planned in rest:
+        bundles.setdefault(planned.split_key, []).append(planned)
+    work = _Bundle(folder, command, max(1, (os.cpu_count() or 1) // jobs))
+    for outcomes in Processes(jobs).map(work, list(bundles.values())):
+        yield from outcomes
+
+
+def _clear_unfinished(folder: Path, done: Mapping[str, Run]) -> None:
+    """Take away the folders of runs that were cut off: they are run again from the beginning."""
+    kept = {run.path.resolve() for run in done.values()}
+    for path in sorted(folder.glob(f"{SPLITS}/*/{runs.FOLDER}/*")):
+        if path.is_dir() and path.resolve() not in kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""What is to be trained, and a training in progress: the built model, its inputs, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from toolbox.data.manifest import Row
+from toolbox.data.source import Source
+from toolbox.data.workspace_manifest import Prepared
+from toolbox.plugin.protocols import BuiltModel
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec
+from toolbox.progress import Reporter
+from toolbox.settings.schema import Settings
+from toolbox.training import batches, build, inputs, precision
+from toolbox.training.inputs import Inputs, Pixels
+from toolbox.training.loop import Forward, Labelled
+from toolbox.training.material import choose
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is to be trained on what.
+
+    ``unfreeze``: what the second stage of a fine-tuning trains (see :func:`toolbox.training.stages.unfrozen`); empty:
+    there is none. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good.
+    """
+
+    spec: Spec
+    settings: Settings
+    prepared: Prepared
+    workspace: Path
+    registry: Registry
+    finetune: bool
+    unfreeze: str = ""
+    command: str = ""
+    leaks: Mapping[str, int] = field(default_factory=dict)
+    leaky: bool = False
+
+
+class Session:
+    """A training in progress."""
+
+    def __init__(self, experiment: Experiment, folder: Path, reporter: Reporter) -> None:
+        self.experiment = experiment
+        self.settings = experiment.settings
+        self.manifest = experiment.prepared.manifest
+        self.folder = folder
+        self.reporter = reporter
+        self.device = build.device_of(self.settings)
+        self.precision = precision.chosen(self.settings.training, self.device)
+        self.training = choose(experiment.settings, experiment.prepared, experiment.workspace, reporter)
+        torch.manual_seed(batches.key(self.settings.seed, "weights"))
+        model = experiment.registry.model(experiment.spec)
+        self.wanted = build.wanted(
+            experiment.spec, model, self.settings, len(self.manifest.classes), experiment.finetune
+        )
+        embedded = experiment.prepared.source.dataset.embedded
+        built = build.build(self.wanted, self.settings, embedded, reporter)
+        module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.built: BuiltModel = replace(built, module=module)
+
+    def cast(self, forward: Forward) -> Forward:
+        """``forward`` in the session's precision."""
+        return precision.cast(forward, self.precision, self.device)
+
+    def tuned(self, forward: Forward) -> Forward:
+        """``forward`` as it is trained through: in the session's precision, compiled where that is wished."""
+        return self.cast(precision.compiled(forward) if self.settings.training.compile else forward)
+
+    def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
+        """Decoded pictures of ``rows`` as inputs."""
+        request = self.wanted.request
+        images = inputs.decoded(rows, source, request.size, request.channels, self.folder, self.reporter, what)
+        return Pixels(images, self.built.mean, self.built.std, self.device)
+
+    def labelled(self, given: Inputs, rows: Sequence[Row]) -> Labelled:
+        """``given`` with the classes of ``rows``."""
+        number = {label: index for index, label in enumerate(self.manifest.classes)}
+        return Labelled(given, torch.tensor([number[row.label] for row in rows], dtype=torch.int64))
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have torch compute with ``count`` threads (0: as many as it does anyway), and put it back afterwards.
+
+    A sum's last bits depend on how many threads share it, so their number belongs to what a run is repeated by.
+    """
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
