@@ -271,6 +271,7 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
         label=origin.label,
         # Copies of one source never part, whoever splits this set again.
         group=origin.group or origin.id,
+        split="train",
         sha256=line.sha256,
         width=recipe.size,
         height=recipe.size,

@@ -49,11 +49,8 @@ def inverse(rows: Rows) -> Rows:
     return a, b, -(a * c + b * f), d, e, -(d * c + e * f)
 
 
-def back_to_pixels(affine: Affine, height: float, width: float, side: float) -> Rows:
-    """From pixels of the square to pixels of the source.
-
-    None need be whole: a plane of colours at half the resolution of an odd picture ends half-way.
-    """
+def back_to_pixels(affine: Affine, height: int, width: int, side: int) -> Rows:
+    """From pixels of the square to pixels of the source."""
     a, b, c, d, e, f = inverse(affine.matrix)
     first = 0.5 / side - 0.5
     return (
@@ -66,19 +63,25 @@ def back_to_pixels(affine: Affine, height: float, width: float, side: float) -> 
     )
 
 
-class Sampler:
-    """One picture (uint8 ``[H, W, C]``, any strides) to be sampled many times.
+def halved(back: Rows) -> Rows:
+    """``back`` between planes of half the resolution, whose pixels are the middles of two by two."""
+    a, b, c, d, e, f = back
+    return a, b, (c + (a + b - 1) / 2) / 2, d, e, (f + (d + e - 1) / 2) / 2
 
-    ``black``: what a constant border is in these values (128 for a plane of colour differences).
+
+class Sampler:
+    """Pictures of one shape (uint8 ``[H, W, C]``, any strides) to be sampled many times, all alike.
+
+    ``black``: what a constant border is in these values (128 for planes of colour differences).
     """
 
-    def __init__(self, image: Images, black: int = 0) -> None:
-        self._image = np.ascontiguousarray(image)
+    def __init__(self, *images: Images, black: int = 0) -> None:
+        self._images = [np.ascontiguousarray(image) for image in images]
         self._black = (black,) * 4
-        self._padded: dict[tuple[int, int, Border], Images] = {}
+        self._padded: dict[tuple[int, int, Border], list[Images]] = {}
 
-    def __call__(self, back: Rows, size: int, border: Border, interpolation: Interpolation) -> Images:
-        """The square of ``size`` pixels whose points lie at ``back`` in the source: uint8 ``[size, size, C]``.
+    def __call__(self, back: Rows, size: int, border: Border, interpolation: Interpolation) -> list[Images]:
+        """The squares of ``size`` pixels whose points lie at ``back`` in the sources: uint8 ``[size, size, C]`` each.
 
         ``border``: what lies outside is the picture's mirror image about the pixels' edge (``d c b a | a b c d``),
         its outermost pixels, or black. ``bicubic`` is the cubic convolution with a = -0.75, as torch's.
@@ -86,20 +89,24 @@ class Sampler:
         import cv2
 
         flag, mode = _cv2_names()[interpolation], _cv2_names()[border]
-        height, width, channels = self._image.shape
+        height, width, channels = self._images[0].shape
         down, across = _margins(back, height, width, size, _REACH[interpolation])
         if border == "constant" or (1 + 2 * down / height) * (1 + 2 * across / width) > _MOST_PADDED:
             down = across = 0
-        source = self._padded.get((down, across, border))
-        if source is None:
-            source = self._image
+        sources = self._padded.get((down, across, border))
+        if sources is None:
+            sources = self._images
             if down or across:
-                source = np.asarray(cv2.copyMakeBorder(source, down, down, across, across, mode), np.uint8)
-            self._padded[down, across, border] = source
+                padded = [cv2.copyMakeBorder(each, down, down, across, across, mode) for each in sources]
+                sources = [np.asarray(each, np.uint8) for each in padded]
+            self._padded[down, across, border] = sources
         a, b, c, d, e, f = back
-        matrix = np.array(((a, b, c + across), (d, e, f + down)))
-        out = cv2.warpAffine(source, matrix, (size, size), flags=flag, borderMode=mode, borderValue=self._black)
-        return np.asarray(out, np.uint8).reshape(size, size, channels)
+        matrix, shape = np.array(((a, b, c + across), (d, e, f + down))), (size, size)
+        found = []
+        for source in sources:
+            out = cv2.warpAffine(source, matrix, shape, flags=flag, borderMode=mode, borderValue=self._black)
+            found.append(np.asarray(out, np.uint8).reshape(size, size, channels))
+        return found
 
 
 @cache
@@ -138,7 +145,7 @@ def warp(images: Images, affines: Sequence[Affine], size: int) -> Images:
         if sampler is None or images.strides[0]:
             sampler = Sampler(image)
         back = back_to_pixels(affine, height, width, size)
-        result[number] = sampler(back, size, affine.border, affine.interpolation)
+        result[number] = sampler(back, size, affine.border, affine.interpolation)[0]
     return result
 
 

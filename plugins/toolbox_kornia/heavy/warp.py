@@ -31,5 +31,5 @@ def warp(images: Images, matrices: list[Matrix], size: int, border: Border, inte
         if sampler is None or images.strides[0]:
             sampler = Sampler(image)
         a, b, c, d, e, f = matrix[:2].ravel().tolist()
-        result[number] = sampler(inverse((a, b, c, d, e, f)), size, border, interpolation)
+        result[number] = sampler(inverse((a, b, c, d, e, f)), size, border, interpolation)[0]
     return result
