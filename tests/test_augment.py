@@ -100,6 +100,12 @@ def test_nothing_is_made_twice_and_a_new_recipe_is_a_new_set(toolbox: Toolbox, p
     assert third.document["path"] != first.document["path"]
 
 
+def files_so_far(ws: Path) -> int:
+    """Copies that a run has begun to write, those that wait for their sync included."""
+    names = (name for _, _, names in os.walk(ws / "augmented") for name in names)
+    return sum(name.endswith(".jpg") for name in names)
+
+
 COMMAND = [sys.executable, "-m", "toolbox", "augment", "--factor", "30", "--size", "64"]
 
 
@@ -109,7 +115,7 @@ def killed_at(after: int, workers: int, photos: Path, ws: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        if len(list(ws.glob("augmented/.*.partial/*/*.jpg"))) >= after:
+        if files_so_far(ws) >= after:
             break
         time.sleep(0.002)
     with contextlib.suppress(ProcessLookupError):
@@ -140,7 +146,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byte
 
 def test_killed_runs_go_on_and_end_the_same(many: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
     photos, whole = many
-    ends_the_same(photos, tmp_path, whole, [(1, 1), (700, 2), (2200, 2)])
+    rng = np.random.default_rng()
+    moments = [(1, 1), *((int(after), 2) for after in rng.integers(2, len(whole), 2))]
+    print(moments)  # shown if the test fails
+    ends_the_same(photos, tmp_path, whole, moments)
 
 
 @pytest.mark.slow
@@ -165,14 +174,70 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     command = [*COMMAND, "--factor", "2000", "--workers", "2", "--data", str(photos), "-C", str(tmp_path / "ws")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")) and time.monotonic() < deadline:
+    while not files_so_far(tmp_path / "ws") and time.monotonic() < deadline:
         time.sleep(0.01)
+    workers = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(2)
-    before = len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")))
+    before = files_so_far(tmp_path / "ws")
     time.sleep(1)
-    assert len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg"))) == before > 0
+    assert len(workers) >= 2 and not any(alive(worker) for worker in workers)
+    assert files_so_far(tmp_path / "ws") == before > 0
+
+
+def test_a_worker_that_was_killed_is_told_and_the_set_is_finished(
+    many: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
+    photos, whole = many
+    ws = tmp_path / "ws"
+    command = [*COMMAND, "--workers", "2", "--data", str(photos), "-C", str(ws)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not files_so_far(ws) and process.poll() is None:
+        time.sleep(0.002)
+    for worker in children(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1 and "worker process was killed" in told and "fewer --workers" in told
+    assert not list(ws.glob("augmented/.*.partial/.staging-*"))
+    subprocess.run([*COMMAND, "--data", str(photos), "-C", str(ws)], check=True, capture_output=True)
+    (made,) = (path for path in (ws / "augmented").glob("[!.]*") if path.is_dir())
+    assert tree(made) == whole
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(
+    many: tuple[Path, dict[str, bytes]], tmp_path: Path, workers: int
+) -> None:
+    photos, whole = many
+    ws = tmp_path / "ws"
+    command = [*COMMAND, "--workers", str(workers), "--data", str(photos), "-C", str(ws)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not files_so_far(ws) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130 and "goes on where an augmentation was" in told and "Traceback" not in told
+    (partial,) = (ws / "augmented").glob(".*.partial")
+    kept = list(lineage.read(partial / lineage.FILE_NAME)) if (partial / lineage.FILE_NAME).exists() else []
+    assert {str(path.relative_to(partial)) for path in partial.rglob("*.jpg")} == {line.path for line in kept}
+    assert all((partial / line.path).read_bytes() == whole[line.path] for line in kept)
+    subprocess.run([*COMMAND, "--data", str(photos), "-C", str(ws)], check=True, capture_output=True)
+    (made,) = (path for path in (ws / "augmented").glob("[!.]*") if path.is_dir())
+    assert tree(made) == whole
+
+
+def children(parent: int) -> list[int]:
+    """The processes that ``parent`` has started."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False)
+    return [int(text) for text in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended (which nobody may have looked at yet)."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
 
 
 def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:

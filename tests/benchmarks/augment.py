@@ -1,8 +1,9 @@
 """How fast augmented files are written, side by side in one run: the toolbox, the usual ways, and the limit.
 
-Run it with ``TOOLBOX_TEST_DATA=FOLDER TMPDIR=DISK python tests/benchmarks/augment.py [--sources 200] [--rounds 3]`` where FOLDER
-holds ``cats_dogs/train``, and DISK is where files are written (a slow or busy one is all that one would measure). The same job for each: so many photos, 50 copies of each (one of flip, rotation up to 30°,
-zoom 0.75 to 1.25), 224 pixels, JPEG of quality 75, class folders. Best of the rounds, which take turns.
+Run it with ``TOOLBOX_TEST_DATA=FOLDER python tests/benchmarks/augment.py [--sources 200] [--rounds 3]`` where FOLDER
+holds ``cats_dogs/train``; ``TMPDIR`` says on which disk files are written. The same job for each: so many photos, 50
+copies of each (one of flip, rotation up to 30°, zoom 0.75 to 1.25), 224 pixels, JPEG of quality 75, class folders.
+Best of the rounds, which take turns.
 
 - the source study's loop: Keras's ImageDataGenerator, one image and one copy at a time, names of its own (Keras 3's
   legacy module; needs ``pip install 'vision-toolbox[bench]'``)
