@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.augment import copies, lineage, making, planes, recipe
+from toolbox.augment import copies, engines, lineage, making, planes, recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
-from toolbox.errors import EnvironmentFailure
+from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import fingerprint
 from toolbox.files.locks import only_one
 from toolbox.workspace import Workspace
@@ -160,7 +161,8 @@ def test_killed_at_twenty_moments(many: tuple[Path, dict[str, bytes]], tmp_path:
     ends_the_same(photos, tmp_path, whole, moments)
 
 
-@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (1, 7), (2, 64), (3, 7)])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_neither_workers_nor_batch_size_change_a_byte(
     many: tuple[Path, dict[str, bytes]], tmp_path: Path, workers: int, batch_size: int
 ) -> None:
@@ -341,32 +343,79 @@ def test_out_is_another_folder_and_never_mixes(toolbox: Toolbox, photos: Path, t
     assert other.code == 2 and "another recipe" in other.stderr and tree(tmp_path / "set") == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(photos: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can't be mounted here")
-    try:
-        # What is asked for fits by the estimate; somebody else fills the disk.
-        settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": 1}
-        ws = Workspace(disk, data=photos, settings=settings)
-        ws.prepared  # noqa: B018  # the manifest is written
-        (disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(disk).free - 100_000))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(making, "_check_disk", lambda *given: None)
-            with pytest.raises(EnvironmentFailure) as caught:
-                ws.augment()
-        assert "No space left" in caught.value.message and "free some space" in caught.value.hint
-        for path in disk.rglob("*.png"):
-            Image.open(path).load()
-        (disk / "ballast").unlink()
-        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        made = Workspace(disk, data=photos, settings=settings).augment().path
-        assert tree(made) == tree(Workspace(tmp_path / "ws", data=photos, settings=settings).augment().path)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can't be mounted here (it needs root)")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(
+    photos: Path, small_disk: Path, tmp_path: Path, workers: int
+) -> None:
+    # What is asked for fits by the estimate; somebody else fills the disk.
+    settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": workers}
+    ws = Workspace(small_disk, data=photos, settings=settings)
+    ws.prepared  # noqa: B018  # the manifest is written
+    (small_disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 100_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "_check_disk", lambda *given: None)
+        with pytest.raises(EnvironmentFailure) as caught:
+            ws.augment()
+    assert "No space left" in caught.value.message and "free some space" in caught.value.hint
+    for path in small_disk.rglob("*.png"):
+        Image.open(path).load()
+    (small_disk / "ballast").unlink()
+    remount(small_disk, "size=64m")
+    made = Workspace(small_disk, data=photos, settings=settings).augment().path
+    assert tree(made) == tree(Workspace(tmp_path / "ws", data=photos, settings=settings).augment().path)
+
+
+def test_a_read_only_disk_is_told(toolbox: Toolbox, photos: Path, small_disk: Path, tmp_path: Path) -> None:
+    options = ("--data", photos, "-C", tmp_path / "ws", "--size", 24, "--factor", 2, "--out", small_disk / "set")
+    remount(small_disk, "ro")
+    done = toolbox("augment", *options)
+    assert done.code == 1 and "read-only" in done.stderr.lower() and not list(small_disk.iterdir())
+    remount(small_disk, "rw")
+    assert toolbox("augment", *options).code == 0
+
+
+def test_what_another_recipe_left_is_never_mixed_in(photos: Path, tmp_path: Path) -> None:
+    for out, factors in (("alone", (3,)), ("after", (2, 3))):
+        for factor in factors:
+            ws = Workspace(tmp_path / "ws", data=photos, settings={**SMALL, "augment.factor": factor})
+            with pytest.MonkeyPatch.context() as patch:
+                if factor != factors[-1]:
+                    patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+                    with pytest.raises(KeyboardInterrupt):
+                        ws.augment(tmp_path / out)
+                else:
+                    ws.augment(tmp_path / out)
+    assert tree(tmp_path / "after") == tree(tmp_path / "alone")
+
+
+def test_files_of_other_versions_are_made_anew(photos: Path, tmp_path: Path) -> None:
+    whole = tree(Workspace(tmp_path / "a", data=photos, settings=SMALL).augment().path)
+    ws = Workspace(tmp_path / "b", data=photos, settings=SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making.environment, "versions_of", lambda names: {"simplejpeg": "0.1"})
+        patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ws.augment()
+    (partial,) = (tmp_path / "b" / "augmented").glob(".*.partial")
+    sorted(partial.rglob("*.jpg"))[0].write_bytes(b"of another encoder")
+    result = ws.augment()
+    assert result.skipped == 0 and tree(result.path) == whole
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
@@ -390,3 +439,59 @@ def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
     assert planes.filtered(as_array(stripes), 16).std() < 30
     assert np.array_equal(planes.filtered(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
+
+
+# ------------------------------------------------------------------------------------------------------- engines
+
+
+def square(number: int) -> int:
+    if number < 0:
+        raise EnvironmentFailure("below zero", "give more")
+    return number * number
+
+
+@pytest.mark.parametrize("engine", [engines.Inline(), engines.Processes(2)], ids=["inline", "processes"])
+def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: engines.Engine) -> None:
+    asked: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(500):
+            asked.append(number)
+            yield number
+
+    results = engine.map(square, numbers())
+    assert [next(results) for _ in range(10)] == [n * n for n in range(10)]
+    assert len(asked) < 50, "few wait, so that memory stays bounded"
+    assert list(results) == [n * n for n in range(10, 500)]
+    assert list(engine.map(square, [])) == []
+    with pytest.raises(EnvironmentFailure) as caught:
+        list(engine.map(square, [1, -1, 2]))
+    assert (caught.value.message, caught.value.hint) == ("below zero", "give more")
+
+
+def test_work_that_cannot_travel_stays_here() -> None:
+    assert isinstance(engines.choose(3, lambda x: x, 10**6), engines.Inline)
+    assert isinstance(engines.choose(3, square, 10**6), engines.Processes)
+    assert isinstance(engines.choose(1, square, 10**6), engines.Inline)
+
+
+@given(
+    counts=st.lists(st.integers(1, 400), min_size=1, max_size=12),
+    done=st.integers(0, 5000),
+)
+def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
+    rows = [manifests.Row(id=str(number), path="", label="") for number in range(len(counts))]
+    wanted = {row.id: count for row, count in zip(rows, counts, strict=True)}
+    every = [(row.id, number) for row in rows for number in range(wanted[row.id])]
+    shards = list(making._shards(rows, wanted, done))
+    left = [(task.row.id, number) for shard in shards for task in shard for number in range(task.first, task.last)]
+    assert left == every[done:]
+    assert all(0 < sum(map(len, shard)) <= making.SHARD for shard in shards)
+
+
+@pytest.mark.parametrize("path", ["../out.jpg", "/etc/passwd", "a/../../b.jpg", "c:/x.jpg", "a\\b.jpg", ""])
+def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) -> None:
+    file = tmp_path / lineage.FILE_NAME
+    lineage.append(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
+    with pytest.raises(UsageError, match="leads out of the set"):
+        list(lineage.read(file))
