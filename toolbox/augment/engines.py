@@ -6,6 +6,7 @@ least once; whoever works on one twice writes the same bytes twice. A cluster's 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -13,11 +14,9 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from multiprocessing import connection
+from typing import Any, Protocol, TypeVar, cast
 
 from toolbox.data.index import threaded
 from toolbox.errors import EnvironmentFailure
@@ -26,7 +25,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD = 3
-"""Items that wait for each worker, so that none is idle and memory stays bounded."""
+"""Items for each worker that may be done before an earlier one is, so that memory stays bounded."""
 
 
 class Engine(Protocol):
@@ -50,6 +49,8 @@ class Inline:
 class Processes:
     """In ``workers`` processes of their own, made by ``spawn`` as everywhere the toolbox runs.
 
+    Each has a pipe of its own, and there is no lock between them: whichever is killed, whatever it is doing, is
+    noticed. (``concurrent.futures`` shares one pipe, and waits for ever when a worker is killed while it writes.)
     Workers end with their parent, however that ends, and leave Ctrl-C to it.
     """
 
@@ -63,24 +64,85 @@ class Processes:
         ------
         EnvironmentFailure: a worker was killed (the system was out of memory, as a rule).
         """
-        context = multiprocessing.get_context("spawn")
-        # The work is sent to each worker once, not with each item.
-        arguments = (pickle.dumps(work),)
-        pool = ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=arguments)
-        rest = iter(items)
+        payload = pickle.dumps(work)  # sent to each worker once, not with each item
+        rest = ((number, pickle.dumps(item)) for number, item in enumerate(items))
+        found: dict[int, tuple[bool, Any]] = {}
+        crew: list[_Worker] = []
+        asked: tuple[int, bytes] | None = next(rest, None)
+        number = 0
         try:
-            waiting: deque[Future[Any]] = deque(pool.submit(_work, item) for item in islice(rest, AHEAD * self.workers))
-            while waiting:
-                yield waiting.popleft().result()
-                waiting.extend(pool.submit(_work, item) for item in islice(rest, 1))
-        except BrokenProcessPool as error:
+            while True:
+                while asked and asked[0] < number + AHEAD * self.workers and (free := self._free(crew, payload, asked)):
+                    free.give(*asked)
+                    asked = next(rest, None)
+                while number in found:
+                    done, value = found.pop(number)
+                    if not done:
+                        raise value
+                    yield value
+                    number += 1
+                pipes = {worker.pipe: worker for worker in crew if worker.has}
+                if not pipes:
+                    return
+                for pipe in connection.wait(list(pipes)):
+                    worker = pipes[cast("connection.Connection", pipe)]
+                    place = worker.has[0]
+                    found[place] = worker.take()
+        finally:
+            for worker in crew:
+                worker.pipe.close()
+            for worker in crew:
+                # What has begun is finished, so that nobody works any more.
+                worker.process.join()
+
+    def _free(self, crew: list[_Worker], payload: bytes, asked: tuple[int, bytes]) -> _Worker | None:
+        """Who can be given one more item; a new worker while there are not enough."""
+        idle = next((worker for worker in crew if not worker.has), None)
+        if idle is None and len(crew) < self.workers:
+            idle = _Worker(payload)
+            crew.append(idle)
+        if idle is not None or len(asked[1]) > _FITS:
+            return idle
+        # One more waits in the pipe, so that nobody is idle.
+        return next((worker for worker in crew if len(worker.has) == 1), None)
+
+
+_FITS = 4096
+"""Bytes that any system's pipe takes without somebody reading at its other end."""
+
+
+class _Worker:
+    """A process, the pipe to it, and the numbers of the items that it has."""
+
+    def __init__(self, payload: bytes) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.has: deque[int] = deque()
+        self.process = context.Process(target=_serve, args=(theirs, payload), daemon=True)
+        self.process.start()
+        theirs.close()  # so that its end is the pipe's
+
+    def give(self, number: int, item: bytes) -> None:
+        self.has.append(number)
+        with self._told():
+            self.pipe.send_bytes(item)
+
+    def take(self) -> tuple[bool, Any]:
+        """Whether the oldest item went well, and its result or the exception."""
+        with self._told():
+            found: tuple[bool, Any] = pickle.loads(self.pipe.recv_bytes())
+        self.has.popleft()
+        return found
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError) as error:
             raise EnvironmentFailure(
                 "a worker process was killed; the machine may be out of memory",
                 "Run the same command again with fewer --workers: it goes on where it was.",
             ) from error
-        finally:
-            # What has begun is finished, so that no file is left half-written.
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def choose(workers: int, work: Callable[..., Any], outputs: int) -> Engine:
@@ -89,25 +151,22 @@ def choose(workers: int, work: Callable[..., Any], outputs: int) -> Engine:
     Starting processes takes about as long as a thousand copies; work that can't be pickled stays here.
     """
     count = workers or (os.cpu_count() or 1)
-    if count == 1 or (workers == 0 and outputs < 1500) or not _picklable(work):
+    if count == 1 or (workers == 0 and outputs < 1500) or not _travels(work):
         return Inline()
     return Processes(count)
 
 
-def _picklable(work: Callable[..., Any]) -> bool:
+def _travels(thing: object) -> bool:
+    """Whether another process can be given it."""
     try:
-        pickle.dumps(work)
+        pickle.loads(pickle.dumps(thing))
     except Exception:  # a third party's dataset may hold anything
         return False
     return True
 
 
-_given: Callable[[Any], Any] | None = None
-
-
-def _begin(work: bytes) -> None:
-    """A worker's first act: take the work, leave Ctrl-C to the parent, and end when it ends."""
-    global _given
+def _serve(pipe: connection.Connection, payload: bytes) -> None:
+    """A worker's whole life: leave Ctrl-C to the parent, end when it ends, and until then do what it gives."""
     # A worker has a core of its own; libraries that start a thread for each core would get in each other's way.
     for library in ("OMP", "OPENBLAS", "MKL", "RAYON"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -116,7 +175,18 @@ def _begin(work: bytes) -> None:
         sys.modules["cv2"].setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    _given = pickle.loads(work)
+    work = pickle.loads(payload)
+    with contextlib.suppress(EOFError, OSError):  # the parent has closed the pipe: there is nothing more to do
+        while True:
+            pipe.send_bytes(_answer(work, pipe.recv_bytes()))
+
+
+def _answer(work: Callable[[Any], Any], item: bytes) -> bytes:
+    try:
+        return pickle.dumps((True, work(pickle.loads(item))))
+    except Exception as error:
+        answer = pickle.dumps((False, error)) if _travels(error) else b""
+        return answer or pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 def _end_with_the_parent() -> None:
@@ -124,8 +194,3 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _work(item: Any) -> Any:
-    assert _given is not None
-    return _given(item)
