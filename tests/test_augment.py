@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.augment import copies, lineage, making, recipe
+from toolbox.augment import copies, lineage, making, planes, recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
 from toolbox.errors import EnvironmentFailure
@@ -176,22 +178,29 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
 def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
     name = recipe.of_settings(ws.settings, ws.prepared.manifest).name
-    held = only_one(tmp_path / "ws" / "augmented" / f".{name}.partial", "augmenting")
+    held = only_one(tmp_path / "ws" / "augmented", "augmenting", f".{name}.lock")
     with held, pytest.raises(EnvironmentFailure, match="another process is augmenting"):
         ws.augment()
     assert ws.augment().written > 0
 
 
-@pytest.mark.parametrize("cut", [5, 400])
-def test_a_lineage_that_was_cut_off_keeps_whole_sources_alone(tmp_path: Path, cut: int) -> None:
-    lines = [lineage.Line(f"{s}{n}.jpg", s, "p", n, 0, {"flip": True}, "x") for s in "abc" for n in range(4)]
+@given(cut=st.integers(0, 1500), kept=st.integers(0, 12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_lineage_that_was_cut_off_anywhere_is_finished_to_the_same_bytes(tmp_path: Path, cut: int, kept: int) -> None:
+    lines = [lineage.Line(f"{s}{n}.jpg", s, "p", n, 0, {"flip": True}, "x") for s in "äbc" for n in range(4)]
+    keys = [(line.source, line.copy) for line in lines]
     file = tmp_path / lineage.FILE_NAME
-    lineage.append(file, lines)
+    file.unlink(missing_ok=True)
+    lineage.append(file, [line.text() for line in lines])
     whole = file.read_bytes()
-    file.write_bytes(whole[:-cut])
-    assert lineage.repair(file, dict.fromkeys("abc", 4)) == {"a", "b"}
-    lineage.append(file, lines[8:])
-    assert file.read_bytes() == whole and lineage.repair(file, dict.fromkeys("abc", 4)) == {"a", "b", "c"}
+    # Cut off at any byte, or with lines of something else behind.
+    file.write_bytes(whole[:cut])
+    count = lineage.repair(file, keys)
+    assert count == whole[:cut].count(b"\n")
+    lineage.append(file, [line.text() for line in lines[count:]])
+    assert file.read_bytes() == whole and lineage.repair(file, keys) == 12
+    other = [*keys[:kept], ("elsewhere", 0), *keys[kept:]]
+    assert lineage.repair(file, other) == kept and list(lineage.read(file)) == lines[:kept]
 
 
 def test_a_source_that_changed_meanwhile_is_noticed(photos: Path, tmp_path: Path) -> None:
@@ -229,8 +238,13 @@ def test_a_replay_makes_every_file_again(toolbox: Toolbox, photos: Path, tmp_pat
     done = toolbox("augment", "--replay", folder / lineage.FILE_NAME, "--data", tmp_path / "renamed", *common)
     assert done.code == 1 and done.document["different"] == [] and len(done.document["lost"]) == 3
     again, before = tree(Path(done.document["path"])), tree(folder)
-    assert len(again) == made["written"] - 3 + 2
-    assert all(before[name] == data for name, data in again.items() if name.endswith(".jpg"))
+    assert len(again) == made["written"] - 3 + 3
+    assert all(before[name] == data for name, data in again.items() if name.endswith((".jpg", ".jsonl")))
+    whole = toolbox(
+        *("augment", "--replay", folder / lineage.FILE_NAME, "--data", photos),
+        *("--out", tmp_path / "again", "--workers", 2, *common),
+    )
+    assert whole.code == 0 and tree(tmp_path / "again") == before
 
 
 def test_balance_evens_the_classes_out(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
@@ -309,5 +323,5 @@ def test_draws_depend_on_the_key_alone() -> None:
 
 def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert copies.filtered(stripes, 16).std() < 30
-    assert np.array_equal(copies.filtered(stripes, 64)[:, :, 0], np.asarray(stripes))
+    assert planes.filtered(as_array(stripes), 16).std() < 30
+    assert np.array_equal(planes.filtered(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))

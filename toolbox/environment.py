@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 
 from toolbox import __version__
@@ -13,8 +14,14 @@ PACKAGES = ("torch", "timm", "kornia", "torchmetrics", "numpy", "pillow")
 
 def versions() -> dict[str, str]:
     """Versions of what decides a result: Python, this toolbox, and the libraries that compute."""
-    found = {"python": platform.python_version(), "vision-toolbox": __version__, "platform": platform.platform()}
-    for name in PACKAGES:
+    first = {"python": platform.python_version(), "vision-toolbox": __version__, "platform": platform.platform()}
+    return {**first, **versions_of(PACKAGES)}
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """The installed versions of ``packages``."""
+    found = {}
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -274,7 +274,9 @@ class Workspace:
         augmenter = self.registry.augmenter(wanted.spec)
         found = self.prepared
         target = out or self.path / "replayed" / path.resolve().parent.name
-        return checking.replay(path, found.manifest, found.source, augmenter, target, self.reporter)
+        return checking.replay(
+            path, found.manifest, found.source, augmenter, target, self.reporter, self.settings.augment.workers
+        )
 
     def plan_prepare(
         self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
-from toolbox.augment import copies, lineage
-from toolbox.augment.job import written
+from toolbox.augment import engines, lineage
+from toolbox.augment.job import Job, written
 from toolbox.augment.lineage import Line
+from toolbox.augment.making import SHARD, write_manifest
 from toolbox.augment.recipe import FILE_NAME, Recipe, load
 from toolbox.data import manifest as manifests
 from toolbox.data.index import threaded
@@ -17,6 +19,7 @@ from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.errors import UsageError
 from toolbox.files import atomic, fingerprint
+from toolbox.files.locks import only_one
 from toolbox.plugin.protocols import Augmenter
 from toolbox.progress import Reporter, tracked
 
@@ -57,54 +60,87 @@ def verify(folder: Path, reporter: Reporter) -> Verified:
     UsageError: ``folder`` is no augmented set.
     """
     load(folder)
-    lines = list(lineage.read(folder / lineage.FILE_NAME))
-    found = threaded(lambda line: _state(folder / line.path, line), lines)
-    states = list(tracked(found, reporter, "verifying", len(lines), "files"))
-    known = {line.path for line in lines}
-    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return Verified(
-        path=folder,
-        files=len(lines),
-        missing=tuple(line.path for line, state in zip(lines, states, strict=True) if state == "missing"),
-        changed=tuple(line.path for line, state in zip(lines, states, strict=True) if state == "changed"),
-        extra=tuple(sorted(set(there) - known - _OWN)),
-    )
+    path = folder / lineage.FILE_NAME
+    total = sum(1 for _ in lineage.read(path))
+    found = threaded(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
+    known: set[str] = set(_OWN)
+    bad: dict[str, list[str]] = {"missing": [], "changed": []}
+    for name, state in tracked(found, reporter, "verifying", total, "files"):
+        known.add(name)
+        if state:
+            bad[state].append(name)
+    there = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
+    extra = sorted(name for name in there if name not in known)
+    return Verified(folder, total, tuple(bad["missing"]), tuple(bad["changed"]), tuple(extra))
 
 
 def replay(
-    path: Path, manifest: Manifest, source: Source, augmenter: Augmenter, out: Path, reporter: Reporter
+    path: Path,
+    manifest: Manifest,
+    source: Source,
+    augmenter: Augmenter,
+    out: Path,
+    reporter: Reporter,
+    workers: int = 0,
 ) -> Replayed:
-    """Make every file of the lineage at ``path`` again, from its parameters, below ``out``.
+    """Make every file of the lineage at ``path`` again, from its parameters, as ``out``.
 
     ``recipe.json`` beside it says by which augmenter, size and format; sources are found by their pixels, whatever
-    they are called now. A copy of a lineage's own source needs no parameters.
+    they are called now. Nothing is drawn: the lineage's parameters are enough.
 
     Raises
     ------
     UsageError: the lineage or its recipe can't be read, or ``out`` holds something already.
+    EnvironmentFailure: another process is at it, or the disk can't take it.
     """
     recipe = load(path.parent).recipe
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty", "Give another folder with --out.")
     by_pixels = {row.pixels: row for row in manifest.rows}
-    lines = list(lineage.read(path))
-    families = [list(family) for _, family in groupby(lines, key=lambda line: line.source)]
-    done = 0
+    partial = out.with_name(f".{out.name}.partial")
+    total = sum(1 for _ in lineage.read(path))
+    count = 0
     different: list[str] = []
     lost: list[str] = []
-    for family in tracked(families, reporter, "replaying", len(families), "sources"):
-        row = by_pixels.get(family[0].source_pixels)
+    with only_one(out.parent, "replaying", f".{out.name}.lock"):
+        with atomic.told("write", partial):
+            shutil.rmtree(partial, ignore_errors=True)
+            for folder in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
+                (partial / folder).mkdir(parents=True, exist_ok=True)
+        job = Again(Job(recipe, source, augmenter, partial), by_pixels)
+        bar = reporter.task("replaying", total, "images")
+        for done in engines.choose(workers, job, total).map(job, _families(path)):
+            bar.advance(done.written + len(done.lost))
+            count += done.written
+            different.extend(done.different)
+            lost.extend(done.lost)
+        bar.close()
+        _complete(path, recipe, by_pixels, partial, out)
+    (out.parent / f".{out.name}.lock").unlink(missing_ok=True)
+    return Replayed(out, count, tuple(different), tuple(lost))
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a worker does: some files of one source, by their lines. Picklable."""
+
+    job: Job
+    by_pixels: Mapping[str, Row]
+
+    def __call__(self, lines: list[Line]) -> Replayed:
+        """Write the files of ``lines``, which have one source."""
+        folder = self.job.folder
+        row = self.by_pixels.get(lines[0].source_pixels)
         if row is None:
-            lost.extend(line.path for line in family)
-            continue
-        for line, data in _again(family, row, source, augmenter, recipe):
-            written(out / line.path, data)
-            done += 1
+            return Replayed(folder, 0, (), tuple(line.path for line in lines))
+        different = []
+        numbers, params = [line.copy for line in lines], [line.params for line in lines]
+        made = self.job.again(self.job.source.image(row), numbers, params)
+        for line, (_, _, data) in zip(lines, made, strict=True):
+            written(f"{folder}/{line.path}", data)
             if fingerprint.of_bytes(data) != line.sha256:
                 different.append(line.path)
-    atomic.write_json(out / FILE_NAME, recipe.document())
-    lineage.append(out / lineage.FILE_NAME, lines)
-    return Replayed(out, done, tuple(different), tuple(lost))
+        return Replayed(folder, len(lines), tuple(different), ())
 
 
 def recipe_beside(path: Path) -> Recipe:
@@ -119,20 +155,31 @@ def recipe_beside(path: Path) -> Recipe:
     return load(path.parent).recipe
 
 
-def _again(
-    family: list[Line], row: Row, source: Source, augmenter: Augmenter, recipe: Recipe
-) -> Iterator[tuple[Line, bytes]]:
-    image = source.image(row)
-    own = [line for line in family if recipe.include_source and line.copy == 0]
-    for line in own:
-        yield line, copies.encode(copies.resized(image, recipe.size), recipe)
-    drawn = [line for line in family if line not in own]
-    params = [line.params for line in drawn]
-    yield from zip(drawn, copies.files(augmenter, image, params, recipe, 64), strict=True)
+def _families(path: Path) -> Iterator[list[Line]]:
+    """The lines in their order, so many of one source at a time."""
+    for _, family in groupby(lineage.read(path), key=lambda line: line.source):
+        while lines := list(islice(family, SHARD)):
+            yield lines
+
+
+def _complete(path: Path, recipe: Recipe, by_pixels: Mapping[str, Row], partial: Path, out: Path) -> None:
+    """The set's tables, the lineage as it was; then it takes its name."""
+    with atomic.told("write", partial):
+        shutil.copyfile(path, partial / lineage.FILE_NAME)
+        shutil.copyfile(path.parent / FILE_NAME, partial / FILE_NAME)
+    origins = {line.source: by_pixels.get(line.source_pixels) for line in lineage.read(path)}
+    write_manifest(recipe, {name: row for name, row in origins.items() if row is not None}, partial)
+    with atomic.told("rename", partial):
+        atomic.sync_files(
+            partial, [each.relative_to(partial).as_posix() for each in partial.rglob("*") if each.is_file()]
+        )
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
 
 
 def _state(path: Path, line: Line) -> str:
     try:
-        return "whole" if fingerprint.of_file(path) == line.sha256 else "changed"
+        return "" if fingerprint.of_file(path) == line.sha256 else "changed"
     except OSError:
         return "missing"

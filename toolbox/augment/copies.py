@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from toolbox.augment.planes import Planes, filtered
 from toolbox.augment.recipe import Recipe
 from toolbox.data.images import as_array, squashed
 from toolbox.plugin.protocols import Augmenter, ImageInfo, Params
@@ -33,49 +33,51 @@ def draws(augmenter: Augmenter, image: Image.Image, pixels: str, seed: int, copi
     return [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
 
 
-def filtered(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
-    """``image`` without what a side of ``size`` pixels can't hold, so that one bilinear resampling won't alias.
+class Maker:
+    """Makes the copies of one source, ``batch_size`` at a time.
 
-    uint8 ``[H, W, C]``. Gaussian with a standard deviation of half the reduction less one, an axis at a time (as
-    scikit-image's ``resize`` and kornia's do); OpenCV's, whose 8-bit arithmetic is the same on every machine.
+    Equal parameters give equal bytes, which are made once (a flip without an angle: a third of the copies of the
+    default recipe).
     """
-    array = as_array(image)
-    across, down = (max(0.0, (side / size - 1) / 2) for side in image.size)
-    if not across and not down:
-        return array
-    import cv2
 
-    # A deviation of 0 would mean "from the kernel's size"; a kernel of 1 does nothing along that axis.
-    kernel = tuple(2 * int(np.ceil(3 * sigma)) + 1 for sigma in (across, down))
-    smooth = cv2.GaussianBlur(array, kernel, max(across, 1e-6), sigmaY=max(down, 1e-6), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(smooth, dtype=np.uint8).reshape(array.shape)
+    def __init__(self, augmenter: Augmenter, image: Image.Image, recipe: Recipe, batch_size: int) -> None:
+        self._augmenter = augmenter
+        self._recipe = recipe
+        self._batch_size = batch_size
+        self._array = filtered(as_array(image), recipe.size)
+        self._planes: Planes | None = None
 
+    def files(self, params: Sequence[Params]) -> Iterator[bytes]:
+        """The encoded copies, one for each of ``params``."""
+        keys = [repr(each) for each in params]  # JSON scalars: tells 1 from True, and every float from every other
+        last = {key: place for place, key in enumerate(keys)}
+        made: dict[str, bytes] = {}
+        for start in range(0, len(params), self._batch_size):
+            places = range(start, min(start + self._batch_size, len(params)))
+            fresh = {keys[place]: params[place] for place in places if keys[place] not in made}
+            made.update(self._made(fresh))
+            for place in places:
+                key = keys[place]
+                yield made[key] if last[key] > place else made.pop(key)
 
-def files(
-    augmenter: Augmenter, image: Image.Image, params: Sequence[Params], recipe: Recipe, batch_size: int
-) -> Iterator[bytes]:
-    """The encoded copies of one source, one for each of ``params``, made ``batch_size`` at a time.
-
-    Equal parameters give equal bytes (a flip without an angle, say), which are made once.
-    """
-    array = filtered(image, recipe.size)
-    keys = [json.dumps(each, sort_keys=True) for each in params]
-    made: dict[str, bytes] = {}
-    repeated = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-    for start in range(0, len(params), batch_size):
-        chosen = dict(zip(keys[start : start + batch_size], params[start : start + batch_size], strict=True))
-        fresh = {key: each for key, each in chosen.items() if key not in made}
-        if fresh:
-            stacked = np.broadcast_to(array, (len(fresh), *array.shape))
-            copies = augmenter.apply(stacked, list(fresh.values()), recipe.size)
-            made.update({key: encode(copy, recipe) for key, copy in zip(fresh, copies, strict=True)})
-        for key in keys[start : start + batch_size]:
-            yield made[key] if key in repeated else made.pop(key)
+    def _made(self, params: Mapping[str, Params]) -> Iterator[tuple[str, bytes]]:
+        """Copies that only move their source by way of JPEG's planes, all others by the augmenter's own."""
+        recipe = self._recipe
+        found = {key: self._augmenter.affine(each) for key, each in params.items()} if recipe.format == "jpeg" else {}
+        moved = {key: affine for key, affine in found.items() if affine is not None}
+        if moved:
+            self._planes = self._planes or Planes(self._array, recipe.size)
+            yield from zip(moved, self._planes.moved(list(moved.values()), recipe.quality), strict=True)
+        rest = {key: each for key, each in params.items() if key not in moved}
+        if rest:
+            same = np.broadcast_to(self._array, (len(rest), *self._array.shape))
+            copies = self._augmenter.apply(same, list(rest.values()), recipe.size)
+            yield from ((key, encode(copy, recipe)) for key, copy in zip(rest, copies, strict=True))
 
 
 def stacked(image: Image.Image, size: int, count: int) -> npt.NDArray[np.uint8]:
     """``image``, filtered for ``size``, ``count`` times over without being copied: uint8 ``[count, H, W, C]``."""
-    array = filtered(image, size)
+    array = filtered(as_array(image), size)
     return np.broadcast_to(array, (count, *array.shape))
 
 
@@ -94,16 +96,14 @@ def encode(array: npt.NDArray[np.uint8], recipe: Recipe) -> bytes:
 
     JPEGs have their colours at half the resolution (4:2:0), by libjpeg-turbo.
     """
-    if recipe.format == "jpeg" and array.shape[2] == 3:
-        from kornia_rs import io as kornia_io
+    if recipe.format == "jpeg":
+        import simplejpeg
 
-        return bytes(kornia_io.encode_image_jpegturbo(np.ascontiguousarray(array), recipe.quality))
-    image = picture(array)
+        kind = ("GRAY", "Gray") if array.shape[2] == 1 else ("RGB", "420")
+        return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(array), recipe.quality, *kind))
     buffer = io.BytesIO()
     if recipe.format == "png":
-        image.save(buffer, "PNG", compress_level=3)
-    elif recipe.format == "webp":
-        image.save(buffer, "WEBP", quality=recipe.quality, method=2)
+        picture(array).save(buffer, "PNG", compress_level=3)
     else:
-        image.save(buffer, "JPEG", quality=recipe.quality)
+        picture(array).save(buffer, "WEBP", quality=recipe.quality, method=2)
     return buffer.getvalue()

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -107,6 +108,9 @@ def _begin(work: bytes) -> None:
     # A worker has a core of its own; libraries that start a thread for each core would get in each other's way.
     for library in ("OMP", "OPENBLAS", "MKL", "RAYON"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
+    if "cv2" in sys.modules:  # the caller's own script is imported before this
+        sys.modules["cv2"].setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _given = pickle.loads(work)

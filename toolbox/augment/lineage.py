@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from toolbox.errors import UsageError
 from toolbox.files.atomic import told
 
 FILE_NAME = "lineage.jsonl"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Line:
 
     def text(self) -> str:
         """The line as it stands in the file, with its end."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _encode({name: getattr(self, name) for name in self.__slots__}) + "\n"
 
 
 def in_words(params: Mapping[str, Any]) -> str:
@@ -50,12 +52,10 @@ def in_words(params: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def append(path: Path, lines: Iterable[Line]) -> None:
-    """Add ``lines`` in one write."""
-    import os
-
+def append(path: Path, texts: Iterable[str]) -> None:
+    """Add lines, as :meth:`Line.text` gives them, and make them durable."""
     with told("write", path), path.open("ab") as file:
-        file.write("".join(line.text() for line in lines).encode())
+        file.writelines(text.encode() for text in texts)
         file.flush()
         os.fsync(file.fileno())
 
@@ -67,48 +67,49 @@ def read(path: Path) -> Iterator[Line]:
     ------
     UsageError: a line that is none.
     """
-    with told("read", path), path.open(encoding="utf-8") as file:
+    with told("read", path), path.open("rb") as file:
         for number, text in enumerate(file, start=1):
             try:
-                yield Line(**json.loads(text))
+                yield _checked(Line(**json.loads(text)))
             except (ValueError, TypeError) as error:
                 raise UsageError(f"{path}, line {number} is no lineage line: {error}") from error
 
 
-def repair(path: Path, wanted: Mapping[str, int]) -> set[str]:
-    """The sources that a lineage, whose writing may have been cut off, is whole on; what is not is taken away.
+def _checked(line: Line) -> Line:
+    """``line``, unless its values are of another kind or its path leads out of the set."""
+    texts = (line.path, line.source, line.source_pixels, line.sha256)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(line.params, dict):
+        raise ValueError("a value of another kind")
+    if type(line.copy) is not int or type(line.seed) is not int:
+        raise ValueError("copy and seed must be whole numbers")
+    parts = line.path.split("/")
+    if ".." in parts or "" in parts or "\\" in line.path or ":" in parts[0]:
+        raise ValueError(f"the path {line.path!r} leads out of the set")
+    return line
 
-    ``wanted`` says how many lines each source has when it is whole. A source's lines stand together.
+
+def repair(path: Path, wanted: Iterable[tuple[str, int]]) -> int:
+    """How many lines a lineage holds that may have been cut off; what does not belong to it is taken away.
+
+    ``wanted`` are the source and copy number of every line that it will have, in order.
     """
     if not path.exists():
-        return set()
-    done: set[str] = set()
+        return 0
+    count, end = 0, 0
     with told("read", path), path.open("rb+") as file:
-        end, current, lines = 0, "", 0
-        pending: list[int] = []
-        for text in file:
-            source = _source_of(text)
-            if source is None or source not in wanted:
+        for text, key in zip(file, wanted, strict=False):
+            if _key_of(text) != key:
                 break
-            lines = lines + 1 if source == current else 1
-            current = source
-            if lines == wanted[source]:
-                done.add(source)
-                end += sum(pending) + len(text)
-                pending.clear()
-            else:
-                pending.append(len(text))
+            count += 1
+            end += len(text)
         file.truncate(end)
-    return done
+    return count
 
 
-def _source_of(text: bytes) -> str | None:
-    """The source that a line names; ``None`` for one that was cut off."""
-    if not text.endswith(b"\n"):
-        return None
+def _key_of(text: bytes) -> tuple[str, int] | None:
+    """The source and copy number that a line names; ``None`` for one that was cut off."""
     try:
         document = json.loads(text)
-    except ValueError:
+        return (document["source"], document["copy"]) if text.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError):
         return None
-    source = document.get("source") if isinstance(document, dict) else None
-    return source if isinstance(source, str) else None

@@ -1,25 +1,35 @@
-"""Makes an augmented set: shard by shard, safe to kill, and the same however often it was interrupted."""
+"""Makes an augmented set: shard by shard, safe to kill, and the same however often it was interrupted.
+
+A shard's files are written into a staging folder of this run alone, made durable together, renamed into the set, and
+then named in the lineage. So a file that the lineage names is whole, whatever happened, and workers that outlive a
+killed run by a moment have nowhere to write. The lineage is always the beginning of the one that the finished set
+will have: what is behind its end is made again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
+from toolbox import environment
 from toolbox.augment import engines, lineage
-from toolbox.augment.job import Job, Task
+from toolbox.augment.job import Job, Made, Task
 from toolbox.augment.lineage import Line
-from toolbox.augment.recipe import FILE_NAME, Recipe, counts, dealt, sources
+from toolbox.augment.recipe import FILE_NAME, Recipe, counts, dealt, load, sources
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import atomic
 from toolbox.files.locks import only_one
+from toolbox.files.names import safe_name
 from toolbox.plugin.protocols import Augmenter
 from toolbox.progress import Reporter
 
@@ -28,6 +38,9 @@ SHARD = 128
 
 SYNC = 2048
 """Files between two syncs: a sync for each costs more than making them."""
+
+_PACKAGES = ("vision-toolbox", "numpy", "pillow", "opencv-python-headless", "simplejpeg", "kornia")
+_STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
@@ -58,15 +71,13 @@ class Estimate:
 def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter, workers: int = 0) -> Estimate:
     """Disk and time for the copies of ``rows``, from making some of the first one (in memory)."""
     job = Job(recipe, source, augmenter, Path())
-    few = Task(rows[0], min(max(counts(recipe, rows).values()), 20))
-    list(job.files_of(few))  # the first call pays for imports and warming up
+    wanted = counts(recipe, rows)
+    _size_of_one(job, rows[0], wanted)  # the first call pays for imports and warming up
     start = time.perf_counter()
-    sample = [len(data) for _, data in job.files_of(few)]
-    seconds = (time.perf_counter() - start) / len(sample)
-    files = sum(counts(recipe, rows).values())
-    # A file takes whole blocks of the disk, 4 KiB on the usual ones.
-    size = int(files * (sum(sample) / len(sample) // 4096 + 1) * 4096)
-    return Estimate(files, size, seconds * files / (workers or os.cpu_count() or 1))
+    size = _size_of_one(job, rows[0], wanted)
+    seconds = (time.perf_counter() - start) / min(wanted[rows[0].id], _SAMPLE)
+    files = sum(wanted.values())
+    return Estimate(files, files * size, seconds * files / (workers or os.cpu_count() or 1))
 
 
 def run(
@@ -93,24 +104,27 @@ def run(
     rows = sources(recipe.protocol, manifest)
     wanted = counts(recipe, rows)
     total = sum(wanted.values())
-    if final.exists():
-        check_same(recipe, final)
-        return Result(final, len(rows), 0, total, 0.0)
-    partial = final.with_name(f".{final.name}.partial")
     start = time.perf_counter()
-    with only_one(partial, "augmenting"):
-        done = _begin(recipe, wanted, partial)
-        rest = [Task(row, wanted[row.id]) for row in rows if row.id not in done]
-        written = sum(task.count for task in rest)
-        if rest:
-            _check_disk(estimate(recipe, [task.row for task in rest], source, augmenter, workers), partial, reporter)
-            job = Job(recipe, source, augmenter, partial, batch_size)
-            _write(job, rest, engines.choose(workers, job, written), reporter)
-        _finish(recipe, manifest, partial)
-    (partial / ".lock").unlink(missing_ok=True)
-    with atomic.told("rename", partial):
-        partial.rename(final)
-    return Result(final, len(rows), written, total - written, time.perf_counter() - start)
+    lock = f".{final.name}.lock"
+    with only_one(final.parent, "augmenting", lock):
+        if final.exists() and any(final.iterdir()):
+            check_same(recipe, final)
+            done = total
+        else:
+            partial = final.with_name(f".{final.name}.partial")
+            _begin(recipe, rows, partial)
+            keys = ((row.id, number) for row in rows for number in range(wanted[row.id]))
+            done = lineage.repair(partial / lineage.FILE_NAME, keys)
+            if done < total:
+                with _staging(rows, partial) as staging:
+                    job = Job(recipe, source, augmenter, staging, batch_size)
+                    _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
+                    engine = engines.choose(workers, job, total - done)
+                    _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
+            _finish(recipe, manifest, partial, final)
+        if os.name != "nt":  # which deletes no open file; it stays, and is in nobody's way
+            (final.parent / lock).unlink(missing_ok=True)
+    return Result(final, len(rows), total - done, done, time.perf_counter() - start if done < total else 0.0)
 
 
 def check_same(recipe: Recipe, folder: Path) -> None:
@@ -120,8 +134,6 @@ def check_same(recipe: Recipe, folder: Path) -> None:
     ------
     UsageError: it does.
     """
-    from toolbox.augment.recipe import load
-
     found = load(folder).recipe
     if found.document() != recipe.document():
         raise UsageError(
@@ -130,45 +142,124 @@ def check_same(recipe: Recipe, folder: Path) -> None:
         )
 
 
-def _begin(recipe: Recipe, wanted: dict[str, int], partial: Path) -> set[str]:
-    """The sources whose files an interrupted run has finished. What is of another recipe is begun anew."""
+def _begin(recipe: Recipe, rows: Sequence[Row], partial: Path) -> None:
+    """Make the folders. What is there of another recipe, or was made by other versions, goes: sets never mix."""
+    document = {**recipe.document(), "made_by": environment.versions_of(_PACKAGES)}
+    text = atomic.json_text(document)
+    atomic.make_folder(partial)
     with atomic.told("read", partial):
         path = partial / FILE_NAME
-        document = atomic.json_text(recipe.document())
-        if not path.exists() or path.read_text("utf-8") != document:
+        if not path.exists() or path.read_text("utf-8") != text:
             for other in partial.iterdir():
-                if other.name != ".lock":
-                    shutil.rmtree(other) if other.is_dir() else other.unlink()
-            atomic.write_text(path, document)
-    return lineage.repair(partial / lineage.FILE_NAME, wanted)
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
+            atomic.write_text(path, text)
+    _sweep(partial)
+    for folder in _class_folders(rows):
+        atomic.make_folder(partial / folder)
 
 
-def _write(job: Job, tasks: Sequence[Task], engine: engines.Engine, reporter: Reporter) -> None:
-    bar = reporter.task("augmenting", sum(task.count for task in tasks), "images")
-    pending: list[Line] = []
+@contextlib.contextmanager
+def _staging(rows: Sequence[Row], partial: Path) -> Iterator[Path]:
+    """A folder for this run alone, with class folders in it; gone when the block ends."""
+    with atomic.told("write", partial):
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=partial))
+        for folder in _class_folders(rows):
+            (staging / folder).mkdir()
     try:
-        for lines in engine.map(job, _shards(tasks)):
-            pending.extend(lines)
-            bar.advance(len(lines))
-            if len(pending) >= SYNC:
-                _settle(pending, job.folder)
-        _settle(pending, job.folder)
+        yield staging
     finally:
-        bar.close()
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _settle(pending: list[Line], folder: Path) -> None:
-    """Make the files of ``pending`` durable, then name them in the lineage."""
-    if hasattr(os, "sync"):
-        os.sync()
-    lineage.append(folder / lineage.FILE_NAME, pending)
-    pending.clear()
+def _sweep(partial: Path) -> None:
+    """Take away what killed runs were about to write. Their workers end with them, but it may take a moment."""
+    deadline = time.monotonic() + 10
+    while left := [path for path in partial.iterdir() if path.name.startswith(_STAGING)]:
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        if time.monotonic() > deadline:
+            raise EnvironmentFailure(f"can't delete {left[0]}", "Stop what writes there, and run this again.")
 
 
-def _finish(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
-    """Write the set's manifest, line by line: a set may be a thousand times larger than its dataset."""
-    by_id = {row.id: row for row in manifest.rows}
-    rows = dealt(recipe, (_row(line, by_id[line.source], recipe) for line in lineage.read(folder / lineage.FILE_NAME)))
+def _class_folders(rows: Sequence[Row]) -> list[str]:
+    return sorted({safe_name(row.label) for row in rows})
+
+
+def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterator[list[Task]]:
+    """What is left after ``done`` files, in order, about :data:`SHARD` files at a time."""
+    shard: list[Task] = []
+    for row in rows:
+        count = wanted[row.id]
+        for first in range(min(done, count), count, SHARD):
+            task = Task(row, first, min(first + SHARD, count))
+            if shard and sum(map(len, shard)) + len(task) > SHARD:
+                yield shard
+                shard = []
+            shard.append(task)
+        done = max(0, done - count)
+    if shard:
+        yield shard
+
+
+def _write(
+    job: Job, shards: Iterable[list[Task]], engine: engines.Engine, folder: Path, total: int, reporter: Reporter
+) -> None:
+    """Have the shards made, and settle them while the next ones are being made."""
+    bar = reporter.task("augmenting", total, "images")
+    pending: list[Made] = []
+    settling: Future[None] | None = None
+    with ThreadPoolExecutor(1) as clerk:
+        try:
+            for made in engine.map(job, shards):
+                pending.append(made)
+                bar.advance(len(made.paths))
+                if sum(len(each.paths) for each in pending) >= SYNC:
+                    if settling is not None:
+                        settling.result()
+                    settling = clerk.submit(_settle, pending, job.folder, folder)
+                    pending = []
+        except BaseException:
+            # Interrupted, or the disk is full: what is whole is kept, if it can be.
+            if settling is None or settling.exception() is None:
+                with contextlib.suppress(EnvironmentFailure):
+                    _settle(pending, job.folder, folder)
+            raise
+        else:
+            if settling is not None:
+                settling.result()
+            _settle(pending, job.folder, folder)
+        finally:
+            bar.close()
+
+
+def _settle(shards: Sequence[Made], staging: Path, folder: Path) -> None:
+    """Make files durable, then give them their names, then name them in the lineage."""
+    paths = [path for made in shards for path in made.paths]
+    with atomic.told("write", folder):
+        atomic.sync_files(staging, paths)
+        for path in paths:
+            os.replace(f"{staging}/{path}", f"{folder}/{path}")  # noqa: PTH105  # thousands a second
+        for name in {path.rpartition("/")[0] for path in paths}:
+            atomic.sync_folder(folder / name)
+    lineage.append(folder / lineage.FILE_NAME, (line for made in shards for line in made.lines))
+
+
+def _finish(recipe: Recipe, manifest: Manifest, partial: Path, final: Path) -> None:
+    write_manifest(recipe, {row.id: row for row in manifest.rows}, partial)
+    _sweep(partial)
+    with atomic.told("rename", partial):
+        if final.exists():
+            final.rmdir()  # empty: it was made for this
+        partial.rename(final)
+        atomic.sync_folder(final.parent)
+
+
+def write_manifest(recipe: Recipe, origins: Mapping[str, Row], folder: Path) -> None:
+    """Write the set's manifest from its lineage, line by line: a set may be a thousand times larger than its
+    dataset. ``origins`` are the sources by their ids; copies of others are left out."""
+    lines = lineage.read(folder / lineage.FILE_NAME)
+    found = (_row(line, origins[line.source], recipe) for line in lines if line.source in origins)
+    rows = dealt(recipe, found)
     # The set may be moved as a folder: no root, paths are relative to the manifest.
     manifests.write_table(rows, folder / manifests.FILE_NAME, extra=("copy", "source"))
 
@@ -187,16 +278,18 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
     )
 
 
-def _shards(tasks: Sequence[Task]) -> Iterator[list[Task]]:
-    """Tasks in order, about :data:`SHARD` files at a time."""
-    rest = iter(tasks)
-    for task in rest:
-        yield [task, *islice(rest, max(0, SHARD // max(1, task.count) - 1))]
+_SAMPLE = 20
 
 
-def _check_disk(needed: Estimate, folder: Path, reporter: Reporter) -> None:
+def _size_of_one(job: Job, row: Row, wanted: Mapping[str, int]) -> int:
+    """Bytes on disk of a copy, from some of the first source. A file takes whole blocks, 4 KiB on the usual disks."""
+    sizes = [len(data) for _, data in job.files_of(Task(row, 0, min(wanted[row.id], _SAMPLE)))]
+    return int(sum(sizes) / len(sizes) // 4096 + 1) * 4096
+
+
+def _check_disk(files: int, size: int, folder: Path, reporter: Reporter) -> None:
     free = shutil.disk_usage(folder).free
-    text = f"{needed.files:,} copies need about {needed.bytes / 1e6:,.0f} MB of disk; {free / 1e6:,.0f} MB are free"
-    if needed.bytes > free:
-        raise EnvironmentFailure(text, "Free some space, lower --factor, or choose another folder with --workspace.")
+    text = f"{files:,} copies need about {size / 1e6:,.0f} MB of disk; {free / 1e6:,.0f} MB are free"
+    if size > free:
+        raise EnvironmentFailure(text, "Free some space, lower --factor, or choose another folder with --out.")
     reporter.info(text)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,30 @@ def sync_all() -> None:
     """Make everything written so far durable: for bulk output, once a shard. Windows has no such call."""
     if hasattr(os, "sync"):
         os.sync()
+
+
+def sync_files(folder: Path, paths: Sequence[str]) -> None:
+    """Make files below ``folder`` durable, all in one go where the system can (an fsync each costs far more).
+
+    Raises
+    ------
+    OSError: the disk could not take them.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            # Of this disk alone: os.sync would wait for every other one too, and tells of no failure.
+            if library.syncfs(descriptor):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+        finally:
+            os.close(descriptor)
+    elif hasattr(os, "sync"):
+        os.sync()
+    else:
+        for path in paths:
+            with (folder / path).open("rb+") as file:
+                os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -11,8 +11,8 @@ from toolbox.files.atomic import make_folder
 
 
 @contextlib.contextmanager
-def only_one(folder: Path, doing: str) -> Iterator[None]:
-    """Hold ``folder`` for this process.
+def only_one(folder: Path, doing: str, name: str = ".lock") -> Iterator[None]:
+    """Hold ``folder`` for this process, or what the lock file ``name`` in it stands for.
 
     The lock dies with its process, so a killed one leaves nothing to clean up.
 
@@ -23,7 +23,7 @@ def only_one(folder: Path, doing: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     make_folder(folder)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:  # an OSError too, so it comes first

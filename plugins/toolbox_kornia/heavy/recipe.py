@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Augmenter, Params, Scalar
+from toolbox.plugin.protocols import Affine, Augmenter, Params, Scalar
 from toolbox_kornia.heavy.geometry import Matrix, Steps, pixel_matrix
 from toolbox_kornia.heavy.warp import Border, Images, Interpolation, warp
 
@@ -109,6 +109,16 @@ class Geometric(Recipe):
     def matrix(self, params: Params) -> Matrix:
         """See :class:`Recipe`."""
         return Steps.of(params).matrix()
+
+    def affine(self, params: Params) -> Affine | None:
+        """See :class:`toolbox.plugin.protocols.Augmenter`.
+
+        Raises
+        ------
+        UsageError: as :meth:`apply`.
+        """
+        a, b, c, d, e, f = self.matrix(params)[:2].ravel().tolist()
+        return Affine((a, b, c, d, e, f), self.border, self.interpolation)
 
 
 def completed(params: Mapping[str, Scalar], nothing: Mapping[str, float]) -> dict[str, float]:

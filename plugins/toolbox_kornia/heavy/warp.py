@@ -10,17 +10,16 @@ can do goes the way of tensors, :mod:`toolbox_kornia.heavy.warp_tensor`.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from kornia_rs import imgproc
 
+from toolbox.plugin.protocols import Border as Border
+from toolbox.plugin.protocols import Interpolation as Interpolation
 from toolbox_kornia.heavy.geometry import Matrix, overshoot, translated
 
-Border = Literal["reflect", "replicate", "constant"]
-Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Images = npt.NDArray[np.uint8]
 
 _BORDERS: dict[Border, int] = {

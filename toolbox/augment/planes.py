@@ -1,0 +1,108 @@
+"""A source as JPEG holds it, for copies that only move it: brightness, and two colours at half the resolution (4:2:0).
+
+Sampling these planes and encoding them as they are takes a third less time than sampling RGB and converting each
+copy. Measured on one core, 375 x 500 to 224 x 224: 0.10 + 0.06 ms against 0.17 + 0.08 ms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from toolbox.augment.warp import Images, Sampler, back_to_pixels
+from toolbox.plugin.protocols import Affine
+
+
+class Planes:
+    """A picture, filtered for copies of ``size`` pixels, to be moved and encoded many times.
+
+    ``image``: uint8 ``[H, W, C]``, grey or RGB. Colours are averaged over two by two pixels of the source, and
+    smoothed by as much as averaging over two by two pixels of the copy, which JPEG does otherwise, would smooth more:
+    the variances of the kernels are equal.
+    """
+
+    def __init__(self, image: Images, size: int) -> None:
+        self._size = size
+        planes = [image] if image.shape[2] == 1 else _planes(image, size)
+        self._samplers = [Sampler(plane, black=128 if number else 0) for number, plane in enumerate(planes)]
+        self._height, self._width, _ = image.shape
+
+    def moved(self, affines: Sequence[Affine], quality: int) -> Iterator[bytes]:
+        """The JPEG file of each of ``affines``."""
+        import simplejpeg
+
+        for affine in affines:
+            planes = [self._plane(number, affine, 2 if number else 1) for number in range(len(self._samplers))]
+            grey, blue, red = planes if len(planes) == 3 else (planes[0], None, None)
+            yield simplejpeg.encode_jpeg_yuv_planes(grey, blue, red, quality)
+
+    def _plane(self, number: int, affine: Affine, divisor: int) -> npt.NDArray[np.uint8]:
+        """One plane of a copy: ``[side, side]``; an odd side is rounded up, as JPEG has it."""
+        back = back_to_pixels(affine, self._height / divisor, self._width / divisor, self._size / divisor)
+        side = math.ceil(self._size / divisor)
+        return self._samplers[number](back, side, affine.border, affine.interpolation)[:, :, 0]
+
+
+def _planes(image: Images, size: int) -> list[Images]:
+    """Brightness ``[H, W, 1]``, and blue and red difference ``[ceil(H/2), ceil(W/2), 1]``, by JFIF's formula."""
+    import cv2
+
+    height, width, _ = image.shape
+    grey, red, blue = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
+    # In source pixels: (reduction / 2)² of the copy's averaging and 1/6 of the sampling at full resolution, less 1/4
+    # of the source's averaging and 4/6 of the sampling at half the resolution; a quarter of it in pixels of the plane.
+    across, down = (math.sqrt(max(0.0, (side / size) ** 2 / 4 - 0.75)) / 2 for side in (width, height))
+    half = ((width + 1) // 2, (height + 1) // 2)
+
+    def halved(plane: cv2.typing.MatLike) -> Images:
+        # To an even side, as JPEG does it; OpenCV averages whole pixels twenty times as fast as parts.
+        even = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        small = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+        return smoothed(np.asarray(small, np.uint8)[:, :, np.newaxis], across, down)
+
+    return [np.asarray(grey, np.uint8)[:, :, np.newaxis], halved(blue), halved(red)]
+
+
+def smoothed(array: Images, across: float, down: float) -> Images:
+    """``array`` (uint8 ``[H, W, C]``) by a Gaussian of these standard deviations, in pixels; 0 does nothing.
+
+    OpenCV's, whose 8-bit arithmetic is the same on every machine.
+    """
+    if not across and not down:
+        return array
+    import cv2
+
+    # A deviation of 0 would mean "from the kernel's size"; a kernel of 1 does nothing along that axis.
+    kernel = (2 * math.ceil(3 * across) + 1, 2 * math.ceil(3 * down) + 1)
+    blurred = cv2.GaussianBlur(array, kernel, max(across, 1e-6), sigmaY=max(down, 1e-6), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.uint8).reshape(array.shape)
+
+
+def filtered(array: Images, size: int) -> Images:
+    """``array`` (uint8 ``[H, W, C]``) without what a side of ``size`` pixels can't hold, so that one bilinear
+    resampling won't alias.
+
+    Gaussian with a standard deviation of half the reduction less one, an axis at a time (as scikit-image's
+    ``resize`` and kornia's do). A source of four times the size or more is first averaged over whole numbers of
+    pixels, to twice the size at least, and smoothed by so much less: the same variance, in a fraction of the time.
+    """
+    height, width, channels = array.shape
+    (across, wide), (down, high) = _filter(width, size), _filter(height, size)
+    if across > 1 or down > 1:
+        import cv2
+
+        small = (max(1, round(width / across)), max(1, round(height / down)))
+        array = np.asarray(cv2.resize(array, small, interpolation=cv2.INTER_AREA), np.uint8)
+        array = array.reshape(small[1], small[0], channels)
+    return smoothed(array, wide, high)
+
+
+def _filter(side: int, size: int) -> tuple[int, float]:
+    """Pixels to average, and the standard deviation that is then left for the Gaussian, in averaged pixels."""
+    reduction = side / size
+    block = max(1, int(reduction / 2))
+    variance = max(0.0, (reduction - 1) / 2) ** 2 - (block**2 - 1) / 12
+    return block, math.sqrt(max(0.0, variance)) / block
