@@ -1,6 +1,6 @@
 """How fast augmented files are written, side by side in one run: the toolbox, the usual ways, and the limit.
 
-Run it with ``TOOLBOX_TEST_DATA=FOLDER python tests/benchmarks/augment.py [--sources 60] [--rounds 3]`` where FOLDER
+Run it with ``TOOLBOX_TEST_DATA=FOLDER python tests/benchmarks/augment.py [--sources 700] [--rounds 2]`` where FOLDER
 holds ``cats_dogs/train``. The same job for each: so many photos, 50 copies of each (one of flip, rotation up to 30°,
 zoom 0.75 to 1.25), 224 pixels, JPEG of quality 75, class folders. Best of the rounds, which take turns.
 
@@ -198,8 +198,8 @@ def memory(data: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sources", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sources", type=int, default=700)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", action="store_true")
     given = parser.parse_args()
     place = os.environ.get("TOOLBOX_TEST_DATA")
