@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.augment import copies, lineage, making, planes, recipe
+from toolbox.augment import copies, engines, lineage, making, planes, recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
-from toolbox.errors import EnvironmentFailure
+from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import fingerprint
 from toolbox.files.locks import only_one
 from toolbox.workspace import Workspace
@@ -100,6 +101,12 @@ def test_nothing_is_made_twice_and_a_new_recipe_is_a_new_set(toolbox: Toolbox, p
     assert third.document["path"] != first.document["path"]
 
 
+def files_so_far(ws: Path) -> int:
+    """Copies that a run has begun to write, those that wait for their sync included."""
+    names = (name for _, _, names in os.walk(ws / "augmented") for name in names)
+    return sum(name.endswith(".jpg") for name in names)
+
+
 COMMAND = [sys.executable, "-m", "toolbox", "augment", "--factor", "30", "--size", "64"]
 
 
@@ -109,7 +116,7 @@ def killed_at(after: int, workers: int, photos: Path, ws: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        if len(list(ws.glob("augmented/.*.partial/*/*.jpg"))) >= after:
+        if files_so_far(ws) >= after:
             break
         time.sleep(0.002)
     with contextlib.suppress(ProcessLookupError):
@@ -140,7 +147,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byte
 
 def test_killed_runs_go_on_and_end_the_same(many: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
     photos, whole = many
-    ends_the_same(photos, tmp_path, whole, [(1, 1), (700, 2), (2200, 2)])
+    rng = np.random.default_rng()
+    moments = [(1, 1), *((int(after), 2) for after in rng.integers(2, len(whole), 2))]
+    print(moments)  # shown if the test fails
+    ends_the_same(photos, tmp_path, whole, moments)
 
 
 @pytest.mark.slow
@@ -151,7 +161,8 @@ def test_killed_at_twenty_moments(many: tuple[Path, dict[str, bytes]], tmp_path:
     ends_the_same(photos, tmp_path, whole, moments)
 
 
-@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (1, 7), (2, 64), (3, 7)])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_neither_workers_nor_batch_size_change_a_byte(
     many: tuple[Path, dict[str, bytes]], tmp_path: Path, workers: int, batch_size: int
 ) -> None:
@@ -165,14 +176,70 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     command = [*COMMAND, "--factor", "2000", "--workers", "2", "--data", str(photos), "-C", str(tmp_path / "ws")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")) and time.monotonic() < deadline:
+    while not files_so_far(tmp_path / "ws") and time.monotonic() < deadline:
         time.sleep(0.01)
+    workers = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(2)
-    before = len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg")))
+    before = files_so_far(tmp_path / "ws")
     time.sleep(1)
-    assert len(list(tmp_path.glob("ws/augmented/.*.partial/*/*.jpg"))) == before > 0
+    assert len(workers) >= 2 and not any(alive(worker) for worker in workers)
+    assert files_so_far(tmp_path / "ws") == before > 0
+
+
+def test_a_worker_that_was_killed_is_told_and_the_set_is_finished(
+    many: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
+    photos, whole = many
+    ws = tmp_path / "ws"
+    command = [*COMMAND, "--workers", "2", "--data", str(photos), "-C", str(ws)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not files_so_far(ws) and process.poll() is None:
+        time.sleep(0.002)
+    for worker in children(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1 and "worker process was killed" in told and "fewer --workers" in told
+    assert not list(ws.glob("augmented/.*.partial/.staging-*"))
+    subprocess.run([*COMMAND, "--data", str(photos), "-C", str(ws)], check=True, capture_output=True)
+    (made,) = (path for path in (ws / "augmented").glob("[!.]*") if path.is_dir())
+    assert tree(made) == whole
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(
+    many: tuple[Path, dict[str, bytes]], tmp_path: Path, workers: int
+) -> None:
+    photos, whole = many
+    ws = tmp_path / "ws"
+    command = [*COMMAND, "--workers", str(workers), "--data", str(photos), "-C", str(ws)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not files_so_far(ws) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130 and "goes on where an augmentation was" in told and "Traceback" not in told
+    (partial,) = (ws / "augmented").glob(".*.partial")
+    kept = list(lineage.read(partial / lineage.FILE_NAME)) if (partial / lineage.FILE_NAME).exists() else []
+    assert {str(path.relative_to(partial)) for path in partial.rglob("*.jpg")} == {line.path for line in kept}
+    assert all((partial / line.path).read_bytes() == whole[line.path] for line in kept)
+    subprocess.run([*COMMAND, "--data", str(photos), "-C", str(ws)], check=True, capture_output=True)
+    (made,) = (path for path in (ws / "augmented").glob("[!.]*") if path.is_dir())
+    assert tree(made) == whole
+
+
+def children(parent: int) -> list[int]:
+    """The processes that ``parent`` has started."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False)
+    return [int(text) for text in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended (which nobody may have looked at yet)."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
 
 
 def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:
@@ -276,32 +343,79 @@ def test_out_is_another_folder_and_never_mixes(toolbox: Toolbox, photos: Path, t
     assert other.code == 2 and "another recipe" in other.stderr and tree(tmp_path / "set") == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(photos: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can't be mounted here")
-    try:
-        # What is asked for fits by the estimate; somebody else fills the disk.
-        settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": 1}
-        ws = Workspace(disk, data=photos, settings=settings)
-        ws.prepared  # noqa: B018  # the manifest is written
-        (disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(disk).free - 100_000))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(making, "_check_disk", lambda *given: None)
-            with pytest.raises(EnvironmentFailure) as caught:
-                ws.augment()
-        assert "No space left" in caught.value.message and "free some space" in caught.value.hint
-        for path in disk.rglob("*.png"):
-            Image.open(path).load()
-        (disk / "ballast").unlink()
-        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        made = Workspace(disk, data=photos, settings=settings).augment().path
-        assert tree(made) == tree(Workspace(tmp_path / "ws", data=photos, settings=settings).augment().path)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can't be mounted here (it needs root)")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(
+    photos: Path, small_disk: Path, tmp_path: Path, workers: int
+) -> None:
+    # What is asked for fits by the estimate; somebody else fills the disk.
+    settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": workers}
+    ws = Workspace(small_disk, data=photos, settings=settings)
+    ws.prepared  # noqa: B018  # the manifest is written
+    (small_disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 100_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "_check_disk", lambda *given: None)
+        with pytest.raises(EnvironmentFailure) as caught:
+            ws.augment()
+    assert "No space left" in caught.value.message and "free some space" in caught.value.hint
+    for path in small_disk.rglob("*.png"):
+        Image.open(path).load()
+    (small_disk / "ballast").unlink()
+    remount(small_disk, "size=64m")
+    made = Workspace(small_disk, data=photos, settings=settings).augment().path
+    assert tree(made) == tree(Workspace(tmp_path / "ws", data=photos, settings=settings).augment().path)
+
+
+def test_a_read_only_disk_is_told(toolbox: Toolbox, photos: Path, small_disk: Path, tmp_path: Path) -> None:
+    options = ("--data", photos, "-C", tmp_path / "ws", "--size", 24, "--factor", 2, "--out", small_disk / "set")
+    remount(small_disk, "ro")
+    done = toolbox("augment", *options)
+    assert done.code == 1 and "read-only" in done.stderr.lower() and not list(small_disk.iterdir())
+    remount(small_disk, "rw")
+    assert toolbox("augment", *options).code == 0
+
+
+def test_what_another_recipe_left_is_never_mixed_in(photos: Path, tmp_path: Path) -> None:
+    for out, factors in (("alone", (3,)), ("after", (2, 3))):
+        for factor in factors:
+            ws = Workspace(tmp_path / "ws", data=photos, settings={**SMALL, "augment.factor": factor})
+            with pytest.MonkeyPatch.context() as patch:
+                if factor != factors[-1]:
+                    patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+                    with pytest.raises(KeyboardInterrupt):
+                        ws.augment(tmp_path / out)
+                else:
+                    ws.augment(tmp_path / out)
+    assert tree(tmp_path / "after") == tree(tmp_path / "alone")
+
+
+def test_files_of_other_versions_are_made_anew(photos: Path, tmp_path: Path) -> None:
+    whole = tree(Workspace(tmp_path / "a", data=photos, settings=SMALL).augment().path)
+    ws = Workspace(tmp_path / "b", data=photos, settings=SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making.environment, "versions_of", lambda names: {"simplejpeg": "0.1"})
+        patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ws.augment()
+    (partial,) = (tmp_path / "b" / "augmented").glob(".*.partial")
+    sorted(partial.rglob("*.jpg"))[0].write_bytes(b"of another encoder")
+    result = ws.augment()
+    assert result.skipped == 0 and tree(result.path) == whole
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
@@ -325,3 +439,59 @@ def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
     assert planes.filtered(as_array(stripes), 16).std() < 30
     assert np.array_equal(planes.filtered(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
+
+
+# ------------------------------------------------------------------------------------------------------- engines
+
+
+def square(number: int) -> int:
+    if number < 0:
+        raise EnvironmentFailure("below zero", "give more")
+    return number * number
+
+
+@pytest.mark.parametrize("engine", [engines.Inline(), engines.Processes(2)], ids=["inline", "processes"])
+def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: engines.Engine) -> None:
+    asked: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(500):
+            asked.append(number)
+            yield number
+
+    results = engine.map(square, numbers())
+    assert [next(results) for _ in range(10)] == [n * n for n in range(10)]
+    assert len(asked) < 50, "few wait, so that memory stays bounded"
+    assert list(results) == [n * n for n in range(10, 500)]
+    assert list(engine.map(square, [])) == []
+    with pytest.raises(EnvironmentFailure) as caught:
+        list(engine.map(square, [1, -1, 2]))
+    assert (caught.value.message, caught.value.hint) == ("below zero", "give more")
+
+
+def test_work_that_cannot_travel_stays_here() -> None:
+    assert isinstance(engines.choose(3, lambda x: x, 10**6), engines.Inline)
+    assert isinstance(engines.choose(3, square, 10**6), engines.Processes)
+    assert isinstance(engines.choose(1, square, 10**6), engines.Inline)
+
+
+@given(
+    counts=st.lists(st.integers(1, 400), min_size=1, max_size=12),
+    done=st.integers(0, 5000),
+)
+def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
+    rows = [manifests.Row(id=str(number), path="", label="") for number in range(len(counts))]
+    wanted = {row.id: count for row, count in zip(rows, counts, strict=True)}
+    every = [(row.id, number) for row in rows for number in range(wanted[row.id])]
+    shards = list(making._shards(rows, wanted, done))
+    left = [(task.row.id, number) for shard in shards for task in shard for number in range(task.first, task.last)]
+    assert left == every[done:]
+    assert all(0 < sum(map(len, shard)) <= making.SHARD for shard in shards)
+
+
+@pytest.mark.parametrize("path", ["../out.jpg", "/etc/passwd", "a/../../b.jpg", "c:/x.jpg", "a\\b.jpg", ""])
+def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) -> None:
+    file = tmp_path / lineage.FILE_NAME
+    lineage.append(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
+    with pytest.raises(UsageError, match="leads out of the set"):
+        list(lineage.read(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,11 +110,12 @@ def replay(
                 (partial / folder).mkdir(parents=True, exist_ok=True)
         job = Again(Job(recipe, source, augmenter, partial), by_pixels)
         bar = reporter.task("replaying", total, "images")
-        for done in engines.choose(workers, job, total).map(job, _families(path)):
-            bar.advance(done.written + len(done.lost))
-            count += done.written
-            different.extend(done.different)
-            lost.extend(done.lost)
+        with contextlib.closing(engines.choose(workers, job, total).map(job, _families(path))) as results:
+            for done in results:
+                bar.advance(done.written + len(done.lost))
+                count += done.written
+                different.extend(done.different)
+                lost.extend(done.lost)
         bar.close()
         _complete(path, recipe, by_pixels, partial, out)
     (out.parent / f".{out.name}.lock").unlink(missing_ok=True)

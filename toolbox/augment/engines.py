@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -32,16 +32,19 @@ AHEAD = 3
 class Engine(Protocol):
     """Maps work over items."""
 
-    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """``work`` of each item, in order, each done at least once."""
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+        """``work`` of each item, in order, each done at least once.
+
+        Closing the generator ends the work: when it is closed nobody works any more.
+        """
 
 
 class Inline:
     """In this process, in threads: decoding, warping and writing let go of the interpreter."""
 
-    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """See :class:`Engine`."""
-        return threaded(work, items)
+        yield from threaded(work, items)
 
 
 class Processes:
@@ -53,7 +56,7 @@ class Processes:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """See :class:`Engine`.
 
         Raises

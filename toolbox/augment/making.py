@@ -210,14 +210,16 @@ def _write(
     settling: Future[None] | None = None
     with ThreadPoolExecutor(1) as clerk:
         try:
-            for made in engine.map(job, shards):
-                pending.append(made)
-                bar.advance(len(made.paths))
-                if sum(len(each.paths) for each in pending) >= SYNC:
-                    if settling is not None:
-                        settling.result()
-                    settling = clerk.submit(_settle, pending, job.folder, folder)
-                    pending = []
+            # Closed at once if it is left early: nobody writes any more when the staging folder goes.
+            with contextlib.closing(engine.map(job, shards)) as results:
+                for made in results:
+                    pending.append(made)
+                    bar.advance(len(made.paths))
+                    if sum(len(each.paths) for each in pending) >= SYNC:
+                        if settling is not None:
+                            settling.result()
+                        settling = clerk.submit(_settle, pending, job.folder, folder)
+                        pending = []
         except BaseException:
             # Interrupted, or the disk is full: what is whole is kept, if it can be.
             if settling is None or settling.exception() is None:
@@ -271,6 +273,7 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
         label=origin.label,
         # Copies of one source never part, whoever splits this set again.
         group=origin.group or origin.id,
+        split="train",
         sha256=line.sha256,
         width=recipe.size,
         height=recipe.size,

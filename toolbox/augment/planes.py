@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from toolbox.augment.warp import Images, Sampler, back_to_pixels
+from toolbox.augment.warp import Images, Sampler, back_to_pixels, halved
 from toolbox.plugin.protocols import Affine
 
 
@@ -26,24 +25,23 @@ class Planes:
 
     def __init__(self, image: Images, size: int) -> None:
         self._size = size
-        planes = [image] if image.shape[2] == 1 else _planes(image, size)
-        self._samplers = [Sampler(plane, black=128 if number else 0) for number, plane in enumerate(planes)]
-        self._height, self._width, _ = image.shape
+        self._height, self._width, channels = image.shape
+        grey, *colours = [image] if channels == 1 else _planes(image, size)
+        self._grey = Sampler(grey)
+        self._colours = Sampler(*colours, black=128) if colours else None
 
     def moved(self, affines: Sequence[Affine], quality: int) -> Iterator[bytes]:
         """The JPEG file of each of ``affines``."""
         import simplejpeg
 
+        half = (self._size + 1) // 2
         for affine in affines:
-            planes = [self._plane(number, affine, 2 if number else 1) for number in range(len(self._samplers))]
-            grey, blue, red = planes if len(planes) == 3 else (planes[0], None, None)
-            yield simplejpeg.encode_jpeg_yuv_planes(grey, blue, red, quality)
-
-    def _plane(self, number: int, affine: Affine, divisor: int) -> npt.NDArray[np.uint8]:
-        """One plane of a copy: ``[side, side]``; an odd side is rounded up, as JPEG has it."""
-        back = back_to_pixels(affine, self._height / divisor, self._width / divisor, self._size / divisor)
-        side = math.ceil(self._size / divisor)
-        return self._samplers[number](back, side, affine.border, affine.interpolation)[:, :, 0]
+            how = (affine.border, affine.interpolation)
+            back = back_to_pixels(affine, self._height, self._width, self._size)
+            (grey,) = self._grey(back, self._size, *how)
+            blue, red = self._colours(halved(back), half, *how) if self._colours else (None, None)
+            planes = (None if plane is None else plane[:, :, 0] for plane in (grey, blue, red))
+            yield simplejpeg.encode_jpeg_yuv_planes(*planes, quality)
 
 
 def _planes(image: Images, size: int) -> list[Images]:
@@ -57,13 +55,13 @@ def _planes(image: Images, size: int) -> list[Images]:
     across, down = (math.sqrt(max(0.0, (side / size) ** 2 / 4 - 0.75)) / 2 for side in (width, height))
     half = ((width + 1) // 2, (height + 1) // 2)
 
-    def halved(plane: cv2.typing.MatLike) -> Images:
+    def to_half(plane: cv2.typing.MatLike) -> Images:
         # To an even side, as JPEG does it; OpenCV averages whole pixels twenty times as fast as parts.
         even = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         small = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
         return smoothed(np.asarray(small, np.uint8)[:, :, np.newaxis], across, down)
 
-    return [np.asarray(grey, np.uint8)[:, :, np.newaxis], halved(blue), halved(red)]
+    return [np.asarray(grey, np.uint8)[:, :, np.newaxis], to_half(blue), to_half(red)]
 
 
 def smoothed(array: Images, across: float, down: float) -> Images:

@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
-from toolbox.data.split import assign
 from toolbox.errors import UsageError, closest
 from toolbox.files import fingerprint
 from toolbox.files.names import safe_name
 from toolbox.plugin.spec import Spec, parse
-from toolbox.settings.schema import Settings, SplitSettings
+
+if TYPE_CHECKING:
+    from toolbox.settings.schema import Settings
 
 FOLDER = "augmented"
 FILE_NAME = "recipe.json"
@@ -110,10 +111,14 @@ def counts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def dealt(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
-    """``copies`` with their split: training, or under ``augment-then-split`` dealt one by one, as the source
+    """``copies``, which are all for training, or under ``augment-then-split`` dealt one by one, as the source
     studies did, so that copies of one image fall on both sides."""
     if recipe.protocol != "augment-then-split":
-        return (row.with_split("train") for row in copies)
+        return copies
+    # Here, since every worker imports this module and needs neither.
+    from toolbox.data.split import assign
+    from toolbox.settings.schema import SplitSettings
+
     settings = SplitSettings(**recipe.dealt, protocol="augment-then-split")
     return assign(Manifest(tuple(copies)), settings).rows
 

@@ -83,7 +83,9 @@ def decode(data: bytes) -> Decoded:
             opened.load()
             mode = opened.mode
             upright, turned = _upright(opened)
-            image, note = to_grey_or_rgb(_as_its_tags_say(upright, opened))
+            tagged = _as_its_tags_say(upright, opened)
+            own = tagged is not opened and tagged.mode in ("L", "RGB")  # a copy already: no other is needed
+            image, note = (tagged, "") if own else to_grey_or_rgb(tagged)
             notes = [turned, note]
             if ";16" in raw_mode and mode in ("RGB", "RGBA", "RGBX"):
                 image = image.convert("L") if raw_mode.startswith("LA") else image

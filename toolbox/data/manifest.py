@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -118,9 +119,8 @@ def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = N
     with atomic.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *extra])
-        for row in rows:
-            fixed = [getattr(row, name) for name in COLUMNS]
-            writer.writerow([*fixed, *(row.columns.get(name, "") for name in extra)])
+        fixed = attrgetter(*COLUMNS)
+        writer.writerows((*fixed(row), *(row.columns.get(name, "") for name in extra)) for row in rows)
         file.flush()
         return fingerprint.of_file(temporary)
 

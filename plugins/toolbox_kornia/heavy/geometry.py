@@ -71,13 +71,15 @@ class Steps:
     def matrix(self) -> Matrix:
         """All steps as one matrix in the unit frame."""
         turn, slant = math.radians(self.rotation), math.radians(self.shear)
-        cos, sin = math.cos(turn), math.sin(turn)
-        rotated = affine((cos, sin, 0.0), (-sin, cos, 0.0))
-        shifted = affine((1.0, 0.0, self.shift_x), (0.0, 1.0, self.shift_y))
-        sheared = affine((1.0 / math.cos(slant), 0.0, 0.0), (math.tan(slant), 1.0, 0.0))
-        zoomed = affine((self.zoom * self.zoom_x, 0.0, 0.0), (0.0, self.zoom * self.zoom_y, 0.0))
-        flipped = affine((-1.0 if self.flip else 1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-        return flipped @ zoomed @ sheared @ shifted @ rotated
+        cos, sin, tan = math.cos(turn), math.sin(turn), math.tan(slant)
+        x, y = (cos, sin, self.shift_x), (-sin, cos, self.shift_y)  # rotated, then shifted
+        across = (-1.0 if self.flip else 1.0) * self.zoom * self.zoom_x / math.cos(slant)
+        down = self.zoom * self.zoom_y
+        # Written out: the product of five matrices takes five times as long, and every copy has one.
+        return affine(
+            (across * x[0], across * x[1], across * x[2]),
+            (down * (tan * x[0] + y[0]), down * (tan * x[1] + y[1]), down * (tan * x[2] + y[2])),
+        )
 
 
 def pixel_matrix(steps: Matrix, height: int, width: int, size: int) -> Matrix:
@@ -85,23 +87,6 @@ def pixel_matrix(steps: Matrix, height: int, width: int, size: int) -> Matrix:
     from_source = affine((1 / width, 0.0, 0.5 / width - 0.5), (0.0, 1 / height, 0.5 / height - 0.5))
     to_output = affine((size, 0.0, size / 2 - 0.5), (0.0, size, size / 2 - 0.5))
     return to_output @ steps @ from_source
-
-
-def overshoot(matrix: Matrix, height: int, width: int, size: int) -> tuple[float, float]:
-    """How far the output's pixel centres lie outside those of the source, ``(vertical, horizontal)`` in pixels.
-
-    Negative where all lie inside. ``matrix`` is one of :func:`pixel_matrix`. An affine map takes a square's
-    extremes to its corners, so that four points tell.
-    """
-    last = size - 1.0
-    corners = np.array([[0.0, last, 0.0, last], [0.0, 0.0, last, last], [1.0, 1.0, 1.0, 1.0]])
-    x, y, _ = np.linalg.inv(matrix) @ corners
-    return max(-y.min(), y.max() - (height - 1)), max(-x.min(), x.max() - (width - 1))
-
-
-def translated(matrix: Matrix, vertical: float, horizontal: float) -> Matrix:
-    """``matrix`` for a source that begins ``vertical`` and ``horizontal`` pixels further out (that was padded)."""
-    return matrix @ affine((1.0, 0.0, -horizontal), (0.0, 1.0, -vertical))
 
 
 def affine(x: tuple[float, float, float], y: tuple[float, float, float]) -> Matrix:

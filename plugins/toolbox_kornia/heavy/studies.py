@@ -38,7 +38,7 @@ class FlipRotateZoom(Geometric):
     are flipped are all the same.
 
     Source: Poojary, Raina, Mondal, "Effect of data-augmentation on fine-tuned CNN model performance", IAES IJ-AI
-    10(1), 2021. Resampling: kornia (bilinear) and OpenCV. The paper names no border; the mirror image makes no edges
+    10(1), 2021. Resampling: OpenCV. The paper names no border; the mirror image makes no edges
     that a network could learn.
     """
 
@@ -89,7 +89,7 @@ class Alzheimer(Geometric):
     Source: AbdulAzeem, Bahgat, Badawy, "A CNN based framework for classification of Alzheimer's disease", Neural
     Computing and Applications 33 (2021). The re-implementation that reported its figures left out zoom and flip:
     zoom=0,flip=0. The border is Keras's default (its 'nearest').
-    Resampling: kornia (bilinear) and OpenCV.
+    Resampling: OpenCV.
     """
 
     def __init__(
