@@ -20,6 +20,7 @@ from toolbox.plugin.protocols import ImageInfo, MixingAugmenter
 from toolbox.plugin.registry import Registry
 from toolbox.progress import SilentReporter
 from toolbox.training import loop
+from toolbox.training.batches import order
 from toolbox.training.inputs import OnlineCopies, OnlineMixes, Pixels, mixed, online
 from toolbox.training.loop import Labelled, Stage
 from toolbox.workspace import Workspace
@@ -134,7 +135,7 @@ def test_the_loop_learns_from_soft_targets_and_repeats(mixer: MixingAugmenter) -
     assert torch.equal(end, same) and not torch.equal(start, end)
     given = inputs(mixer)
     given.start_epoch(1)
-    (indices,) = loop.order(12, stage, 0, 1)
+    (indices,) = order(targets, stage, 0, 1)
     made, soft = mixed(given, given.batch(indices), targets[indices], 1)
     torch.manual_seed(0)
     fresh = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 2))

@@ -174,4 +174,4 @@ def test_constant_weights_fail_and_every_other_start_learns(init: str, learns: i
         assert run.metrics["accuracy"]["value"] > 0.9
     else:
         assert run.metrics["accuracy"]["value"] == 0.5
-        assert len({line.split(",")[5] for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}) == 1
+        assert len({line.split(",")[6] for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}) == 1

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.data.manifest import COLUMNS
 from toolbox.errors import UsageError, closest
 from toolbox.plugin.protocols import Dataset, Sample
 
@@ -79,7 +80,8 @@ class CsvDataset(Dataset):
             split = SPLITS.get(value["split"].lower())
             if split is None:
                 raise UsageError(f"{where}: the split {value['split']!r} is none of train, val, test")
-            rest = {key: text for key, text in record.items() if key not in used}
+            # A manifest has columns of its own; a user's of the same name stand beside them.
+            rest = {_apart(key): text for key, text in record.items() if key not in used}
             yield Sample(name, name, value["label"], value["group"], split, rest)
         if not seen:
             raise UsageError(f"{self.path} lists no image")
@@ -94,6 +96,10 @@ class CsvDataset(Dataset):
             f"{self.path} has no column {name!r} (its columns: {known})",
             closest(name, self._header) or f"Say which one: csv:path=…,{parameter}=NAME.",
         )
+
+
+def _apart(name: str) -> str:
+    return f"table_{name}" if name in COLUMNS else name
 
 
 def _read(path: Path, delimiter: str) -> tuple[list[str], list[tuple[int, Mapping[str, str]]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from toolbox.errors import EnvironmentFailure
@@ -35,16 +37,18 @@ def machine_key() -> bytes:
     path = folder / "pseudonyms.key"
     with told("write", path):
         make_folder(folder)
-        try:
-            # Whoever makes the file first decides; a second process reads what the first one wrote.
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+        if not path.exists():
+            handle, name = tempfile.mkstemp(prefix=".pseudonyms.", dir=folder)  # 0600
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(secrets.token_bytes(KEY_BYTES))
+                    file.flush()
+                    os.fsync(file.fileno())
+                # Whoever links first decides; a second process reads what the first one wrote, whole.
+                with contextlib.suppress(FileExistsError):
+                    os.link(name, path)
+            finally:
+                Path(name).unlink(missing_ok=True)
         key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise EnvironmentFailure(

@@ -31,7 +31,8 @@ def labels_from(table: Path, id_column: str, label_column: str) -> Mapping[str, 
                 if not name or not label:
                     raise UsageError(f"{table}, line {reader.line_num}: {id_column} or {label_column} is empty")
                 if found.setdefault(name, label) != label:
-                    raise UsageError(f"{table}, line {reader.line_num}: {name} is {found[name]} and {label}")
+                    # The name may be a patient's, which belongs in no message.
+                    raise UsageError(f"{table}, line {reader.line_num}: {found[name]} in an earlier line, {label} here")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"can't read the table {table}: {error}") from error
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from PIL import Image
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels import apply_modality_lut, pixel_array
 
 from toolbox.data.images import MAX_PIXELS
+
+# pydicom's warnings quote the tags' values. For good, not for a block: the readers are threads.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 MAX_FRAMES = 10_000
 MAX_BYTES = 1024 * 1024 * 1024
@@ -63,7 +69,8 @@ def dicom_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.name.startswith(".") or not path.is_file() or path.name == "DICOMDIR":
             continue
-        if path.suffix.lower() in (".dcm", ".dicom", ".ima") or (not path.suffix and _has_preamble(path)):
+        # Scanners call files 1.2.840.5 or IM.0001: what looks like an ending may be none.
+        if path.suffix.lower() in (".dcm", ".dicom", ".ima") or _has_preamble(path):
             yield path
 
 
@@ -86,8 +93,9 @@ def header(path: Path) -> Header:
 def picture(path: Path, frame: int, window: tuple[float, float]) -> Image.Image:
     """Frame ``frame`` of a file, mode ``L`` or ``RGB``; ``info["note"]`` says how its values became 8-bit grey.
 
-    Modality and VOI look-up are applied as the file says (pydicom); without a VOI window the percentiles
-    ``window`` of the values are. MONOCHROME1 is turned over, so that more signal is always brighter.
+    The modality look-up is applied as the file says (pydicom), then its window (the first, linear; DICOM PS3.3
+    C.11.2.1.2); without one the percentiles ``window`` of the values are. MONOCHROME1 is turned over, so that more
+    signal is always brighter.
 
     Raises
     ------
@@ -96,24 +104,21 @@ def picture(path: Path, frame: int, window: tuple[float, float]) -> Image.Image:
     found = _read(path, headers_only=False)
     _check(found)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote the tags' values
-            values = pixel_array(found, index=frame)
-            if values.ndim == 3:
-                return _colour(values)
-            values = apply_modality_lut(values, found)
-            windowed = "WindowCenter" in found or "VOILUTSequence" in found
-            values = np.asarray(apply_voi_lut(values, found) if windowed else values, dtype=np.float64)
+        values = pixel_array(found, index=frame)
+        if values.ndim == 3:
+            return _colour(values)
+        values = np.asarray(apply_modality_lut(values, found), dtype=np.float64)
+        own = _own_window(found)
     except UnreadableDicom:
         raise
     except Exception as error:  # decoders raise anything on hostile input, and their words may quote tags
         raise UnreadableDicom(f"can't be decoded: {type(error).__name__}") from None
-    low, high = (float(values.min()), float(values.max())) if windowed else map(float, np.percentile(values, window))
+    low, high = own or map(float, np.percentile(values, window))
     grey = np.rint(np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255)).astype(np.uint8)
     if str(found.get("PhotometricInterpretation")) == "MONOCHROME1":
         grey = 255 - grey
     image = Image.fromarray(grey)
-    how = "its own window" if windowed else f"percentiles {window[0]:g} and {window[1]:g}"
+    how = "its own window" if own else f"percentiles {window[0]:g} and {window[1]:g}"
     image.info["note"] = f"values {low:g} to {high:g} ({how}) windowed to 0 to 255"
     return image
 
@@ -122,30 +127,42 @@ def _read(path: Path, headers_only: bool) -> pydicom.Dataset:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableDicom(f"the file is larger than {MAX_BYTES // 1024**2} MiB")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = pydicom.dcmread(
-                path, stop_before_pixels=headers_only, specific_tags=_TAGS if headers_only else None
-            )
-            syntax = str(found.file_meta.get("TransferSyntaxUID", "")) if hasattr(found, "file_meta") else ""
+        # Before anything else: a deflated file would be inflated whole, however large it says it is.
+        syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+        if syntax not in DECODED:
+            name = pydicom.uid.UID(syntax).name if syntax else "unknown"
+            raise UnreadableDicom(f"its transfer syntax ({name}) is not decoded here; convert it with gdcmconv --raw")
+        return pydicom.dcmread(path, stop_before_pixels=headers_only, specific_tags=_TAGS if headers_only else None)
     except (UnreadableDicom, OSError):
         raise
     except Exception as error:
         raise UnreadableDicom(f"no DICOM file: {type(error).__name__}") from None
-    if syntax not in DECODED:
-        name = pydicom.uid.UID(syntax).name if syntax else "unknown"
-        raise UnreadableDicom(f"its transfer syntax ({name}) is not decoded here; convert it with gdcmconv --raw")
-    return found
 
 
 def _check(found: pydicom.Dataset) -> None:
     rows, columns = _number(found, "Rows", 0), _number(found, "Columns", 0)
     if rows < 1 or columns < 1 or "PixelData" not in found:
         raise UnreadableDicom("holds no picture")
+    if str(found.get("PhotometricInterpretation")) == "PALETTE COLOR":
+        raise UnreadableDicom("pictures of palette colours are not read")
     if rows * columns > MAX_PIXELS:
         raise UnreadableDicom(f"claims {columns} × {rows} pixels; the limit is {MAX_PIXELS // 10**6} million")
     if not 1 <= _number(found, "NumberOfFrames", 1) <= MAX_FRAMES:
         raise UnreadableDicom("claims an absurd number of frames")
+
+
+def _own_window(found: pydicom.Dataset) -> tuple[float, float] | None:
+    """The values that the file itself wants black and white, if it says so."""
+    ends = []
+    for tag in ("WindowCenter", "WindowWidth"):
+        value = found.get(tag)
+        if value is None or value == "":
+            return None
+        ends.append(float(value[0] if isinstance(value, pydicom.multival.MultiValue) else value))
+    center, width = ends
+    if not width > 1:
+        return None
+    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
 
 
 def _colour(values: npt.NDArray[np.generic]) -> Image.Image:

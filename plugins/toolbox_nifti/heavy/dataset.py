@@ -64,7 +64,7 @@ class NiftiDataset(VirtualDataset):
         UsageError: no volume, or one without a class.
         """
         found = False
-        for file in sorted(path for path in self.folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz"))):
+        for file in _volumes(self.folder):
             found = True
             name = file.relative_to(self.folder).as_posix()
             subject = _subject(name)
@@ -116,6 +116,12 @@ class NiftiDataset(VirtualDataset):
         if not label:
             raise UsageError(f"the table of labels has no line for {subject or name}")
         return label
+
+
+def _volumes(folder: Path) -> list[Path]:
+    """Every volume below ``folder`` that is not hidden, by path."""
+    found = (path for path in folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz")))
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _subject(name: str) -> str:

@@ -17,7 +17,7 @@ Plane = Literal["sagittal", "coronal", "axial"]
 AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The axis that a plane's slices are numbered along, in right-anterior-superior orientation."""
 
-MAX_VOXELS = 500_000_000
+MAX_VOXELS = 2**28
 """Larger volumes are refused before anything is allocated: a header can claim any size."""
 
 _ONE_AT_A_TIME = Lock()
@@ -54,7 +54,7 @@ def slice_of(
     return np.ascontiguousarray(np.rot90(np.take(voxels, number, AXES[plane]))), note
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=2)
 def _windowed(
     path: str, changed: int, size: int, volume: int, window: tuple[float, float]
 ) -> tuple[npt.NDArray[np.uint8], str]:

@@ -1,0 +1,172 @@
+"""Studies: a file becomes runs, finished runs are not run again, a failed one stops no other, arms are compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Toolbox
+from toolbox import Study
+from toolbox.errors import UsageError
+from toolbox.study import file as files
+from toolbox.study import ledger
+
+SMALL = """
+name = "small"
+question = "does augmentation help?"
+seeds = [0, 1]
+
+[base]
+data = "phantom:subjects=20,slices=3,size=32"
+model = "alzheimer-cnn"
+epochs = 1
+training.size = 32
+training.early_stopping = false
+audit.near = false
+augment.factor = 2
+augment.size = 32
+
+[arms.originals]
+[arms.augmented]
+training.train_on = "augmented"
+
+[matrix]
+"split.protocol" = ["split-then-augment", "augment-then-split"]
+
+[[exclude]]
+arm = "originals"
+"split.protocol" = "augment-then-split"
+
+[[compare]]
+a = "originals"
+b = "augmented"
+"""
+
+
+def write(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "small.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_arms_times_matrix_times_seeds_less_what_is_excluded(tmp_path: Path) -> None:
+    plan = Study(write(tmp_path), workspace=tmp_path).plan
+    names = {run.name for run in plan.runs}
+    assert len(plan.runs) == len(names) == 6 and len({run.key for run in plan.runs}) == 6
+    assert "originals, protocol=split-then-augment, seed 1" in names
+    assert not any("originals, protocol=augment-then-split" in name for name in names)
+    # Those of one split stand together.
+    splits = [run.split_key for run in plan.runs]
+    assert len(set(splits)) == 2 and splits == sorted(splits, key=splits.index)
+
+
+def test_folds_are_runs_of_their_own(tmp_path: Path) -> None:
+    text = SMALL.replace("seeds = [0, 1]", "seeds = [0]\nfolds = 3")
+    plan = Study(write(tmp_path, text), workspace=tmp_path).plan
+    assert {run.fold for run in plan.runs} == {0, 1, 2} and len({run.split_key for run in plan.runs}) == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seeds =", "sedes =", "no key of a study is called 'sedes'"),
+        ("training.size", "training.sise", "no setting is called 'training.sise'"),
+        ('b = "augmented"', 'b = "augmentde"', "there is no arm 'augmentde'"),
+        ('arm = "originals"\n"split', '"split.test" = 1\n"split', "neither 'arm' nor a key of [matrix]"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "different whole numbers"),
+        ('model = "alzheimer-cnn"', 'model = "alzheimer-cn"', "alzheimer-cn"),
+        ("epochs = 1", "epochs = -1", "epochs"),
+        ("audit.near", "seed = 3\naudit.near", "seeds and folds belong to the study"),
+        ("[matrix]", "[matrix", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in SMALL
+    with pytest.raises(UsageError) as caught:
+        Study(write(tmp_path, SMALL.replace(old, new, 1)), workspace=tmp_path).plan  # noqa: B018
+    assert words in caught.value.message
+
+
+def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="are the same experiment"):
+        Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
+
+
+def test_the_examples_are_whole() -> None:
+    examples = sorted((Path(__file__).parent.parent / "examples").glob("*.toml"))
+    assert examples
+    for path in examples:
+        assert Study(path).plan.runs and files.read(path).compare
+
+
+def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> None:
+    path, ws = write(tmp_path), tmp_path / "ws"
+    planned = toolbox("study", "plan", path, "-C", ws, "--json")
+    assert planned.code == 0 and len(planned.document["runs"]) == 6 and planned.document["seconds"] > 0
+    assert not ws.exists()
+    first = toolbox("study", "run", path, "-C", ws, "--json")
+    assert first.code == 0, first.stderr
+    cells = {cell["name"]: cell for cell in first.document["cells"]}
+    leaky = cells["augmented, protocol=augment-then-split"]
+    assert leaky["leaky"] and not cells["originals, protocol=split-then-augment"]["leaky"]
+    assert all(cell["runs"] == 2 and cell["low"] <= cell["value"] <= cell["high"] for cell in cells.values())
+    (compared,) = first.document["comparisons"]
+    assert compared["verdict"] in ("a", "b", "not distinguishable") and "originals" in compared["title"]
+    (leakage,) = first.document["leakage"]
+    assert leakage["low"] <= leakage["difference"] <= leakage["high"]
+    again = toolbox("study", "run", path, "-C", ws, "--json")
+    assert again.document == first.document and "6 of 6 runs are finished already" in again.stderr
+    assert "6 finished" in toolbox("study", "status", path, "-C", ws).stdout
+    page = (ws / "studies" / "small" / "report.html").read_text()
+    assert "How much of the accuracy was leakage" in page and "does augmentation help?" in page
+
+
+def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    whole = toolbox("study", "run", path, "-C", tmp_path / "whole", "--json").document
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "toolbox", "study", "run", str(path), "-C", str(killed), "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    folder = killed / "studies" / "small"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if sum(entry.status == "finished" for entry in ledger.read(folder).values()) >= 2:
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    with (folder / ledger.FILE_NAME).open("ab") as file:
+        file.write(b'{"key": "cut off')
+    resumed = toolbox("study", "run", path, "-C", killed, "--json")
+    assert resumed.code == 0 and "runs are finished already" in resumed.stderr
+
+    def figures(document: dict[str, object]) -> str:
+        text = json.dumps({name: document[name] for name in ("cells", "comparisons", "leakage")})
+        return text.replace(str(killed), "").replace(str(tmp_path / "whole"), "")
+
+    assert figures(resumed.document) == figures(whole)
+
+
+def test_a_run_that_fails_stops_no_other(toolbox: Toolbox, tmp_path: Path) -> None:
+    text = SMALL.replace("[arms.originals]", '[arms.originals]\nmethod = "finetune"\ntraining.weights = "/nowhere.pth"')
+    done = toolbox("study", "run", write(tmp_path, text), "-C", tmp_path / "ws", "--json")
+    assert done.code == 1
+    cells = {cell["name"]: cell for cell in done.document["cells"]}
+    assert cells["originals, protocol=split-then-augment"]["failed"] == 2
+    assert cells["augmented, protocol=split-then-augment"]["runs"] == 2
+    assert len(done.document["failures"]) == 2 and "nowhere.pth" in done.document["failures"][0][1]
+
+
+def test_other_data_without_editing_the_file(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+    text = SMALL.replace("seeds = [0, 1]", "seeds = [0]")
+    done = toolbox("study", "run", write(tmp_path, text), "--data", photos, "-C", tmp_path / "ws", "--json")
+    assert done.code == 0, done.stderr
+    run = Path(done.document["cells"][0]["paths"][0])
+    assert json.loads((run / "run.json").read_text())["data"]["spec"] == str(photos)
