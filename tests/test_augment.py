@@ -25,6 +25,7 @@ from toolbox.data.images import as_array
 from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import fingerprint
 from toolbox.files.locks import only_one
+from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
 
 SMALL = {"augment.size": 24, "augment.factor": 4, "augment.augmenter": "alzheimer"}
@@ -495,3 +496,27 @@ def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) ->
     lineage.append(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
     with pytest.raises(UsageError, match="leads out of the set"):
         list(lineage.read(file))
+
+
+# -------------------------------------------------------------------------------------------------------- online
+
+
+@given(order=st.permutations(range(6)), epoch=st.integers(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_online_copies_are_made_by_batch_fresh_each_epoch_and_repeatable(order: list[int], epoch: int) -> None:
+    import torch
+
+    from toolbox.training.inputs import OnlineCopies, Pixels
+
+    images = np.random.default_rng(0).integers(0, 256, (6, 20, 20, 3), dtype=np.uint8)
+    rows = [manifests.Row(id=str(number), path="", label="", pixels=f"hash {number}") for number in range(6)]
+    pixels = Pixels(images, (0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
+    augmenter = Registry().augmenter("alzheimer")
+    once, again = OnlineCopies(pixels, rows, augmenter, seed=3), OnlineCopies(pixels, rows, augmenter, seed=3)
+    once.start_epoch(epoch)
+    together = once.batch(torch.arange(6))
+    again.start_epoch(epoch + 1)
+    assert not torch.equal(again.batch(torch.arange(6)), together)
+    again.start_epoch(epoch)
+    for part in (order[:4], order[4:]):
+        assert torch.equal(again.batch(torch.tensor(part)), together[part])

@@ -72,6 +72,13 @@ def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.glob("augmented/*/Cats/*.jpg")) and len(list(tmp_path.glob("grey/*/*/*.png"))) == 32
 
 
+def test_augmented_sets(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cats_and_dogs(tmp_path)
+    run_all(toolbox, "sets")
+    assert (tmp_path / "preview.png").is_file() and list(tmp_path.glob("augmented/*/Dogs/*.webp"))
+
+
 @pytest.mark.slow
 def test_believing_it(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
