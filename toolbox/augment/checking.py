@@ -117,6 +117,8 @@ def replay(
                 different.extend(done.different)
                 lost.extend(done.lost)
         bar.close()
+        if count + len(lost) != total:
+            raise RuntimeError(f"an engine made {count + len(lost)} of {total} files")
         _complete(path, recipe, by_pixels, partial, out)
     (out.parent / f".{out.name}.lock").unlink(missing_ok=True)
     return Replayed(out, count, tuple(different), tuple(lost))

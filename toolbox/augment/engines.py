@@ -75,12 +75,13 @@ class Processes:
                 while asked and asked[0] < number + AHEAD * self.workers and (free := self._free(crew, payload, asked)):
                     free.give(*asked)
                     asked = next(rest, None)
-                while number in found:
+                if number in found:
                     done, value = found.pop(number)
                     if not done:
                         raise value
                     yield value
                     number += 1
+                    continue  # whoever is idle by now is given more before anybody is waited for
                 pipes = {worker.pipe: worker for worker in crew if worker.has}
                 if not pipes:
                     return

@@ -121,6 +121,8 @@ def run(
                     _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
                     engine = engines.choose(workers, job, total - done)
                     _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
+            if (whole := sum(1 for _ in lineage.read(partial / lineage.FILE_NAME))) != total:
+                raise RuntimeError(f"an engine made {whole} of {total} files")
             _finish(recipe, manifest, partial, final)
         if os.name != "nt":  # which deletes no open file; it stays, and is in nobody's way
             (final.parent / lock).unlink(missing_ok=True)
