@@ -235,3 +235,21 @@ def test_looks_at_a_test_set_are_counted(toolbox: Toolbox, photos: Path, tmp_pat
     assert seen is not None and seen.count == looks.MANY and "validation set" in seen.words
     assert ("looks at its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
     assert "validation set" in toolbox("evaluate", "-C", tmp_path / "ws").stdout
+
+
+def test_an_arm_that_is_always_right_wins_however_many_seeds_say_so() -> None:
+    """No sample and no seed differs from another: there is no variance to divide by, and no doubt either."""
+    wrong, right = _answers(np.zeros(60, dtype=bool)), _answers(np.ones(60, dtype=bool))
+    names = tuple(map(str, range(60)))
+    found = statistics.compare_arms([Pair(wrong, right, names)] * 3)
+    assert found.verdict == "b" and found.low > 0.85 and found.p_value < 1e-9
+    same = statistics.compare_arms([Pair(right, right, names)] * 3)
+    assert same.verdict == "not distinguishable" and same.low < 0 < same.high
+
+
+def test_groups_that_all_say_the_same_have_an_interval_on_their_side() -> None:
+    targets = np.arange(40) % 2
+    units = Units(np.arange(40) // 4, 10, True)
+    right = np.eye(2)[targets]
+    found = statistics.compare_pair(Answers(targets, 1 - right, units), Answers(targets, right, units))
+    assert found.difference == 1 and 0 < found.low < found.high == pytest.approx(1) and found.verdict == "b"

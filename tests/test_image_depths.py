@@ -151,17 +151,17 @@ def test_damaged_exif_does_not_condemn_a_whole_picture(kind: str) -> None:
 
 def test_cut_jpegs_are_refused_exactly_where_a_full_decode_refuses_them() -> None:
     data = encoded(photo(2, (200, 160)), "JPEG", quality=90)
-    verdicts = set()
+    refused = 0
     for cut in [*range(1, 40), *range(40, len(data) - 30, 997)]:
         bad = refused_by_a_full_decode(data[:-cut])
-        verdicts.add(bad)
+        refused += bad
         try:
             decode(data[:-cut])
         except UnreadableImage:
             assert bad, cut
         else:
             assert not bad, cut
-    assert True in verdicts
+    assert refused > 10, "the cuts were too harmless to show anything"
 
 
 def test_another_librarys_leave_to_fill_in_what_is_missing_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

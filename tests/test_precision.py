@@ -21,9 +21,9 @@ TINY = "timm:arch=test_resnet"
 
 def test_the_cpu_computes_in_float32_unless_it_is_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision.chosen(TrainingSettings(), CPU) == "float32"
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
     assert precision.chosen(TrainingSettings(precision="bf16"), CPU) == "bf16"
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
     with pytest.raises(UsageError, match="no bf16 instructions"):
         precision.chosen(TrainingSettings(precision="bf16"), CPU)
     assert precision.chosen(TrainingSettings(), torch.device("mps")) == "bf16"
@@ -42,7 +42,7 @@ def test_bf16_is_close_and_gives_float32(registry: Registry) -> None:
     assert torch.allclose(plain, cast, atol=0.02) and not torch.equal(plain, cast)
 
 
-@pytest.mark.skipif(not precision._cpu_has_bf16(), reason="this processor has no bf16 instructions")
+@pytest.mark.skipif(not precision.cpu_has_bf16(), reason="this processor has no bf16 instructions")
 def test_a_training_in_bf16_says_so(photos: Path, tmp_path: Path) -> None:
     settings = {"training.size": 32, "training.precision": "bf16", "training.epochs": 2, "training.batch_size": 8}
     run = Workspace(tmp_path, data=photos, settings=settings).train("alzheimer-cnn")

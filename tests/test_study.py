@@ -170,3 +170,16 @@ def test_other_data_without_editing_the_file(toolbox: Toolbox, photos: Path, tmp
     assert done.code == 0, done.stderr
     run = Path(done.document["cells"][0]["paths"][0])
     assert json.loads((run / "run.json").read_text())["data"]["spec"] == str(photos)
+
+
+def test_splits_side_by_side_give_the_same_as_one_after_the_other(toolbox: Toolbox, tmp_path: Path) -> None:
+    # More copies than are worth processes of their own: a job must not start any.
+    text = SMALL.replace("seeds = [0, 1]", "seeds = [0]").replace("augment.factor = 2", "augment.factor = 60")
+    path = write(tmp_path, text)
+    one, two = (
+        toolbox("study", "run", path, "--jobs", jobs, "-C", tmp_path / f"jobs-{jobs}", "--set", "threads=1", "--json")
+        for jobs in (1, 2)
+    )
+    assert one.code == two.code == 0, two.stderr
+    values = [[cell["value"] for cell in done.document["cells"]] for done in (one, two)]
+    assert values[0] == pytest.approx(values[1]) and two.document["failures"] == []

@@ -14,7 +14,7 @@ The commands are thin over this class, and a notebook uses it directly::
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from toolbox import environment, runs
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
-from toolbox.data.manifest import Row
 from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
@@ -240,21 +239,14 @@ class Workspace:
 
     def preview(self, count: int = 8, path: Path | None = None) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
-        from toolbox.augment import copies, lineage, recipe
-        from toolbox.report.preview import Family, draw_preview
+        from toolbox.augment import recipe
+        from toolbox.report.preview import draw_preview
 
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
         rows = recipe.sources(wanted.protocol, self.prepared.manifest)
-        families = []
-        for row in rows[:: max(1, len(rows) // count)][:count]:
-            image = self.source.image(row)
-            params = copies.draws(augmenter, image, row.pixels, wanted.seed, range(6))
-            made = augmenter.apply(copies.stacked(image, wanted.size, 6), params, wanted.size)
-            shown = [(lineage.in_words(each), copies.picture(array)) for each, array in zip(params, made, strict=True)]
-            families.append(Family(row.path, copies.picture(copies.resized(image, wanted.size)), shown))
         target = path or self.path / PREVIEW
-        draw_preview(str(wanted.spec), families, target)
+        draw_preview(wanted, rows, self.source, augmenter, count, target)
         return target
 
     def verify(self, name: str = "") -> Verified:
@@ -355,8 +347,15 @@ class Workspace:
 
     def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
         """Evaluate a run anew, on its own held-out split or on another dataset (an external test)."""
+        from toolbox.evaluation import apply
+
         found = self.run(run)
-        return self._evaluate_on(found, str(data)) if data is not None else self._evaluate_own(found)
+        if data is None:
+            return apply.own(found, self.path, self._plain_settings, self.registry)
+        document, self.quarantined = apply.external(
+            found, str(data), self.path, self._plain_settings, self.registry, self.reporter
+        )
+        return document
 
     def compare(self, names: Sequence[str], metrics: Sequence[str] = ()) -> dict[str, Any]:
         """Paired statistics of the runs ``names`` and a verdict, as ``compare --json`` prints it.
@@ -446,9 +445,11 @@ class Workspace:
 
     def _finish(self, run: Run) -> Run:
         """Evaluate a trained run, and say that it is finished."""
+        from toolbox.evaluation import apply
+
         if self._follows:
             return run
-        self._evaluate_own(run)
+        apply.own(run, self.path, self._plain_settings, self.registry)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 
@@ -489,65 +490,6 @@ class Workspace:
         record = run.record
         unfreeze = record.get("unfreeze", "last" if record.get("unfreeze_last") else "")
         return self._experiment(record["model"], record["kind"] == "finetune", unfreeze)
-
-    def _evaluate_own(self, run: Run) -> dict[str, Any]:
-        from toolbox.evaluation import evaluate as evaluation
-        from toolbox.evaluation import looks
-
-        predictions = evaluation.read(run.path / runs.PREDICTIONS)
-        split = evaluation.split_of(predictions)
-        evaluators = self._plain_settings.evaluators
-        part, held_out = predictions.part(split), split == "test"
-        validation = predictions.part("val") if held_out else None
-        document = evaluation.evaluate(run, part, evaluators, self.registry, split, held_out, validation=validation)
-        if held_out:
-            document["looks"] = asdict(looks.look(self.path, run, part))
-        evaluation.save(run, document)
-        return document
-
-    def _evaluate_on(self, run: Run, data: str) -> dict[str, Any]:
-        from toolbox.data import index
-        from toolbox.evaluation import evaluate as evaluation
-        from toolbox.evaluation import looks
-        from toolbox.training.use import probabilities_for
-
-        source = open_source(data, self.registry)
-        found = index.build(source, self.reporter)
-        classes = tuple(run.record["data"]["classes"])
-        if set(found.manifest.classes) - set(classes):
-            raise UsageError(
-                f"{data} has the classes {', '.join(found.manifest.classes)};"
-                f" the run {run.id} knows {', '.join(classes)}",
-                "An external test needs the same class names.",
-            )
-        # A dataset that brings a test part is tested on it, any other on everything it holds.
-        rows = found.manifest.part("test") or list(found.manifest.rows)
-        settings = self._plain_settings
-        values = probabilities_for(run, rows, source, self.registry, settings, self.reporter)
-        predictions = evaluation.of_rows(rows, classes, values)
-        document = evaluation.evaluate(
-            run, predictions, settings.evaluators, self.registry, "test", held_out=True, external=source.spec
-        )
-        trained_on = self._trained_on(run, rows)
-        document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
-        document["looks"] = asdict(looks.look(self.path, run, predictions))
-        tag = found.manifest.fingerprint[:8]
-        fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
-        runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
-        evaluation.save(run, document, f"evaluation-{tag}.json")
-        self.reporter.info(f"kept in {run.path / f'evaluation-{tag}.json'}")
-        self.quarantined = found.quarantined
-        return document
-
-    def _trained_on(self, run: Run, rows: Sequence[Row]) -> int | None:
-        """How many of ``rows`` have the pixels of an image that ``run`` trained on; ``None`` where it did not keep
-        which those are."""
-        kept = run.path / runs.MANIFEST
-        if not kept.is_file():
-            self.reporter.warn(f"the run {run.id} keeps no {runs.MANIFEST}: what it trained on can't be compared")
-            return None
-        seen = {row.pixels for row in manifest.read(kept).part("train")}
-        return sum(row.pixels in seen for row in rows)
 
 
 def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:

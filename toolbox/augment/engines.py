@@ -152,7 +152,9 @@ def choose(workers: int, work: Callable[..., Any], outputs: int) -> Engine:
     Starting processes takes about as long as a thousand copies; work that can't be pickled stays here.
     """
     count = workers or (os.cpu_count() or 1)
-    if count == 1 or (workers == 0 and outputs < 1500) or not _travels(work):
+    # A worker (of a study with --jobs, say) has one core and may not have processes of its own.
+    alone = count == 1 or multiprocessing.current_process().daemon
+    if alone or (workers == 0 and outputs < 1500) or not _travels(work):
         return Inline()
     return Processes(count)
 

@@ -50,8 +50,7 @@ class Source:
         """Whether ``path`` lies in a folder of the dataset's, where nothing may be written."""
         dataset, place = self.dataset, path.resolve()
         if isinstance(dataset, VirtualDataset):
-            folders = {file.parent.resolve() for sample in dataset.samples() if (file := _file_of(dataset, sample))}
-            return any(place.is_relative_to(folder) for folder in folders)
+            return dataset.home is not None and place.is_relative_to(dataset.home.resolve())
         root = (dataset.root or Path()).resolve()
         if dataset.table is not None and dataset.table.parent.resolve() == root:
             # A table may lie in the workspace, and new files beside it are no samples: only what holds its files is
@@ -95,6 +94,7 @@ class VirtualManifestDataset(VirtualDataset):
     def __init__(self, manifest: Manifest, inner: VirtualDataset) -> None:
         self.manifest = manifest
         self.inner = inner
+        self.home = inner.home
         self.suggestions = inner.suggestions
         self.note = inner.note
         self.embedded = inner.embedded
@@ -153,14 +153,6 @@ def _path(path: Path, registry: Registry) -> Source:
         if isinstance(inner, VirtualDataset):
             return Source(VirtualManifestDataset(manifest, inner), spec_text)
     return Source(ManifestDataset(manifest, path, str(manifests.read_sidecar(path).get("note", ""))), spec_text)
-
-
-def _file_of(dataset: VirtualDataset, sample: Sample) -> Path | None:
-    """The sample's file, unless there is none or its path is one that is not read (a link out of the folder)."""
-    try:
-        return dataset.file(sample)
-    except (OSError, ValueError):
-        return None
 
 
 def _digest_of(file: Path | None) -> str:

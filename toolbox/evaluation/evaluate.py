@@ -10,15 +10,13 @@ import numpy as np
 
 from toolbox import runs
 from toolbox.errors import UsageError
-from toolbox.evaluation.predictions import Predictions, of_rows, read, split_of
+from toolbox.evaluation.predictions import Predictions
 from toolbox.files import atomic
 from toolbox.plugin.protocols import Evaluation, Evidence, Figure, Metric, Series, Table
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
 from toolbox.runs import Run
 from toolbox.settings.schema import ComponentSpec
-
-__all__ = ["Predictions", "evaluate", "of_rows", "read", "restored", "save", "split_of"]
 
 
 def evaluate(

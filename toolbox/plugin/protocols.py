@@ -74,6 +74,9 @@ class Dataset(ABC):
 class VirtualDataset(Dataset):
     """A dataset whose samples are not image files one by one and which therefore loads them itself."""
 
+    home: Path | None = None
+    """The folder that its files lie in, if it has one: nothing is ever written there."""
+
     @abstractmethod
     def load(self, sample: Sample) -> Image.Image:
         """The sample's picture, fully decoded: mode ``L`` or ``RGB``.

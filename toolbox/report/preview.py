@@ -10,10 +10,18 @@ from typing import Any, cast
 
 from PIL import Image
 
+from toolbox.augment import copies, lineage
+from toolbox.augment.recipe import Recipe
+from toolbox.data.manifest import Row
+from toolbox.data.source import Source
 from toolbox.files.atomic import write_bytes
+from toolbox.plugin.protocols import Augmenter
 from toolbox.report.drawing.style import STYLE
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import shorten
+
+COPIES = 6
+"""Copies of each source that are drawn."""
 
 SIDE = 1.25
 """Inches of a picture's side."""
@@ -28,13 +36,29 @@ class Family:
     copies: Sequence[tuple[str, Image.Image]]
 
 
-def draw_preview(title: str, families: Sequence[Family], path: Path) -> None:
-    """Write the picture (PNG, or SVG by the path's ending) to ``path``, whole or not at all.
+def draw_preview(
+    recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter, count: int, path: Path
+) -> None:
+    """Draw ``count`` of ``rows``, evenly spaced, and :data:`COPIES` copies of each (PNG, or SVG by the path's ending).
 
     Raises
     ------
     toolbox.errors.EnvironmentFailure: it can't be written.
     """
+    chosen = rows[:: max(1, len(rows) // count)][:count]
+    families = [_family(row, recipe, source, augmenter) for row in chosen]
+    _draw(str(recipe.spec), families, path)
+
+
+def _family(row: Row, recipe: Recipe, source: Source, augmenter: Augmenter) -> Family:
+    image = source.image(row)
+    params = copies.draws(augmenter, image, row.pixels, recipe.seed, range(COPIES))
+    made = augmenter.apply(copies.stacked(image, recipe.size, COPIES), params, recipe.size)
+    shown = [(lineage.in_words(each), copies.picture(array)) for each, array in zip(params, made, strict=True)]
+    return Family(row.path, copies.picture(copies.resized(image, recipe.size)), shown)
+
+
+def _draw(title: str, families: Sequence[Family], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -35,6 +35,16 @@ def from_table(origin: str, table: Mapping[str, Any]) -> Layer:
     ------
     UsageError: a name that no setting has; the closest one is named.
     """
+    return from_names(origin, flattened(origin, table))
+
+
+def flattened(origin: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of ``table`` by dotted name, those of its sections included.
+
+    Raises
+    ------
+    UsageError: a section that is no table.
+    """
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key in SECTIONS and isinstance(value, Mapping):
@@ -43,7 +53,7 @@ def from_table(origin: str, table: Mapping[str, Any]) -> Layer:
             raise UsageError(f"{origin}: {key} is a table, not {value!r}", f"Write [{key}] and its settings below.")
         else:
             values[key] = value
-    return from_names(origin, values)
+    return values
 
 
 def from_names(origin: str, values: Mapping[str, Any]) -> Layer:

@@ -131,7 +131,8 @@ def _resampled(a: Answers, b: Answers, plain: Comparison, seed: int) -> Comparis
     low, high = found
     if np.ptp(samples) < 1e-12 and metric == "accuracy":
         # The same in every resample: what chance could hide in so many units is then Tango's to say.
-        low, high = tango(0, 0, units.count)
+        ahead = plain.difference * units.count
+        low, high = tango(max(ahead, 0.0), max(-ahead, 0.0), units.count)
     done = replace(plain, low=low, high=high, p_value=p, test=test, interval=name)
     return replace(done, needed=_needed(done))
 
@@ -179,12 +180,15 @@ def compare_arms(pairs: Sequence[Pair], metric: str = "accuracy", seed: int = 0)
     of_units, shared = float((influence.sum(0) ** 2).sum()), float((influence**2).sum())
     of_pairs = float(differences.var(ddof=1)) / len(pairs)
     variance = max(of_units + of_pairs - shared, of_units, of_pairs)
+    if variance < 1e-24:
+        # Neither samples nor seeds differ at all: one pair says as much as all of them.
+        return replace(each[0], a_values=a_values, b_values=b_values)
     value, error = float(differences.mean()), math.sqrt(variance)
     rest = variance - of_pairs
     parts = rest**2 / max(1, influence.shape[1] - 1) + of_pairs**2 / (len(pairs) - 1)
     freedom = max(1.0, variance**2 / parts) if parts > 0 else 1.0
     reach = float(t.ppf(0.975, freedom)) * error
-    p = float(2 * t.sf(abs(value) / error, freedom)) if error > 0 else 1.0
+    p = float(2 * t.sf(abs(value) / error, freedom))
     done = Comparison(
         metric,
         float(np.mean(a_values)),

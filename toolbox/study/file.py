@@ -32,22 +32,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from toolbox.errors import UsageError, closest
 from toolbox.files.atomic import told
 from toolbox.files.names import safe_name
-from toolbox.settings.layers import from_names, paths_beside
-from toolbox.settings.schema import SECTIONS, known_names
+from toolbox.settings.layers import flattened, from_names, paths_beside
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
 EXPERIMENT = ("method", "model", "unfreeze_last", "epochs")
 """What an arm may say beside settings: how to train, which model, and ``epochs`` of every stage."""
 
 _MAX_BYTES = 1_000_000
-_MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def read(path: Path) -> StudyFile:
         compare=(),
     )
     compare = tuple(_comparison(item, study) for item in table.get("compare", []))
-    return StudyFile(**{**study.__dict__, "compare": compare})
+    return replace(study, compare=compare)
 
 
 def _table(table: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
@@ -128,12 +126,7 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
     """Nested or dotted settings as dotted names, each known; relative paths are relative to the study file."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} is a table")
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key in SECTIONS and isinstance(value, Mapping):
-            values.update({f"{key}.{inner}": item for inner, item in value.items()})
-        else:
-            values[key] = value
+    values = flattened(where, table)
     settings = {name: value for name, value in values.items() if name not in EXPERIMENT}
     from_names(where, settings)
     if "seed" in settings or "split.folds" in settings or "split.fold" in settings:
@@ -146,12 +139,7 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
 
 
 def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if key in SECTIONS and isinstance(value, Mapping):
-            flat.update({f"{key}.{inner}": item for inner, item in value.items()})
-        else:
-            flat[key] = value
+    flat = flattened(f"{path}, [matrix]", table)
     for name, choices in flat.items():
         if not isinstance(choices, list) or not choices:
             raise UsageError(f"{path}, [matrix]: {name} needs a list of values")
@@ -193,8 +181,3 @@ def _folds(value: Any, path: Path) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0 or value == 1:
         raise UsageError(f"{path}: folds = {value!r}", "Write folds = 5, or 0 for one split.")
     return value
-
-
-def known_keys() -> tuple[str, ...]:
-    """Every dotted name that an arm may set."""
-    return (*EXPERIMENT, *known_names())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -186,8 +186,6 @@ def _comparisons(plan: Plan, cells: Mapping[CellKey, list[PlannedRun]], finished
 
 
 def _corrected(found: Sequence[tuple[str, Any]]) -> list[Compared]:
-    from dataclasses import replace
-
     made = [thing for _, thing in found if not isinstance(thing, str)]
     adjusted = iter(holm([thing.p_value for thing in made])) if len(made) > 1 else None
     done = []

@@ -22,7 +22,7 @@ from toolbox.runs import Run
 from toolbox.training import build, distributed, freeze, inputs, loop, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
-from toolbox.training.inputs import Activations, OnlineCopies, OnlineMixes, Pixels
+from toolbox.training.inputs import Activations, Online, Pixels
 from toolbox.training.loop import Epoch, Forward, Labelled
 from toolbox.training.session import Experiment, Session, threads
 from toolbox.training.stages import Stage
@@ -277,7 +277,7 @@ def _once(
     session: Session, part: Forward, train: Labelled, val: Labelled | None, what: str
 ) -> tuple[Labelled, Labelled | None]:
     """``train`` and ``val`` with ``part`` computed once, unless that would be wrong or too large."""
-    if isinstance(train.inputs, OnlineCopies | OnlineMixes):
+    if isinstance(train.inputs, Online):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return train, val
     session.built.module.eval()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +20,7 @@ from toolbox.errors import EnvironmentFailure, ToolboxError, UsageError, closest
 from toolbox.files import atomic, fingerprint
 from toolbox.plugin.protocols import BuiltModel
 from toolbox.plugin.registry import Registry
+from toolbox.quiet import quiet
 from toolbox.runs import Run
 from toolbox.training import use
 
@@ -97,7 +95,7 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
     shape = (request["channels"], request["size"], request["size"])
     told = _description(run, built, form, shape)
     write = {"safetensors": _safetensors, "torch-export": _torch_export, "onnx": _onnx}[form]
-    with atomic.replacing(path) as temporary, _quiet():
+    with atomic.replacing(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         difference, bound = write(built, shape, told, temporary)
     return Exported(run.id, form, path, path.stat().st_size, difference, bound, told)
 
@@ -256,19 +254,3 @@ def _need_onnx() -> None:
             f"exporting to ONNX needs onnx, onnxscript and onnxruntime ({error})",
             "Install them: pip install 'vision-toolbox[onnx]'; or take --format torch-export.",
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings, and no log records below an error, from the exporters: what matters becomes an error."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

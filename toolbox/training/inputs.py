@@ -73,19 +73,26 @@ class Pixels:
         return (pixels.float() - self._mean) / self._std
 
 
-class OnlineCopies(Pixels):
-    """Pixels that get a fresh copy each epoch, drawn by (seed, the source's pixel hash, epoch)."""
+class Online(Pixels):
+    """Pixels that are augmented while they are used, anew in each epoch."""
 
-    def __init__(self, pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter, seed: int) -> None:
+    def __init__(self, pixels: Pixels, seed: int) -> None:
         self.__dict__.update(pixels.__dict__)
-        self.rows = rows
-        self.augmenter = augmenter
         self.seed = seed
         self.epoch = 0
 
     def start_epoch(self, epoch: int) -> None:
         """Draw anew from here on."""
         self.epoch = epoch
+
+
+class OnlineCopies(Online):
+    """Pixels that get a fresh copy each epoch, drawn by (seed, the source's pixel hash, epoch)."""
+
+    def __init__(self, pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter, seed: int) -> None:
+        super().__init__(pixels, seed)
+        self.rows = rows
+        self.augmenter = augmenter
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
@@ -96,19 +103,13 @@ class OnlineCopies(Pixels):
         return self.normalised(self.augmenter.apply_tensor(self.raw(indices), params, height))
 
 
-class OnlineMixes(Pixels):
+class OnlineMixes(Online):
     """Pixels whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
 
     def __init__(self, pixels: Pixels, augmenter: MixingAugmenter, seed: int, classes: int) -> None:
-        self.__dict__.update(pixels.__dict__)
+        super().__init__(pixels, seed)
         self.augmenter = augmenter
-        self.seed = seed
         self.classes = classes
-        self.epoch = 0
-
-    def start_epoch(self, epoch: int) -> None:
-        """Draw anew from here on."""
-        self.epoch = epoch
 
     def mixed(self, images: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """See :func:`mixed`."""

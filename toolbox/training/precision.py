@@ -22,7 +22,7 @@ def chosen(settings: TrainingSettings, device: torch.device) -> str:
     UsageError: bf16 is asked for on a processor that has no instructions for it.
     """
     if settings.precision != "auto":
-        if settings.precision == "bf16" and device.type == "cpu" and not _cpu_has_bf16():
+        if settings.precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
             raise UsageError(
                 "this processor has no bf16 instructions (AVX512-BF16 or AMX): it would be slower",
                 "Set training.precision to float32.",
@@ -64,7 +64,8 @@ def compiled(forward: Forward) -> Forward:
     return run
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Whether this processor has bf16 instructions."""
     # torch has no public name for this.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)

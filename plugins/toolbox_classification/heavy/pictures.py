@@ -38,32 +38,16 @@ def roc_figure(
     positive: int | None,
 ) -> list[Figure]:
     """The ROC curve, one for each class where there are more than two; nothing where no class can have one."""
-    chosen = [1 if positive is None else positive] if len(classes) == 2 else range(len(classes))
     series = []
-    for index in chosen:
+    for index in _drawn(classes, positive):
         hits = targets == index
         if hits.all() or not hits.any():
             continue
         false_positive, true_positive, _ = sk.roc_curve(hits, probabilities[:, index])
         area = sk.auc(false_positive, true_positive)
-        x, y = _thinned(false_positive, true_positive)
-        series.append(Series(f"{classes[index]} (AUC {area:.3f})", x, y))
-    if not series:
-        return []
-    names = ", ".join(line.name for line in series)
+        series.append(Series(f"{classes[index]} (AUC {area:.3f})", *_thinned(false_positive, true_positive)))
     chance = Series("chance", [0.0, 1.0], [0.0, 1.0], dashed=True)
-    return [
-        Figure(
-            name="roc",
-            title="ROC",
-            kind="lines",
-            alt=f"ROC curves from probabilities: {names}.",
-            x_label="false positive rate",
-            y_label="true positive rate",
-            series=[*series, chance],
-            square=True,
-        )
-    ]
+    return _curves("roc", "ROC", ("false positive rate", "true positive rate"), series, chance)
 
 
 def precision_recall_figure(
@@ -73,32 +57,42 @@ def precision_recall_figure(
     positive: int | None,
 ) -> list[Figure]:
     """Precision over recall, a curve for each class (of two: the positive one); nothing where no class has samples."""
-    chosen = [1 if positive is None else positive] if len(classes) == 2 else range(len(classes))
-    series, shown = [], []
-    for index in chosen:
+    series, shares = [], []
+    for index in _drawn(classes, positive):
         hits = targets == index
         if not hits.any():
             continue
         precision, recall, _ = sk.precision_recall_curve(hits, probabilities[:, index])
         mean = sk.average_precision_score(hits, probabilities[:, index])
-        shown.append(index)
-        x, y = _thinned(recall[::-1], precision[::-1])
-        series.append(Series(f"{classes[index]} (average precision {mean:.3f})", x, y))
+        shares.append(float(hits.mean()))
+        name = f"{classes[index]} (average precision {mean:.3f})"
+        series.append(Series(name, *_thinned(recall[::-1], precision[::-1])))
+    chance = None
+    if len(shares) == 1:
+        chance = Series(f"chance ({shares[0]:.2f})", [0.0, 1.0], [shares[0], shares[0]], dashed=True)
+    return _curves("precision-recall", "Precision and recall", ("recall", "precision"), series, chance)
+
+
+def _drawn(classes: Sequence[str], positive: int | None) -> Sequence[int]:
+    """The classes that have a curve: each, or of two the positive one."""
+    return [1 if positive is None else positive] if len(classes) == 2 else range(len(classes))
+
+
+def _curves(
+    name: str, title: str, labels: tuple[str, str], series: Sequence[Series], chance: Series | None
+) -> list[Figure]:
+    """The figure of ``series``, with what chance would give; none where there are no series."""
     if not series:
         return []
-    names = ", ".join(line.name for line in series)
-    if len(series) == 1:
-        share = float((targets == shown[0]).mean())
-        series.append(Series(f"chance ({share:.2f})", [0.0, 1.0], [share, share], dashed=True))
     return [
         Figure(
-            name="precision-recall",
-            title="Precision and recall",
+            name=name,
+            title=title,
             kind="lines",
-            alt=f"Precision-recall curves: {names}.",
-            x_label="recall",
-            y_label="precision",
-            series=series,
+            alt=f"{title} curves from probabilities: {', '.join(line.name for line in series)}.",
+            x_label=labels[0],
+            y_label=labels[1],
+            series=[*series, chance] if chance else list(series),
             square=True,
         )
     ]

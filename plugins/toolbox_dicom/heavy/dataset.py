@@ -49,7 +49,7 @@ class DicomDataset(VirtualDataset):
             raise UsageError(f"there is no folder {path}", "Give dicom:path=FOLDER.")
         if low > high or window_low >= window_high:
             raise UsageError("dicom: low is above high, or window_low not below window_high")
-        self.folder = path.resolve()
+        self.home = self.folder = path.resolve()
         self._range = (low, high, count)
         self._window = (window_low, window_high)
         self._labels: Mapping[str, str] | None = labels_from(labels, id_column, label_column) if labels else None

@@ -36,6 +36,8 @@ class HuggingFaceDataset(VirtualDataset):
         group: Annotated[str, Field(description="column with what a split must not divide")] = "",
     ) -> None:
         self._image, self._label, self._group = image, label, group
+        folder = Path(repo).expanduser()
+        self.home = folder.resolve() if folder.is_dir() else None
         self.parts = _loaded(repo, config, revision)
         for split, part in self.parts.items():
             for column in filter(None, (image, label, group)):

@@ -48,7 +48,7 @@ class NiftiDataset(VirtualDataset):
             raise UsageError(f"there is no folder {path}", "Give nifti:path=FOLDER.")
         if low > high or window_low >= window_high:
             raise UsageError("nifti: low is above high, or window_low not below window_high")
-        self.folder = path.resolve()
+        self.home = self.folder = path.resolve()
         self.plane = plane
         self._range = (low, high, count)
         self._window = (window_low, window_high)

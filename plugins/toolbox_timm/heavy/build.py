@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from toolbox.errors import UsageError, WeightsUnavailable
 from toolbox.plugin.protocols import BuiltModel, ModelRequest
+from toolbox.quiet import quiet
 from toolbox.training.heads import DenseHead, HeadPlan, parse_head
 from toolbox_timm.heavy.hub import configuration
 from toolbox_timm.heavy.parts import TimmModule, classifiers_of, parts_of, trunk_blocks
-from toolbox_timm.heavy.quiet import quiet
 from toolbox_timm.heavy.stages import exact, given_to, stages_of
 
 
@@ -67,7 +67,7 @@ def _created(architecture: str, request: ModelRequest, weights: Mapping[str, Any
     if not weights and is_model_in_modules(get_arch_name(architecture), ["vgg"]):
         options["mlp_ratio"] = 1 / 4096  # the two dense layers of 100 million weights are thrown away anyway
     try:
-        with quiet():
+        with quiet("timm", "huggingface_hub"):
             module: TimmModule = timm.create_model(
                 architecture, pretrained=bool(weights), pretrained_cfg_overlay=dict(weights), **options
             )

@@ -19,7 +19,7 @@ from huggingface_hub import constants
 from timm.models import PretrainedCfg, get_arch_name
 
 from toolbox.errors import UsageError, WeightsUnavailable, closest
-from toolbox_timm.heavy.quiet import quiet
+from toolbox.quiet import quiet
 
 PATIENCE = 5.0
 """Seconds that connecting to a server, or its first answer, may take; half as much again for both together."""
@@ -80,7 +80,7 @@ def fetched(architecture: str, name: str) -> Path:
     if source is None:
         raise WeightsUnavailable(f"timm has no pretrained weights for {architecture}", _ways_around(name))
     try:
-        with quiet():
+        with quiet("timm", "huggingface_hub"):
             return _from_address(source.url) if source.url else _from_hub(source)
     except Exception as error:  # the network, the hub, its HTTP library and the disk each have their own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__

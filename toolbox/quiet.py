@@ -1,4 +1,4 @@
-"""Keeps what timm and the hub would say to the console off it: what matters becomes an error."""
+"""Keeps what other libraries would say to the console off it: what matters becomes an error."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_TALKATIVE = ("timm", "huggingface_hub")
-
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings, and no log records below an error, from timm and from the hub's client."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+def quiet(*names: str) -> Iterator[None]:
+    """No warnings, and no log records below an error from the loggers ``names``."""
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
