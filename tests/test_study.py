@@ -123,6 +123,8 @@ def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> No
     assert leakage["low"] <= leakage["difference"] <= leakage["high"]
     again = toolbox("study", "run", path, "-C", ws, "--json")
     assert again.document == first.document and "6 of 6 runs are finished already" in again.stderr
+    shown = toolbox("study", "report", path, "-C", ws).stdout
+    assert "How much of the accuracy was leakage" in shown and "without leaks" in shown
     assert "6 finished" in toolbox("study", "status", path, "-C", ws).stdout
     page = (ws / "studies" / "small" / "report.html").read_text()
     assert "How much of the accuracy was leakage" in page and "does augmentation help?" in page

@@ -73,7 +73,7 @@ def watched(study: Study, console: Console) -> None:
 
 
 def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
-    """Each arm over its seeds and folds, then the comparisons in words."""
+    """Each arm over its seeds and folds, then what was leakage, and the comparisons in words."""
     from rich.table import Table
     from rich.text import Text
 
@@ -89,6 +89,9 @@ def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
         spread = number(cell.spread) if cell.spread is not None else ""
         table.add_row(Text(cell.name), f"{cell.runs}", number(cell.value), interval, spread, Text(remark, "yellow"))
     things: list[RenderableType] = [Text(file.title, "bold"), table]
+    if results.leakage:
+        things.append(Text("How much of the accuracy was leakage", "bold"))
+        things += [Text(f"{found.title}: {found.words}") for found in results.leakage]
     if file.question and results.comparisons:
         things.append(Text(file.question, "bold"))
     things += [Text(f"{found.title}: {found.words}") for found in results.comparisons]
