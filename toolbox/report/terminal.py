@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from toolbox.plugin.protocols import Figure
@@ -22,6 +22,9 @@ NARROWEST = 60
 """Columns below which curves are left out: they could not be read."""
 
 _WIDEST, _CURVE_HEIGHT, _MOST_CLASSES = 110, 8, 12
+_MOST_METRICS = 13
+"""Of one run; further ones are told where they are to be had."""
+
 _AXIS = len("0.123 │")
 _FIGURE = len("0.915–0.990")
 # Told apart without colour, too: points for training, a line for validation.
@@ -40,7 +43,7 @@ def summary(inputs: ReportInputs) -> RenderableType:
 
 
 def results_table(runs: Sequence[RunView]) -> RenderableType:
-    """The runs' metrics, each value with its 95 % interval below it; for one run all of its metrics, one a line.
+    """The runs' metrics, each value with its 95 % interval below it; for one run its first metrics, one a line.
 
     80 columns hold it: a run's name stands on a line of its own above its figures.
     """
@@ -78,9 +81,12 @@ def _metrics_of(run: RunView) -> Table:
     table = _plain_table()
     for heading in ("metric", "value", "95 % interval"):
         table.add_column(_text(heading), justify="left" if heading == "metric" else "right")
-    for key, metric in run.evaluation.metrics.items() if run.evaluation else ():
+    metrics = dict(run.evaluation.metrics) if run.evaluation else {}
+    for key, metric in islice(metrics.items(), _MOST_METRICS):
         cell = tables.value_cell(metric)
         table.add_row(_text(metric_label(key, metric.label)), _text(cell.text), _text(cell.below))
+    if len(metrics) > _MOST_METRICS:
+        table.add_row(_text(f"{len(metrics) - _MOST_METRICS} more: toolbox evaluate {run.id}", "dim"))
     return table
 
 
