@@ -17,8 +17,8 @@ from pathlib import Path
 from toolbox.errors import EnvironmentFailure, Refused, UsageError, closest
 from toolbox.plugin.discovery import OWN, Installed, installed, normalised
 
-_BUILT = (".whl",)
-_PACKED = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
+_BUILT = ".whl"
+_FILES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([<>=!~][^@]*)?\Z")
 _UV_LINE = re.compile(r"\s*\+\s*(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
@@ -121,12 +121,12 @@ class Installer:
 def runs_code(wanted: Sequence[str]) -> list[str]:
     """Those of ``wanted`` that are built from source: merely to look at them runs code of theirs."""
     pieces = [piece for text in wanted for piece in (_lines(text) if is_list(text) else [text])]
-    return [piece for piece in pieces if not piece.endswith(_BUILT) and not _REQUIREMENT.match(piece)]
+    return [piece for piece in pieces if not piece.endswith(_BUILT) and not _is_name(piece)]
 
 
 def is_list(text: str) -> bool:
     """Whether ``text`` is a file of requirements, as ``toolbox plugins freeze`` writes it."""
-    return not text.endswith((*_BUILT, *_PACKED)) and Path(text).is_file()
+    return not text.endswith(_FILES) and Path(text).is_file()
 
 
 def check_wanted(wanted: Sequence[str]) -> None:
@@ -139,10 +139,10 @@ def check_wanted(wanted: Sequence[str]) -> None:
     for text in wanted:
         if text.startswith("-"):
             raise UsageError(f"{text!r} is an option of pip's, not a plugin", "Set it by pip's environment variables.")
-        path = "://" not in text and "@" not in text and ("/" in text or "\\" in text or text.endswith(_BUILT))
+        path = "://" not in text and "@" not in text and ("/" in text or "\\" in text or text.endswith(_FILES))
         if path and not Path(text).exists():
             raise UsageError(f"there is no {text}")
-        if _REQUIREMENT.match(text) and Path(text).is_dir():
+        if _is_name(text) and Path(text).is_dir():
             raise UsageError(f"{text!r} is a folder here, and may be a name too", f"For the folder write ./{text}")
 
 
@@ -176,13 +176,13 @@ def removable(name: str) -> str:
     found = named(name)
     if any(plugin.shipped for plugin in found) and not any(not plugin.shipped for plugin in found):
         raise Refused(
-            f"{name} comes with the toolbox and can't be uninstalled by itself", f"toolbox plugins disable {name}"
+            f"{name} comes with the toolbox and can't be uninstalled by itself", f"Run: toolbox plugins disable {name}"
         )
     distributions = sorted({plugin.distribution for plugin in found if not plugin.shipped})
     if len(distributions) > 1:
         raise UsageError(f"{name!r} is a plugin of {' and '.join(distributions)}", "Name the one to uninstall.")
     if not distributions[0]:
-        raise Refused(f"nothing tells which distribution brings {name}", f"toolbox plugins disable {name}")
+        raise Refused(f"nothing tells which distribution brings {name}", f"Run: toolbox plugins disable {name}")
     return distributions[0]
 
 
@@ -210,6 +210,11 @@ def _requirement(distribution: metadata.Distribution) -> str:
         url = f"{version_control['vcs']}+{url}@{version_control['commit_id']}"
     below = origin.get("subdirectory")
     return f"{distribution.name} @ {url}" + (f"#subdirectory={below}" if below else "")
+
+
+def _is_name(text: str) -> bool:
+    """Whether ``text`` is a name, perhaps with a version, to be looked up in an index."""
+    return bool(_REQUIREMENT.match(text)) and not text.endswith(_FILES)
 
 
 def _lines(path: str) -> list[str]:

@@ -171,8 +171,13 @@ def _called(name: str, function: Callable[[], Any]) -> Iterator[Any]:
 def _check(component: Any, kind: Kind, hook: str) -> None:
     if not isinstance(component, Component) or component.kind != kind:
         raise PluginError(f"{hook} gave {component!r}, which is no {kind} component")
+    if type(component.api_version) is not int:
+        raise PluginError(f"its {kind} {component.name!r} has the api_version {component.api_version!r}, no number")
     if component.api_version != API_VERSION:
         raise PluginError(
             f"its {kind} {component.name!r} was written for plugin API {component.api_version};"
-            f" this toolbox speaks {API_VERSION}"
+            f" this toolbox speaks {API_VERSION}",
+            "The toolbox is older than the plugin: pip install --upgrade vision-toolbox"
+            if component.api_version > API_VERSION
+            else "The plugin is older than the toolbox.",
         )

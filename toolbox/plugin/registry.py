@@ -254,14 +254,14 @@ class Registry(Components):
                     status.error = f"offers the {kind} {name!r}, and so does {others}"
 
     def _hint(self, kind: Kind, name: str) -> str:
-        failed = ", ".join(f"{plugin.name} ({plugin.error})" for plugin in self.failures())
+        failed = ", ".join(plugin.name for plugin in self.failures())
         hint = closest(name, self.names(kind)) or f"See 'toolbox list {kind}'."
         elsewhere = [of_kind for of_kind, known in self._offers if known == name]
         if elsewhere:
             hint = f"{name!r} is {_article(elsewhere[0])}, not {_article(kind)}."
         without = ", ".join(f"{plugin.name} (by {plugin.disabled_by})" for plugin in self.plugins if plugin.disabled_by)
         hint = f"{hint} Disabled plugins: {without}." if without else hint
-        return f"{hint} Plugins that failed to load: {failed}." if failed else hint
+        return f"{hint} Plugins with a fault: {failed}; see 'toolbox doctor'." if failed else hint
 
 
 def describe(factory: Callable[..., Any]) -> str:

@@ -170,18 +170,20 @@ def check(
     from toolbox.errors import EXIT_USAGE
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
+    from toolbox.plugin.registry import Registry
     from toolbox.testing import check_plugin
 
-    terminal = Terminal(as_json)
+    terminal, registry = Terminal(as_json), Registry()
     names = sorted({plugin.name for plugin in (installer.named(name) if name else installed())})
     rows = []
     for plugin in names:
-        findings = check_plugin(plugin)
+        findings = check_plugin(plugin, registry)
         rows += [
             {"plugin": plugin, "component": item.component, "check": item.check, "problem": item.problem}
             for item in findings
         ]
-        verdict = Text(f"{len(findings)} problems", "red") if findings else Text("passes", "green")
+        number = len(findings)
+        verdict = Text(f"{number} problem{'s' * (number > 1)}", "red") if findings else Text("passes", "green")
         terminal.show(Text.assemble((plugin, "bold"), ": ", verdict))
         for item in findings:
             terminal.show(Text(f"  {item.component or plugin}: {item.check}: {item.problem}"))
@@ -225,9 +227,11 @@ def _planned(program: Installer, wanted: list[str], upgrade: bool, yes: bool, te
     if not sources:
         try:
             return list(program.plan(wanted, upgrade=upgrade, build=False))
-        except EnvironmentFailure:
+        except EnvironmentFailure as error:
+            terminal.messages.print(f"Not to be had as wheels alone ({error.message})", markup=False, soft_wrap=True)
             sources = wanted
-    terminal.messages.print("Built from source, which runs code of theirs already:", ", ".join(sources), markup=False)
+    said = f"To build from source runs code of theirs already now: {', '.join(sources)}"
+    terminal.messages.print(said, markup=False, soft_wrap=True)
     if not yes:
         _ask("Look at it?")
     return list(program.plan(wanted, upgrade=upgrade))
@@ -244,6 +248,7 @@ def _ask(question: str) -> None:
     except typer.Abort:
         if sys.stdin is not None and sys.stdin.isatty():
             raise
+        typer.echo(err=True)
         raise UsageError("there is nobody to ask", "Add --yes to go on without a question.") from None
     if not sure:
         raise Interrupted("nothing was changed")

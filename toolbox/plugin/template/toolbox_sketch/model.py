@@ -26,7 +26,7 @@ class SketchModel(Model):
     def build(self, request: ModelRequest) -> BuiltModel:
         """The module for a task. The weights are drawn from torch's generator, which the toolbox has seeded."""
         if request.pretrained:
-            raise WeightsUnavailable("sketch has no pretrained weights", "Train it from scratch: toolbox train sketch")
+            raise WeightsUnavailable("sketch has no pretrained weights", "Train it from scratch: toolbox train.")
         if request.head != "linear":
             raise UsageError(f"sketch has no head {request.head!r}", "Set head.type to linear.")
         module = Net(request.channels, self.filters, request.classes)
