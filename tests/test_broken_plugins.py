@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import broken
+from tests.benchmarks import startup
 from tests.conftest import in_a_process, write_photos
 from tests.test_startup import HEAVY, MODULES
 
@@ -57,6 +58,13 @@ def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str], ten: dic
     imported = modules_after(arguments, ten)
     assert imported.isdisjoint(HEAVY)
     assert not {name for name in imported if name.startswith(("toolbox_", "broken_"))}
+
+
+@pytest.mark.slow
+def test_help_is_nearly_as_quick_as_a_minimal_programs() -> None:
+    """Marked slow since a machine that is busy with other tests says nothing of time."""
+    alone, with_ten, minimal = startup.measure(rounds=7)
+    assert alone / minimal <= 1.5 and with_ten / minimal <= 1.5
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["plugins", "list"], ["plugins", "freeze"]])

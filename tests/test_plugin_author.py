@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,9 @@ def test_one_of_every_kind(fresh: Environment, tmp_path: Path) -> None:
     )
     assert trained.code == 0, trained.stderr
     assert 0 <= trained.document["metrics"]["my_own_hits"]["value"] <= 1
+    again = fresh.toolbox("plugins", "install", "./toolbox-my-own", "--yes", "--json", cwd=tmp_path)
+    assert again.document["install"] == [{"name": "toolbox-my-own", "version": "0.1.0", "present": "0.1.0"}]
+    assert again.document["plugins"] == ["my-own"]
     checked = fresh.toolbox("plugins", "check", "my-own", "--json", cwd=tmp_path)
     assert checked.code == 0 and checked.document["findings"] == [], checked.stdout
 
@@ -68,7 +73,7 @@ def test_install_shows_asks_and_loads_nothing(fresh: Environment, tmp_path: Path
     assert built.code == 0, built.stderr
     wheel = next((tmp_path / "wheels").glob("*.whl")).relative_to(tmp_path)
     nobody = fresh.toolbox("plugins", "install", wheel, cwd=tmp_path)
-    assert nobody.code == 2 and "--yes" in nobody.stderr and "toolbox-loud 0.1.0" in nobody.stderr
+    assert nobody.code == 2 and "--yes" in nobody.stderr and "toolbox-loud 0.1.0" in nobody.stdout
     assert "A plugin is code" in nobody.stderr
     assert fresh.toolbox("plugins", "install", wheel, cwd=tmp_path, answer="n\n").code == 130
     dry = fresh.toolbox("plugins", "install", wheel, "--dry-run", "--json", cwd=tmp_path)
@@ -92,18 +97,33 @@ def test_uninstall_removes_what_fails_at_import(fresh: Environment, tmp_path: Pa
     assert not list(fresh.site.glob("*broken*")) and not list(fresh.site.glob("toolbox_*"))
 
 
+def committed(folder: Path) -> str:
+    """Make ``folder`` a git repository; the commit that holds it."""
+    me = ("-c", "user.name=me", "-c", "user.email=me@here")
+    for words in (("init", "-q"), ("add", "-A"), (*me, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_freeze_is_what_install_takes_back(fresh: Environment, tmp_path: Path) -> None:
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         assert fresh.toolbox("plugins", "new", name, cwd=tmp_path).code == 0
+    repository = f"git+{(tmp_path / 'toolbox-three').as_uri()}"
+    commit = committed(tmp_path / "toolbox-three")
+    assert fresh.toolbox("plugins", "install", repository, "--yes", cwd=tmp_path).code == 0
     assert fresh.toolbox("plugins", "install", "./toolbox-one", "--yes", cwd=tmp_path).code == 0
     assert fresh.run("-m", "pip", "install", "--no-deps", "-e", "./toolbox-two", cwd=tmp_path).code == 0
     frozen = fresh.toolbox("plugins", "freeze", cwd=tmp_path).stdout
     assert f"toolbox-one @ {(tmp_path / 'toolbox-one').as_uri()}" in frozen
     assert f"-e {(tmp_path / 'toolbox-two').as_uri()}" in frozen
+    assert f"{repository}@{commit}" in frozen.splitlines()
     (tmp_path / "plugins.txt").write_text(frozen, "utf-8")
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         assert fresh.toolbox("plugins", "uninstall", name, "--yes", cwd=tmp_path).code == 0
     assert fresh.toolbox("plugins", "freeze", cwd=tmp_path).stdout == ""
     back = fresh.toolbox("plugins", "install", "plugins.txt", "--yes", "--json", cwd=tmp_path)
-    assert back.code == 0 and back.document["plugins"] == ["one", "two"], back.stderr
+    assert back.code == 0 and back.document["plugins"] == ["one", "three", "two"], back.stderr
     assert fresh.toolbox("plugins", "freeze", cwd=tmp_path).stdout == frozen

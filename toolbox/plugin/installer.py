@@ -20,7 +20,7 @@ from toolbox.plugin.discovery import OWN, Installed, installed, normalised
 _BUILT = ".whl"
 _FILES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([<>=!~][^@]*)?\Z")
-_UV_LINE = re.compile(r"\s*\+\s*(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
+_UV_LINE = re.compile(r"\s*\+\s*(?P<name>[A-Za-z0-9._-]+)(==|\s+@\s+)(?P<version>\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class Installer:
         if self.uses_uv:
             done = self._run(["install", *self._where, "--dry-run", *extra, *_arguments(wanted)])
             found = [(line["name"], line["version"]) for line in map(_UV_LINE.match, done.stderr.splitlines()) if line]
+            if not found and "Would install" in done.stderr:  # said in other words than those that are known here
+                found = [(text, "") for text in wanted]
         else:
             done = self._run(["install", "--dry-run", "--quiet", "--report", "-", *extra, *_arguments(wanted)])
             items = [item["metadata"] for item in json.loads(done.stdout)["install"]]
@@ -209,7 +211,9 @@ def _requirement(distribution: metadata.Distribution) -> str:
     if version_control:
         url = f"{version_control['vcs']}+{url}@{version_control['commit_id']}"
     below = origin.get("subdirectory")
-    return f"{distribution.name} @ {url}" + (f"#subdirectory={below}" if below else "")
+    url += f"#subdirectory={below}" if below else ""
+    # A repository on this disk: older pips take no name before such a URL.
+    return url if url.partition("+")[2].startswith("file:") else f"{distribution.name} @ {url}"
 
 
 def _is_name(text: str) -> bool:
@@ -242,7 +246,12 @@ def _made_by_uv() -> bool:
 
 
 def _last_words(text: str) -> str:
-    """What an installer says of its failure: its lines of errors, else its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """What an installer says of its failure: pip's or uv's lines of errors, else the last line."""
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("hint:", "Using Python"))
+    ]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return "; ".join(dict.fromkeys(errors)) or (lines[-1] if lines else "no reason given")
+    if not errors:
+        start = next((number for number, line in enumerate(lines) if line.startswith("error: ")), len(lines) - 1)
+        errors = [" ".join(lines[max(start, 0) :]).removeprefix("error: ")]
+    return "; ".join(dict.fromkeys(errors)) or "no reason given"

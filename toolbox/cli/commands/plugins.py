@@ -60,19 +60,20 @@ def install(
     A plugin is code: once installed it runs, with all your rights, whenever the toolbox does. What would be installed
     is shown before it is.
     """
+    from rich.text import Text
+
     from toolbox.cli.terminal import Terminal
     from toolbox.plugin import installer
-    from toolbox.plugin.discovery import installed
+    from toolbox.plugin.discovery import installed, normalised
 
     terminal = Terminal(as_json)
     installer.check_wanted(wanted)
     program = installer.Installer()
-    before = {(plugin.name, plugin.distribution, plugin.version) for plugin in installed()}
+    before = {(plugin.name, plugin.distribution) for plugin in installed()}
     terminal.messages.print("A plugin is code: it runs, with all your rights, whenever the toolbox does.")
     changes = _planned(program, wanted, upgrade, yes, terminal)
     terminal.show("Nothing to install: it is all there." if not changes else "To be installed:")
-    for change in changes:
-        terminal.messages.print(f"  {change}", markup=False)
+    terminal.show(*(Text(f"  {change}") for change in changes))
     document: dict[str, Any] = {
         "install": [{"name": item.name, "version": item.version, "present": item.present} for item in changes]
     }
@@ -82,7 +83,12 @@ def install(
     if not yes:
         _ask("Install?")
     program.install(wanted, upgrade=upgrade)
-    after = [plugin for plugin in installed() if (plugin.name, plugin.distribution, plugin.version) not in before]
+    brought = {normalised(change.name) for change in changes}
+    after = [
+        plugin
+        for plugin in installed()
+        if normalised(plugin.distribution) in brought or (plugin.name, plugin.distribution) not in before
+    ]
     for plugin in after:
         terminal.show(f"Installed the plugin {plugin.name} ({plugin.distribution} {plugin.version}). Look at it with:")
         terminal.show(f"  toolbox plugins check {plugin.name}")
