@@ -111,13 +111,14 @@ def test_every_core_command_works(ten: dict[str, str], tmp_path: Path) -> None:
         ["study", "status", study, "-C", tmp_path],
         ["study", "report", study, "-C", tmp_path],
         ["export", "2", "-C", ws],
+        ["cache"],
     ]
     outcome = run_all([[str(word) for word in command] for command in commands], ten, tmp_path / "log")
     assert [(words, told) for words, code, told in outcome if code != 0] == []
     for words, _, told in outcome:
         assert told.count("plugins have a fault") <= 1, words
     said = {words[0]: told for words, _, told in outcome}
-    assert all("taken-name" in said[command] for command in ("augment", "train", "evaluate", "report"))
+    assert all("taken-name" in said[command] for command in ("init", "augment", "train", "evaluate", "report", "study"))
 
 
 def run_all(commands: list[list[str]], env: dict[str, str], log: Path) -> list[list[Any]]:

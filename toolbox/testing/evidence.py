@@ -56,7 +56,7 @@ def random(count: int, classes: int, seed: int = 0) -> Probabilities:
 def ordinary(count: int, classes: int, grouped: bool = False, seed: int = 0) -> Evidence:
     """What a model that has learnt something gives; with a validation split of its own."""
     targets = balanced(count, classes)
-    probabilities = 0.5 * certain(targets, classes) + 0.5 * random(count, classes, seed)
+    probabilities = 0.25 * certain(targets, classes) + 0.75 * random(count, classes, seed)
     found = evidence(targets, probabilities, grouped)
     half = evidence(targets[: count // 2], random(count // 2, classes, seed + 1), grouped)
     return replace(found, validation=replace(half, split="val"))

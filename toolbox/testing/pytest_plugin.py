@@ -58,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     cases = [(subject, check) for subject in _subjects(metafunc) for check in _checks(subject)]
     if not cases:
-        raise pytest.UsageError(
+        raise pytest.Collector.CollectError(
             f"{metafunc.function.__name__} takes {FIXTURE}, but nothing says what to check: mark it with"
             f" toolbox_plugin or toolbox_component, or set {INI}"
         )
@@ -72,10 +72,8 @@ def toolbox_check(request: pytest.FixtureRequest) -> Callable[[], None]:
     subject, check = request.param
 
     def call() -> None:
-        from toolbox.testing.run import applies, made
+        from toolbox.testing.run import made
 
-        if not applies(check, subject):
-            pytest.skip("it is not for this component, or the component can't be made")
         found = list(made(check, subject))
         if found:
             pytest.fail("\n".join([*map(str, found), "", check.why]), pytrace=False)
@@ -109,7 +107,7 @@ def _of_plugin(name: str) -> Iterator[Subject]:
     plugin = next((each for each in _registry().plugins if each.name == name), None)
     if plugin is None or plugin.error:
         reason = "is not installed" if plugin is None else f"does not load: {plugin.error}"
-        raise pytest.UsageError(f"the plugin {name!r} of the toolbox {reason}")
+        raise pytest.Collector.CollectError(f"the plugin {name!r} of the toolbox {reason}")
     for component in plugin.components:
         yield _subject(component.kind, component.name)
 
@@ -117,13 +115,17 @@ def _of_plugin(name: str) -> Iterator[Subject]:
 @cache
 def _subject(kind: str, spec: str) -> Subject:
     """One for all its checks, which share what they make."""
+    from toolbox.errors import ToolboxError
     from toolbox.testing.subject import Subject
 
-    return Subject(kind, spec, _registry())  # type: ignore[arg-type]
+    try:
+        return Subject(kind, spec, _registry())  # type: ignore[arg-type]
+    except ToolboxError as error:
+        raise pytest.Collector.CollectError(" ".join(str(error).split())) from error
 
 
 def _checks(subject: Subject) -> list[Check]:
-    """The checks that may be made; those of a protocol that the component hasn't are left out if that is known."""
-    from toolbox.testing.run import checks_of
+    """The checks that can be made of it; where it can't even be made, one of them says why."""
+    from toolbox.testing.run import applies, checks_of
 
-    return checks_of(subject.kind)
+    return [check for check in checks_of(subject.kind) if applies(check, subject)]

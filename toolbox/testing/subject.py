@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from toolbox.plugin.components import Kind
@@ -94,33 +94,38 @@ class Subject:
         ------
         RuntimeError: it fails there.
         """
-        found: Mapping[str, Any] = self.keep(("elsewhere", what), lambda: self._elsewhere(what))
+        plugin = next(status for status in self.registry.plugins if status.name == self.offer.plugin)
+        asked: dict[str, Any] = {"what": what, "plugin": [plugin.name, plugin.module]}
+        if what == "registration":
+            return _registration(json.dumps(asked))
+        asked |= {"kind": self.kind, "spec": {"name": self.spec.name, **self.spec.parameters}}
+        found: Mapping[str, Any] = self.keep(("elsewhere", what), lambda: _elsewhere(json.dumps(asked, default=str)))
         return found
 
-    def _elsewhere(self, what: str) -> Mapping[str, Any]:
-        plugin = next(status for status in self.registry.plugins if status.name == self.offer.plugin)
-        asked = {
-            "what": what,
-            "plugin": [plugin.name, plugin.module],
-            "kind": self.kind,
-            "spec": {"name": self.spec.name, **self.spec.parameters},
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "toolbox.testing.elsewhere"],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-            timeout=_SECONDS,
-            # Strings hash differently there, so that what hangs on the order of a set shows.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "20011"},
-        )
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"it fails in a process of its own: {last}")
-        answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return answer
+
+@lru_cache(maxsize=256)
+def _registration(asked: str) -> Mapping[str, Any]:
+    """The same for all components of a plugin."""
+    return _elsewhere(asked)
+
+
+def _elsewhere(asked: str) -> Mapping[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "toolbox.testing.elsewhere"],
+        input=asked,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=_SECONDS,
+        # Strings hash differently there, so that what hangs on the order of a set shows.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "20011"},
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"it fails in a process of its own: {last}")
+    answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def _one_line(error: BaseException) -> str:

@@ -79,7 +79,8 @@ def gives_the_size_asked_for(subject: Subject) -> Problems:
 def keeps_the_range(subject: Subject) -> Problems:
     """Values are grey levels from 0 to 255: not fractions of 1, and not turned over at the ends.
 
-    Adding 10 to a uint8 of 250 gives 4: so a white picture gets black dots, which no augmentation of photos means.
+    10 more than a uint8 of 250 is 4: noise that is added so gives a white picture black dots. (Pictures turned over as
+    a whole, or in patches, are let pass: they may be meant.)
     """
     images, params = sources(subject, *SHAPES[0])
     if _array(subject, images, params, 40).max() <= 1:

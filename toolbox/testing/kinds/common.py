@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from toolbox.errors import PluginError
 from toolbox.plugin import schema
 from toolbox.plugin.components import API_VERSION
+from toolbox.plugin.protocols import Augmenter, Dataset, Evaluator, MixingAugmenter, Model, VirtualDataset
 from toolbox.plugin.registry import describe
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.subject import NotMadeError, Subject
@@ -26,6 +27,9 @@ HEAVY = frozenset({
 
 MANY = 150
 """Modules that a plugin may import when it is registered."""
+
+_PROTOCOLS = (Dataset, VirtualDataset, Augmenter, MixingAugmenter, Model, Evaluator)
+"""Classes whose docstrings a component may have inherited."""
 
 check = Checks(without_making=True)
 made = Checks()
@@ -77,8 +81,8 @@ def documented(subject: Subject) -> Problems:
 
     A description stands in the annotation: ``Annotated[float, Field(ge=0, description="…")]``.
     """
-    if not describe(subject.factory).strip():
-        yield "the factory has no docstring, which is what 'toolbox show' prints"
+    if describe(subject.factory) in {"", *map(describe, _PROTOCOLS)}:
+        yield "the factory has no docstring of its own, which is what 'toolbox show' prints"
     try:
         for parameter in subject.parameters:
             if not parameter.description.strip():

@@ -110,7 +110,7 @@ def order_does_not_matter(subject: Subject) -> Problems:
 @check
 def hangs_on_its_evidence_alone(subject: Subject) -> Problems:
     """The same evidence gives the same again, and is not changed. What is random is drawn by ``evidence.seed``."""
-    given = _evidences(subject)[0]
+    given = _new_evidences(subject)[0]  # no check before has had it in hand
     before = (given.targets.copy(), given.probabilities.copy())
     found: list[str] = []
     with seeded(1), watched(found):
@@ -185,14 +185,14 @@ def no_predictions_are_told(subject: Subject) -> Problems:
 
 def _evidences(subject: Subject) -> list[Evidence]:
     """What an evaluator may be given in earnest."""
-
-    def make() -> list[Evidence]:
-        if subject.made.needs_images or subject.made.needs_model:
-            return [made.real()]
-        return [made.ordinary(COUNT, classes, grouped) for classes, grouped in ((2, False), (3, False), (3, True))]
-
-    found: list[Evidence] = subject.keep("evidences", make)
+    found: list[Evidence] = subject.keep("evidences", lambda: _new_evidences(subject))
     return found
+
+
+def _new_evidences(subject: Subject) -> list[Evidence]:
+    if subject.made.needs_images or subject.made.needs_model:
+        return [made.real()]
+    return [made.ordinary(COUNT, classes, grouped) for classes, grouped in ((2, False), (3, False), (3, True))]
 
 
 def _evaluated(subject: Subject, given: Evidence) -> Evaluation:
