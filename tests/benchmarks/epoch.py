@@ -109,9 +109,8 @@ def main() -> None:
         for _ in range(given.rounds):
             for name, run in ways.items():
                 found[name].append(given.images / run())
-    print(
-        f"{given.images} images, {SIZE} px, batches of {BATCH}, {torch.get_num_threads()} threads; best of {given.rounds}"
-    )
+    print(f"{given.images} images, {SIZE} px, batches of {BATCH}, best of {given.rounds}")
+    print(f"{torch.get_num_threads()} threads")
     best = {name: max(rates) for name, rates in found.items()}
     for name, rate in best.items():
         print(f"{name:28}{rate:8,.0f} images/s   toolbox is {best['toolbox'] / rate:.2f} times as fast")
