@@ -351,7 +351,7 @@ class Workspace:
 
         found = self.run(run)
         if data is None:
-            return apply.own(found, self.path, self._plain_settings, self.registry)
+            return apply.own(found, self.path, self._plain_settings, self.registry, self.reporter)
         document, self.quarantined = apply.external(
             found, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
@@ -449,7 +449,7 @@ class Workspace:
 
         if self._follows:
             return run
-        apply.own(run, self.path, self._plain_settings, self.registry)
+        apply.own(run, self.path, self._plain_settings, self.registry, self.reporter)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 

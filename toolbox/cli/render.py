@@ -244,6 +244,7 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
     found = []
     if document["note"]:
         found.append(document["note"])
+    found += document.get("notes", [])
     if document.get("untrained"):
         found.append("untrained: no stage had an epoch, this is the baseline")
     if not document["held_out"]:
