@@ -359,12 +359,13 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of strings and numbers under column names."""
+    """Rows of strings and numbers under column names. ``brief`` ones are shown in the terminal, too."""
 
     name: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str | float | int | None]]
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
