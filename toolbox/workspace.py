@@ -217,22 +217,25 @@ class Workspace:
 
         They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
         """
-        from toolbox.augment import making, recipe
+        from toolbox.augment import engines, making, recipe
 
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
-        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        final = out or self.path / recipe.FOLDER / wanted.name
-        result = making.run(
-            wanted,
-            self.prepared.manifest,
-            self.source,
-            augmenter,
-            final,
-            self.reporter,
-            workers=self.settings.augment.workers,
-            batch_size=self.settings.augment.batch_size,
-        )
+        chosen = self.settings.augment
+        with engines.early(chosen.workers, chosen.factor) as early:
+            wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+            final = out or self.path / recipe.FOLDER / wanted.name
+            result = making.run(
+                wanted,
+                self.prepared.manifest,
+                self.source,
+                augmenter,
+                final,
+                self.reporter,
+                workers=chosen.workers,
+                batch_size=chosen.batch_size,
+                early=early,
+            )
         if result.written:
             from toolbox.report.class_chart import write_class_chart
 

@@ -7,6 +7,7 @@ least once; whoever works on one twice writes the same bytes twice. A cluster's 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -56,6 +57,16 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._early: list[_Worker] = []
+
+    def start(self) -> None:
+        """Start the workers now, while their work is still being prepared; :meth:`close` ends those never used."""
+        self._early = [_Worker() for _ in range(self.workers)]
+
+    def close(self) -> None:
+        """End workers that were started and not used."""
+        _end(self._early)
+        self._early = []
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """See :class:`Engine`.
@@ -67,10 +78,12 @@ class Processes:
         payload = pickle.dumps(work)  # sent to each worker once, not with each item
         rest = ((number, pickle.dumps(item)) for number, item in enumerate(items))
         found: dict[int, tuple[bool, Any]] = {}
-        crew: list[_Worker] = []
+        crew, self._early = self._early, []
         asked: tuple[int, bytes] | None = next(rest, None)
         number = 0
         try:
+            for worker in crew:
+                worker.teach(payload)
             while True:
                 while asked and asked[0] < number + AHEAD * self.workers and (free := self._free(crew, payload, asked)):
                     free.give(*asked)
@@ -90,18 +103,15 @@ class Processes:
                     place = worker.has[0]
                     found[place] = worker.take()
         finally:
-            for worker in crew:
-                worker.pipe.close()
-            for worker in crew:
-                # What has begun is finished, so that nobody works any more.
-                worker.process.join()
+            _end(crew)
 
     def _free(self, crew: list[_Worker], payload: bytes, asked: tuple[int, bytes]) -> _Worker | None:
         """Who can be given one more item; a new worker while there are not enough."""
         idle = next((worker for worker in crew if not worker.has), None)
         if idle is None and len(crew) < self.workers:
-            idle = _Worker(payload)
+            idle = _Worker()
             crew.append(idle)
+            idle.teach(payload)
         if idle is not None or len(asked[1]) > _FITS:
             return idle
         # One more waits in the pipe, so that nobody is idle.
@@ -115,13 +125,18 @@ _FITS = 4096
 class _Worker:
     """A process, the pipe to it, and the numbers of the items that it has."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.has: deque[int] = deque()
-        self.process = context.Process(target=_serve, args=(theirs, payload), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()  # so that its end is the pipe's
+
+    def teach(self, payload: bytes) -> None:
+        """Send the work that its items are for."""
+        with self._told():
+            self.pipe.send_bytes(payload)
 
     def give(self, number: int, item: bytes) -> None:
         self.has.append(number)
@@ -146,17 +161,51 @@ class _Worker:
             ) from error
 
 
-def choose(workers: int, work: Callable[..., Any], outputs: int) -> Engine:
+def _end(crew: Iterable[_Worker]) -> None:
+    for worker in crew:
+        worker.pipe.close()
+    for worker in crew:
+        # What has begun is finished, so that nobody works any more.
+        worker.process.join()
+
+
+def choose(workers: int, work: Callable[..., Any], outputs: int, early: Processes | None = None) -> Engine:
     """The engine for ``workers`` (0: as many as there are cores) and about so many ``outputs``.
 
-    Starting processes takes about as long as a thousand copies; work that can't be pickled stays here.
+    Starting processes takes about as long as a thousand copies; work that can't be pickled stays here. ``early``:
+    one whose workers are there already.
     """
-    count = workers or (os.cpu_count() or 1)
-    # A worker (of a study with --jobs, say) has one core and may not have processes of its own.
-    alone = count == 1 or multiprocessing.current_process().daemon
-    if alone or (workers == 0 and outputs < 1500) or not _travels(work):
+    count = _count(workers)
+    if count == 1 or (workers == 0 and outputs < _PAYS) or not _travels(work):
         return Inline()
-    return Processes(count)
+    return early or Processes(count)
+
+
+@contextlib.contextmanager
+def early(workers: int, factor: int) -> Iterator[Processes | None]:
+    """Processes that start while the sources are still being read, if so many copies of each make it likely that
+    they will pay; see :func:`choose`."""
+    if _count(workers) == 1 or (workers == 0 and factor < _MANY):
+        yield None
+        return
+    engine = Processes(_count(workers))
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+_PAYS = 1500
+"""Outputs from which on processes pay."""
+
+_MANY = 20
+"""Copies of a source from which on it takes few sources to come to :data:`_PAYS`."""
+
+
+def _count(workers: int) -> int:
+    # A worker (of a study with --jobs, say) has one core and may not have processes of its own.
+    return 1 if multiprocessing.current_process().daemon else workers or (os.cpu_count() or 1)
 
 
 def _travels(thing: object) -> bool:
@@ -168,7 +217,7 @@ def _travels(thing: object) -> bool:
     return True
 
 
-def _serve(pipe: connection.Connection, payload: bytes) -> None:
+def _serve(pipe: connection.Connection) -> None:
     """A worker's whole life: leave Ctrl-C to the parent, end when it ends, and until then do what it gives."""
     # A worker has a core of its own; libraries that start a thread for each core would get in each other's way.
     for library in ("OMP", "OPENBLAS", "MKL", "RAYON"):
@@ -178,10 +227,16 @@ def _serve(pipe: connection.Connection, payload: bytes) -> None:
         sys.modules["cv2"].setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    work = pickle.loads(payload)
+    for module in _WARM:
+        importlib.import_module(module)
     with contextlib.suppress(EOFError, OSError):  # the parent has closed the pipe: there is nothing more to do
+        work = pickle.loads(pipe.recv_bytes())
         while True:
             pipe.send_bytes(_answer(work, pipe.recv_bytes()))
+
+
+_WARM = ("cv2", "simplejpeg", "toolbox.augment.job")
+"""What a worker of ours will need, whatever its work; imported while it waits."""
 
 
 def _answer(work: Callable[[Any], Any], item: bytes) -> bytes:

@@ -90,11 +90,13 @@ def run(
     *,
     workers: int = 0,
     batch_size: int = 64,
+    early: engines.Processes | None = None,
 ) -> Result:
     """Make the set of ``recipe`` at ``final``, or go on where an interrupted run left it.
 
     The set is built under a hidden name and takes its own when it is complete. Neither ``workers`` (0: as many as
-    there are cores) nor ``batch_size`` (copies of a source at a time) changes a byte of it.
+    there are cores) nor ``batch_size`` (copies of a source at a time) changes a byte of it. ``early``: workers that
+    are there already.
 
     Raises
     ------
@@ -119,9 +121,9 @@ def run(
                 with _staging(rows, partial) as staging:
                     job = Job(recipe, source, augmenter, staging, batch_size)
                     _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
-                    engine = engines.choose(workers, job, total - done)
+                    engine = engines.choose(workers, job, total - done, early)
                     _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
-            if (whole := sum(1 for _ in lineage.read(partial / lineage.FILE_NAME))) != total:
+            if (whole := lineage.count(partial / lineage.FILE_NAME)) != total:
                 raise RuntimeError(f"an engine made {whole} of {total} files")
             _finish(recipe, manifest, partial, final)
         if os.name != "nt":  # which deletes no open file; it stays, and is in nobody's way
@@ -170,17 +172,23 @@ def _staging(rows: Sequence[Row], partial: Path) -> Iterator[Path]:
     try:
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        # A thread that was just being started when the user interrupted is waited for by nobody.
+        _taken_away(staging)
 
 
 def _sweep(partial: Path) -> None:
     """Take away what killed runs were about to write. Their workers end with them, but it may take a moment."""
+    for path in [path for path in partial.iterdir() if path.name.startswith(_STAGING)]:
+        if not _taken_away(path):
+            raise EnvironmentFailure(f"can't delete {path}", "Stop what writes there, and run this again.")
+
+
+def _taken_away(folder: Path) -> bool:
+    """Delete ``folder``, into which somebody may write for a moment more; whether it is gone."""
     deadline = time.monotonic() + 10
-    while left := [path for path in partial.iterdir() if path.name.startswith(_STAGING)]:
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
-        if time.monotonic() > deadline:
-            raise EnvironmentFailure(f"can't delete {left[0]}", "Stop what writes there, and run this again.")
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _class_folders(rows: Sequence[Row]) -> list[str]:
@@ -231,7 +239,8 @@ def _write(
         else:
             if settling is not None:
                 settling.result()
-            _settle(pending, job.folder, folder)
+            # By the clerk too: an interruption waits for it, and leaves no file that the lineage does not name.
+            clerk.submit(_settle, pending, job.folder, folder).result()
         finally:
             bar.close()
 
