@@ -135,6 +135,17 @@ def settings_of(run: Run) -> dict[str, Any]:
     config = run.record.get("config")
     if not isinstance(config, dict):
         raise UsageError(f"{run.path / RUN} holds no settings")
+    return flat(config)
+
+
+def without_onlookers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's ``config`` without those who look on: what they see does not hang on them."""
+    training = {name: value for name, value in config["training"].items() if name != "trackers"}
+    return {name: value for name, value in config.items() if name != "evaluators"} | {"training": training}
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a record's ``config`` by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):
