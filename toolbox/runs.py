@@ -140,8 +140,11 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def without_onlookers(config: Mapping[str, Any]) -> dict[str, Any]:
     """A record's ``config`` without those who look on: what they see does not hang on them."""
-    training = {name: value for name, value in config["training"].items() if name != "trackers"}
-    return {name: value for name, value in config.items() if name != "evaluators"} | {"training": training}
+    training = config.get("training")
+    kept = {name: value for name, value in config.items() if name != "evaluators"}
+    if isinstance(training, dict):
+        kept["training"] = {name: value for name, value in training.items() if name != "trackers"}
+    return kept
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
