@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.data.images import as_array, squashed
 from toolbox.plugin.protocols import Evidence, ModelRequest
 from toolbox.plugin.registry import Registry
+from toolbox.runs import Run
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -86,6 +87,8 @@ def real() -> Evidence:
     """
     import torch
 
+    from toolbox.training.use import Predictor
+
     registry = Registry()
     dataset = registry.dataset(DATASET)
     samples = list(dataset.samples())
@@ -95,10 +98,8 @@ def real() -> Evidence:
         torch.manual_seed(0)
         built = registry.model(MODEL).build(ModelRequest(classes=len(classes), channels=1, size=SIDE))
     built.module.eval()
-    pixels = np.stack([as_array(squashed(loaded[number], SIDE), 1) for number in range(len(samples))])
-    with torch.no_grad():
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        probabilities = torch.softmax(built.module(images).double(), 1).numpy()
+    model = Predictor(Run(Path("kit")), built, tuple(classes), SIDE, 1, torch.device("cpu"), len(samples))
+    probabilities = model.probabilities(np.stack([model.prepared(loaded[number]) for number in range(len(samples))]))
     found = evidence([classes.index(sample.label) for sample in samples], probabilities, classes=classes)
     return replace(
         found,
@@ -106,5 +107,5 @@ def real() -> Evidence:
         groups=[sample.group for sample in samples],
         columns={"slice": [sample.columns["slice"] for sample in samples]},
         images=lambda index: loaded[index],
-        model=lambda: built,
+        model=lambda: model,
     )

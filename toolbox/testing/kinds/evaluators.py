@@ -62,7 +62,8 @@ def written_and_read_again(subject: Subject) -> Problems:
     NumPy's numbers are none (write ``float(…)``, ``.tolist()``), and a value that is not defined is ``None``, not NaN.
     """
     for given in _evidences(subject):
-        found = _evaluated(subject, given)
+        # Pictures become files beside it.
+        found = replace(_evaluated(subject, given), galleries=())
         try:
             text = json.dumps({**asdict(found), "extra": dict(found.extra)}, allow_nan=False)
         except (TypeError, ValueError) as error:
