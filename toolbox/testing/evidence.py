@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from toolbox.data.images import as_array, squashed
 from toolbox.plugin.protocols import Evidence, ModelRequest
 from toolbox.plugin.registry import Registry
+from toolbox.testing.pictures import pictures
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -35,7 +37,13 @@ def evidence(
         groups=[f"group-{number // 3}" for number in range(count)] if grouped else [""] * count,
         columns={"site": ["north" if number % 3 else "south" for number in range(count)]},
         seed=1,
+        images=_picture,
     )
+
+
+def _picture(index: int) -> Image.Image:
+    """A picture for any sample; read only by evaluators that look at images."""
+    return Image.fromarray(pictures(1, SIDE, SIDE, 3, seed=index)[0])
 
 
 def balanced(count: int, classes: int) -> npt.NDArray[np.int64]:

@@ -133,12 +133,14 @@ def perfect_and_random_differ_as_they_should(subject: Subject) -> Problems:
     classes; an AUC of 1 and a half; a kappa of 1 and 0. Of others something must differ, at least. Not for evaluators
     that ask a model, whose predictions are what they are.
     """
-    if subject.made.needs_model or subject.made.needs_images:
+    if subject.made.needs_model:
         return
     for classes in (2, 3):
         targets = made.balanced(MANY, classes)
-        right = subject.made.evaluate(made.evidence(targets, made.certain(targets, classes))).metrics
-        chance = subject.made.evaluate(made.evidence(targets, made.random(MANY, classes))).metrics
+        right, chance = (
+            subject.made.evaluate(_as_asked(subject, made.evidence(targets, probabilities))).metrics
+            for probabilities in (made.certain(targets, classes), made.random(MANY, classes))
+        )
         declared = dict(subject.made.perfect)
         expected = {name: value for name, value in {**BEST, **declared}.items() if name in right}
         for name in sorted(set(declared) - set(right)):
@@ -155,13 +157,11 @@ def an_empty_class_is_no_accident(subject: Subject) -> Problems:
 
     A test split of a rare class may be empty. What is not defined then is ``None``, and the rest is there.
     """
-    if subject.made.needs_model or subject.made.needs_images:
-        cases: dict[str, Evidence] = {}
-    else:
-        cases = _odd_cases()
-    for what, given in cases.items():
+    if subject.made.needs_model:
+        return  # whose classes are what they are
+    for what, given in _odd_cases().items():
         try:
-            found = subject.made.evaluate(given)
+            found = subject.made.evaluate(_as_asked(subject, given))
             json.dumps(asdict(replace(found, extra=dict(found.extra))), allow_nan=False)
         except Exception as error:
             yield f"with {what} it fails: {type(error).__name__}: {' '.join(str(error).split())}"
@@ -173,9 +173,7 @@ def an_empty_class_is_no_accident(subject: Subject) -> Problems:
 @check
 def no_predictions_are_told(subject: Subject) -> Problems:
     """Evidence without any sample is a ``UsageError``, which is told in a line."""
-    given = made.evidence([], np.empty((0, 2)))
-    if subject.made.needs_images or subject.made.needs_model:
-        given = made.reordered(_evidences(subject)[0], [])
+    given = made.reordered(_evidences(subject)[0], [])
     try:
         subject.made.evaluate(given)
     except UsageError:
@@ -190,9 +188,18 @@ def _evidences(subject: Subject) -> list[Evidence]:
 
 
 def _new_evidences(subject: Subject) -> list[Evidence]:
-    if subject.made.needs_images or subject.made.needs_model:
-        return [made.real()]
-    return [made.ordinary(COUNT, classes, grouped) for classes, grouped in ((2, False), (3, False), (3, True))]
+    """Images and model only where they are asked for, as in earnest."""
+    if subject.made.needs_model:
+        return [_as_asked(subject, made.real())]
+    cases = ((2, False), (3, False), (3, True))
+    return [_as_asked(subject, made.ordinary(COUNT, classes, grouped)) for classes, grouped in cases]
+
+
+def _as_asked(subject: Subject, given: Evidence) -> Evidence:
+    asked = subject.made
+    return replace(
+        given, images=given.images if asked.needs_images else None, model=given.model if asked.needs_model else None
+    )
 
 
 def _evaluated(subject: Subject, given: Evidence) -> Evaluation:
