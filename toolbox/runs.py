@@ -47,12 +47,12 @@ class Run:
     @cached_property
     def record(self) -> dict[str, Any]:
         """``run.json``."""
-        return _read_json(self.path / RUN)
+        return read_json(self.path / RUN)
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
         """``evaluation.json``."""
-        return _read_json(self.path / EVALUATION)
+        return read_json(self.path / EVALUATION)
 
     @property
     def finished(self) -> bool:
@@ -197,7 +197,13 @@ def read_predictions(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run's.
+
+    Raises
+    ------
+    UsageError: there is none.
+    """
     try:
         document = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

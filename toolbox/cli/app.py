@@ -13,6 +13,7 @@ import typer
 from toolbox.cli import terminal
 from toolbox.cli.commands import augment as augmenting
 from toolbox.cli.commands import (
+    cache,
     compare,
     components,
     data,
@@ -49,6 +50,7 @@ study.register(app)
 compare.register(app)
 reporting.register(app)
 demo.register(app)
+cache.register(app)
 components.register(app)
 
 

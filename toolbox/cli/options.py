@@ -59,7 +59,12 @@ Sets = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of training and augmentation.")]
 Augmenter = Annotated[str | None, typer.Option("--augmenter", metavar="SPEC", help="Augmenter component spec.")]
 Evaluator = Annotated[
-    list[str] | None, typer.Option("--evaluator", metavar="SPEC", help="Evaluator component spec; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--evaluator",
+        metavar="SPEC",
+        help="A further evaluator, beside those of the settings ('classification'); may be repeated.",
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.", rich_help_panel=_HOW)
@@ -121,6 +126,7 @@ def open_workspace(
     settings: Mapping[str, Any] | None = None,
     dry_run: bool = False,
     redeal: bool = False,
+    evaluators: list[str] | None = None,
 ) -> Workspace:
     """The workspace that a command's options describe; an option of its own goes before ``--set``.
 
@@ -139,6 +145,7 @@ def open_workspace(
         command=shlex.join(["toolbox", *sys.argv[1:]]),
         dry_run=dry_run,
         redeal=redeal,
+        evaluators=evaluators or (),
     )
 
 
