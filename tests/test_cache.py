@@ -221,7 +221,7 @@ def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: T
     told = toolbox("finetune", TINY, "--data", photos, "-C", tmp_path / "ws", *settings)
     assert told.code == 0 and "to compute once and keep" in told.stderr
     shown = toolbox("cache")
-    assert shown.code == 0 and "features before the head, timm:arch=test_resnet, 32 px" in shown.stdout
+    assert shown.code == 0 and 'features before the head, timm:arch="test_resnet", float32, 32 px' in shown.stdout
     (old,) = (entry for entry in folders.entries() if entry.about.get("of") == once.FEATURES)
     os.utime(old.path / "table.json", (time.time() - 9 * folders.DAY,) * 2)
     assert toolbox("cache", "clear", "--older-than", 8, "--dry-run").code == 0 and old.path.exists()

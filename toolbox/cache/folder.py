@@ -48,13 +48,9 @@ class Entry:
     @property
     def words(self) -> str:
         """What it is, for people."""
-        names = ("of", "model", "size", "channels", "stored")
-        said = [
-            f"{self.about[name]}" if name != "size" else f"{self.about[name]} px"
-            for name in names
-            if name in self.about
-        ]
-        return ", ".join(said) or self.path.name
+        said = [self.about.get(name) for name in ("of", "model", "stored")]
+        size = f"{self.about['size']} px" if "size" in self.about else None
+        return ", ".join(str(word) for word in (*said, size) if word) or f"{self.kind}: {self.path.name}"
 
 
 def entries() -> list[Entry]:

@@ -87,6 +87,8 @@ def activations(
     """
     chosen = session.settings.training
     stored, limit, reporter = np.dtype(chosen.cache_precision), int(chosen.cache_gb * 1e9), session.reporter
+    if not limit:
+        return None
     table = Table(_about(session, step, names, stored.name))
     part = session.cast(part)
 
