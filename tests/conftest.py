@@ -39,7 +39,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     place = tmp_path_factory.mktemp("home")
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(place))
-    monkeypatch.delenv("TOOLBOX_WEIGHTS", raising=False)
+    monkeypatch.setenv("TOOLBOX_CONFIG_DIR", str(place))
+    for name in ("TOOLBOX_WEIGHTS", "TOOLBOX_DISABLE_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

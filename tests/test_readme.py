@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Toolbox, write_photos
+from tests.fresh import environment
 from toolbox.cli.app import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
@@ -74,6 +75,14 @@ def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.glob("augmented/*/Cats/*.jpg")) and len(list(tmp_path.glob("grey/*/*/*.png"))) == 32
 
 
+def test_a_plugin_of_ones_own(tmp_path: Path) -> None:
+    fresh = environment(tmp_path / "environment")
+    for arguments in commands("plugin"):
+        done = fresh.toolbox(*arguments, cwd=tmp_path)
+        assert done.code == 0, f"{arguments}: {done.stderr}"
+    assert list(tmp_path.glob("augmented/demo-*/*/*.jpg"))
+
+
 def test_augmented_sets(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cats_and_dogs(tmp_path)
@@ -130,7 +139,7 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
         words[0]
-        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare", "why")
+        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare", "plugin", "why")
         for words in commands(name)
     }
     assert mentioned <= known

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +15,7 @@ import pytest
 from pydantic import Field
 
 from toolbox.errors import PluginError, UsageError
-from toolbox.plugin import schema
+from toolbox.plugin import choice, schema
 from toolbox.plugin.components import KINDS, DatasetComponent
 from toolbox.plugin.registry import Registry, as_kind
 
@@ -45,6 +47,17 @@ BROKEN = {
     "misspelt": f"{HOOK}def toolbox_dataset():\n    return []",
     "signature": f"{HOOK}def toolbox_datasets(wrong):\n    return []",
     "descriptor": f"{HOOK}def toolbox_datasets():\n    return ['few']",
+    "unmarked": "def toolbox_datasets():\n    return []",
+    "not_iterable": f"{HOOK}def toolbox_datasets():\n    pass",
+    "twice": (
+        "from toolbox.plugin.components import DatasetComponent\n"
+        f"{HOOK}def toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b')] * 2"
+    ),
+    "interrupts": "raise KeyboardInterrupt",
+    "endless": (
+        "from toolbox.plugin.components import DatasetComponent\n"
+        f"{HOOK}def toolbox_datasets():\n    while True: yield DatasetComponent('x', 'y', 'a:b')"
+    ),
     "in_hook": f"{HOOK}def toolbox_datasets():\n    raise OSError('hook')",
     "old_api": (
         "from toolbox.plugin.components import DatasetComponent\n"
@@ -70,10 +83,11 @@ def plugin(folder: Path, name: str, text: str) -> EntryPoint:
 
 def test_each_broken_plugin_is_named_with_its_reason_and_the_good_one_works(modules: Path) -> None:
     points = [plugin(modules, name, text) for name, text in BROKEN.items()]
+    points += [EntryPoint("no_module", "not a module!", "toolbox")]
     registry = Registry(
         [*points, plugin(modules, "good", GOOD), EntryPoint("absent", "no_such_module_here", "toolbox")]
     )
-    assert {status.name for status in registry.failures()} == {*BROKEN, "absent"}
+    assert {status.name for status in registry.failures()} == {*BROKEN, "absent", "no_module"}
     assert all(status.error for status in registry.failures())
     assert registry.names("dataset") == ["few", "gone", "wrong"]
     assert len(list(registry.dataset("few:many=5").samples())) == 5
@@ -83,6 +97,53 @@ def test_a_plugin_that_prints_does_not_reach_stdout(modules: Path, capfd: pytest
     Registry([plugin(modules, "loud", "print('hello')")])
     captured = capfd.readouterr()
     assert captured.out == "" and "hello" in captured.err
+
+
+def test_one_that_hangs_is_given_up_and_not_waited_for_again(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLBOX_PLUGIN_TIMEOUT", "0.3")
+    point = plugin(modules, "asleep", "import time\nwhile True: time.sleep(0.01)")
+    start = time.perf_counter()
+    for _ in range(3):
+        (status,) = Registry([point]).failures()
+        assert "more than 0.3 seconds" in status.error and "TOOLBOX_PLUGIN_TIMEOUT" in status.hint
+    assert time.perf_counter() - start < 2 * 0.3
+    deadline = time.perf_counter() + 5
+    while any(thread.name == "toolbox-plugin" for thread in threading.enumerate()):
+        assert time.perf_counter() < deadline, "the thread goes on"
+        time.sleep(0.01)
+
+
+def test_a_name_that_the_toolbox_has_stays_the_toolboxs(modules: Path) -> None:
+    text = GOOD.replace("few", "phantom")
+    points = [*entry_points(group="toolbox"), plugin(modules, "aaa", text), plugin(modules, "timm", GOOD)]
+    registry = Registry(points)
+    assert registry.find("dataset", "phantom").distribution == "vision-toolbox"
+    errors = [status.error for status in registry.failures()]
+    assert len(errors) == 2 and "a name that phantom has already" in errors[0]
+    assert "another plugin is called 'timm'" in errors[1]
+    assert registry.find("dataset", "wrong").plugin == "aaa"
+
+
+def test_disabled_plugins_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    choice.keep(["timm"])
+    monkeypatch.setenv("TOOLBOX_DISABLE_PLUGINS", "alzheimer,")
+    registry = Registry()
+    assert {status.name: status.disabled_by for status in registry.plugins if status.disabled_by} == {
+        "timm": choice.BY_COMMAND,
+        "alzheimer": "TOOLBOX_DISABLE_PLUGINS",
+    }
+    with pytest.raises(UsageError, match=r"timm \(by 'toolbox plugins disable'\)"):
+        registry.model("resnet50")
+    choice.forget(["timm", "never-heard-of"])
+    assert Registry().find("model", "resnet50")
+
+
+@pytest.mark.parametrize("text", ["{", '{"disabled": 3}', "[]"])
+def test_a_broken_list_of_disabled_plugins_is_named(text: str) -> None:
+    choice.keep(["timm"])
+    choice.file().write_text(text, "utf-8")
+    with pytest.raises(UsageError, match=r"plugins\.json"):
+        Registry()
 
 
 def test_a_factory_that_breaks_its_contract_is_a_plugin_error(modules: Path) -> None:

@@ -18,7 +18,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.progress import SilentReporter
 from toolbox.settings.schema import StageSettings, TrainingSettings
 from toolbox.training import batches, freeze, loop, stages, weights
-from toolbox.training.inputs import Pixels, activations, in_order
+from toolbox.training.inputs import Pixels, in_order
 from toolbox.training.loop import Labelled
 from toolbox.training.stages import Stage
 from toolbox.workspace import Workspace
@@ -86,28 +86,6 @@ def test_the_hash_sees_a_single_bit_and_a_statistic(registry: Registry) -> None:
     built.module.get_buffer("bn1.running_mean")[0] += 1
     hashes.add(freeze.frozen_hash(built.module))
     assert len(hashes) == 3
-
-
-def test_cached_activations_train_the_same_head_to_the_bit(registry: Registry, tmp_path: Path) -> None:
-    heads = []
-    for cached in (True, False):
-        built = tiny(registry)
-        assert built.stages is not None
-        steps = built.stages
-        freeze.freeze_all_but(built.module, built.parts.head)
-        given, targets = pixels(12), torch.arange(12) % 2
-        before = lambda x, steps=steps: steps.last(steps.trunk(x))  # noqa: E731
-        if cached:
-            built.module.eval()
-            # As many at a time as the plain loop takes: convolutions may depend on the batch in their last bits.
-            kept = activations(before, given, 4, CPU, tmp_path, SilentReporter(), "features")
-            stage_input, forward = Labelled(kept, targets), steps.head
-        else:
-            stage_input, forward = Labelled(given, targets), lambda x, s=steps, b=before: s.head(b(x))  # type: ignore[misc]
-        loop.fit(built.module, forward, stage_input, None, STAGE, 0, lambda line: None, SilentReporter())
-        heads.append({name: built.module.get_parameter(name).detach().clone() for name in built.parts.head})
-    for name in heads[0]:
-        assert torch.allclose(heads[0][name], heads[1][name], atol=1e-6)
 
 
 def test_early_stopping_puts_the_best_weights_back(registry: Registry) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from importlib import metadata
 
 from toolbox import __version__
 
@@ -20,6 +19,8 @@ def versions() -> dict[str, str]:
 
 def versions_of(packages: Sequence[str]) -> dict[str, str]:
     """The installed versions of ``packages``."""
+    from importlib import metadata
+
     found = {}
     for name in packages:
         try:

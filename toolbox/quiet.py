@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
 
 
 @contextmanager
@@ -22,3 +25,34 @@ def quiet(*names: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def stdout_on_stderr() -> Iterator[TextIO]:
+    """What is printed meanwhile goes to stderr, by libraries in C and by processes that are started, too.
+
+    Yields the stream that still leads to where stdout did. Where ``sys.stdout`` is not the process's own (in a
+    notebook, in a test), what goes past Python is left alone.
+    """
+    if not (_is(sys.stdout, 1) and _is(sys.stderr, 2)):
+        former = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield former
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as former, redirect_stdout(sys.stderr):
+            os.dup2(2, 1)
+            yield former
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _is(stream: TextIO, number: int) -> bool:
+    """Whether ``stream`` is the process's own stream ``number``."""
+    try:
+        return stream.fileno() == number
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -6,13 +6,15 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import typer
 
 from toolbox.cli import terminal
 from toolbox.cli.commands import augment as augmenting
 from toolbox.cli.commands import (
+    cache,
     compare,
     components,
     data,
@@ -20,6 +22,7 @@ from toolbox.cli.commands import (
     evaluate,
     export,
     init,
+    plugins,
     predict,
     study,
     train,
@@ -27,6 +30,7 @@ from toolbox.cli.commands import (
 from toolbox.cli.commands import report as reporting
 from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
+NO_PLUGINS = "--no-plugins"
 _GO_ON = "The same command goes on where an augmentation was; 'toolbox train --resume RUN' where a training was."
 
 app = typer.Typer(
@@ -49,11 +53,18 @@ study.register(app)
 compare.register(app)
 reporting.register(app)
 demo.register(app)
+cache.register(app)
 components.register(app)
+plugins.register(app)
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+    no_plugins: bool = typer.Option(
+        False, NO_PLUGINS, help="This once, only the plugins that come with the toolbox; may stand anywhere."
+    ),
+) -> None:
     """Image-classification experiments as composed commands, every figure with its evidence."""
     if version:
         from toolbox import __version__
@@ -64,7 +75,10 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; its exit code. Failures become one line and a hint on stderr, never a traceback."""
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments and not {"-h", "--help"} & set(arguments)
+    # Wherever it stands: a person adds it to the end of the line that didn't work.
+    no_plugins = NO_PLUGINS in arguments
+    words = [word for word in arguments if word != NO_PLUGINS]
     for stream in (sys.stdout, sys.stderr):
         # A console that knows no braille or accents shows question marks; it must not end a training.
         if isinstance(stream, io.TextIOWrapper):
@@ -72,7 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        code = int(app(list(arguments), prog_name="toolbox", standalone_mode=False) or 0)
+        with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext():
+            code = int(app(words, prog_name="toolbox", standalone_mode=False) or 0)
     except ToolboxError as error:
         return terminal.failure(error.message, error.hint, error.exit_code, as_json)
     except typer.TyperException as error:
@@ -89,6 +104,25 @@ def run(arguments: Sequence[str]) -> int:
         return terminal.crash(error, as_json)
     # Typer turns Ctrl-C into its exit code without a word.
     return terminal.failure("interrupted", _GO_ON, code, as_json) if code == EXIT_INTERRUPTED else code
+
+
+@contextmanager
+def _without_plugins(wanted: bool) -> Iterator[None]:
+    """No third-party plugins meanwhile, in the processes that the command starts neither."""
+    if not wanted:
+        yield
+        return
+    from toolbox.plugin.choice import ALL, VARIABLE
+
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = f"{before or ''},{ALL}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def _usage(error: typer.TyperException, as_json: bool) -> int:

@@ -132,12 +132,13 @@ def open_workspace(
 
     ``settings`` holds dotted names; those that are ``None`` were not given.
     """
+    from toolbox.cli.faults import mention_faults
     from toolbox.settings.layers import from_assignments
     from toolbox.workspace import Workspace
 
     given = dict(from_assignments(sets or []).values)
     given.update({name: value for name, value in (settings or {}).items() if value is not None})
-    return Workspace(
+    workspace = Workspace(
         path,
         data=data,
         settings=given,
@@ -147,6 +148,8 @@ def open_workspace(
         redeal=redeal,
         evaluators=evaluators or (),
     )
+    mention_faults(workspace.registry, terminal.reporter().warn)
+    return workspace
 
 
 def every_stage(epochs: int | None) -> dict[str, int | None]:

@@ -36,6 +36,8 @@ def duration(seconds: float) -> str:
 
 def gigabytes(count: int) -> str:
     """A number of bytes with the unit that suits it."""
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from toolbox.errors import EXIT_FAILED, EXIT_QUARANTINED
 from toolbox.progress import Task
+from toolbox.quiet import stdout_on_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,6 +19,19 @@ if TYPE_CHECKING:
 
     from toolbox.data.index import Quarantined
     from toolbox.report.inputs import Thumb
+
+_document_stream: TextIO | None = None
+
+
+@contextlib.contextmanager
+def one_document() -> Iterator[None]:
+    """Keep stdout for :meth:`Terminal.emit` alone, as ``--json`` promises."""
+    global _document_stream
+    with stdout_on_stderr() as _document_stream:
+        try:
+            yield
+        finally:
+            _document_stream = None
 
 
 class Terminal:
@@ -51,8 +66,9 @@ class Terminal:
         if self.as_json:
             from toolbox.files.atomic import json_text
 
-            sys.stdout.write(json_text(dict(document)))
-            sys.stdout.flush()
+            stream = _document_stream or sys.stdout
+            stream.write(json_text(dict(document)))
+            stream.flush()
 
     def reporter(self) -> RichReporter:
         """Where computing code sends its progress."""

@@ -31,7 +31,8 @@ class Component:
     factory: ``"package.module:callable"``. Its keyword parameters, with annotations and defaults, are the
         component's parameters: they give the options, their validation, and what ``toolbox show`` prints.
     requires: distributions (or extras) that the factory needs beyond the plugin's own dependencies.
-    api_version: the :data:`API_VERSION` the component was written for.
+    api_version: the :data:`API_VERSION` the component was written for. What doesn't say is of the first version, and
+        stays so: a later toolbox knows from it that the plugin is older.
 
     Raises
     ------
@@ -42,7 +43,7 @@ class Component:
     summary: str
     factory: str
     requires: tuple[str, ...] = ()
-    api_version: int = API_VERSION
+    api_version: int = 1
 
     kind: ClassVar[Kind]
 

@@ -167,6 +167,10 @@ class Augmenter(ABC):
     tolerance: ClassVar[float] = 1.0
     """Grey levels (of 255) by which :meth:`apply` and :meth:`apply_tensor` may differ on average."""
 
+    neutral: ClassVar[Mapping[str, Any]] = {}
+    """Parameters of the factory with which every copy is its source, resized (``{"rotation": 0}``); empty where no
+    parameters are that. The conformance kit holds an augmenter to it."""
+
 
 class MixingAugmenter(ABC):
     """Mixes the images of a batch, and their targets with them; only while training (``--train-on online``).
@@ -449,6 +453,10 @@ class Evaluator(ABC):
 
     needs_model: bool = False
     """Whether :attr:`Evidence.model` is wanted."""
+
+    perfect: ClassVar[Mapping[str, float]] = {}
+    """What metrics are, by name, where every prediction is right and certain (``{"accuracy": 1.0}``). The conformance
+    kit holds an evaluator to it, and random predictions must be further from it."""
 
     @abstractmethod
     def evaluate(self, evidence: Evidence) -> Evaluation:

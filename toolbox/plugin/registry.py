@@ -5,39 +5,41 @@ There is no global registry: whoever needs components makes one, or is handed on
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, TypeVar, cast
 
-import pluggy
-
 from toolbox.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
-from toolbox.plugin import schema
-from toolbox.plugin.components import API_VERSION, KINDS, Component, Kind
-from toolbox.plugin.hookspecs import PROJECT, Hooks
+from toolbox.plugin import discovery, schema
+from toolbox.plugin.choice import Choice
+from toolbox.plugin.components import KINDS, Component, Kind
+from toolbox.plugin.discovery import GROUP, Installed
+from toolbox.plugin.loading import load, reason
 from toolbox.plugin.protocols import Augmenter, Components, Dataset, Evaluator, MixingAugmenter, Model
 from toolbox.plugin.spec import Spec, parse
+from toolbox.quiet import stdout_on_stderr
 
-GROUP = "toolbox"
+__all__ = ["GROUP", "Offer", "PluginStatus", "Registry", "as_kind", "describe"]
+
 _PROTOCOLS: dict[Kind, tuple[type, ...]] = {
     "dataset": (Dataset,),
     "augmenter": (Augmenter, MixingAugmenter),
     "model": (Model,),
     "evaluator": (Evaluator,),
 }
-_HOOKS: dict[Kind, str] = {kind: f"toolbox_{kind}s" for kind in KINDS}
-
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class PluginStatus:
-    """One entry point and what became of it."""
+    """One entry point and what became of it.
+
+    ``components`` is what it offers, ``error`` what is wrong with it, ``hint`` how that is mended, ``disabled_by``
+    what the user did without it by (then it was not loaded), ``shipped`` whether it comes with the toolbox.
+    """
 
     name: str
     module: str
@@ -45,6 +47,14 @@ class PluginStatus:
     version: str
     components: list[Component] = field(default_factory=list)
     error: str = ""
+    hint: str = ""
+    disabled_by: str = ""
+    shipped: bool = False
+
+    @property
+    def api_version(self) -> int | None:
+        """The version of the plugin API that its components were written for; ``None`` where it offers none."""
+        return self.components[0].api_version if self.components else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +71,26 @@ class Registry(Components):
 
     Parameters
     ----------
-    entry_points: what to load; by default every installed entry point in the group ``toolbox``.
+    entry_points: what to load; by default every installed entry point in the group ``toolbox`` that the user has
+        not disabled.
     """
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(Hooks)
-        self.plugins: list[PluginStatus] = []
+        self._status: list[PluginStatus] = []
         self._offers: dict[tuple[Kind, str], list[Offer]] = {}
-        found = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
-        for entry_point in sorted(found, key=lambda point: (point.name, point.value)):
-            self._take_in(entry_point)
+        if entry_points is None:
+            choice = Choice()
+            for plugin in discovery.installed():
+                self._take_in(plugin, choice.disabled_by(plugin))
+        else:
+            for plugin in discovery.in_order(discovery.metadata_of(point) for point in entry_points):
+                self._take_in(plugin)
+        self._name_clashes()
+
+    @property
+    def plugins(self) -> list[PluginStatus]:
+        """Every plugin that is installed, by name."""
+        return sorted(self._status, key=lambda status: (status.name, status.module))
 
     def offers(self, kind: Kind | None = None) -> list[Offer]:
         """Every component of ``kind`` (of all kinds), by kind and name."""
@@ -111,7 +130,7 @@ class Registry(Components):
         module, _, attribute = offer.component.factory.partition(":")
         what = f"the {offer.component.kind} {offer.component.name!r} of plugin {offer.plugin}"
         try:
-            with _stdout_kept_clean():
+            with stdout_on_stderr():
                 thing: Any = importlib.import_module(module)
                 for part in attribute.split("."):
                     thing = getattr(thing, part)
@@ -124,7 +143,7 @@ class Registry(Components):
                     f"{what} needs the package {error.name}, which is not installed", f"Run: pip install {needs}"
                 ) from error
             hint = f"It needs: {needs}." if needs else ""
-            raise PluginError(f"{what} can't be imported: {_reason(error)}", hint) from error
+            raise PluginError(f"{what} can't be imported: {reason(error)}", hint) from error
         if not callable(thing):
             raise PluginError(f"the factory of {what} is not callable")
         return cast(Callable[..., Any], thing)
@@ -145,8 +164,8 @@ class Registry(Components):
             made = factory(**arguments, **dict.fromkeys(schema.handed(factory), self))
         except (ToolboxError, KeyboardInterrupt, MemoryError):
             raise
-        except Exception as error:
-            raise PluginError(f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {_reason(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {reason(error)}") from error
         if not isinstance(made, _PROTOCOLS[kind]):
             raise PluginError(
                 f"the factory of {kind} {spec.name!r} (plugin {offer.plugin}) returned"
@@ -187,60 +206,62 @@ class Registry(Components):
         return cast(Evaluator, self.make("evaluator", spec))
 
     def failures(self) -> list[PluginStatus]:
-        """The plugins that are installed but don't work."""
+        """The plugins that are installed but don't work as they should."""
         return [plugin for plugin in self.plugins if plugin.error]
 
-    def _take_in(self, entry_point: metadata.EntryPoint) -> None:
+    def _take_in(self, plugin: Installed, disabled_by: str = "") -> None:
         status = PluginStatus(
-            name=entry_point.name,
-            module=entry_point.value,
-            distribution=entry_point.dist.name if entry_point.dist else "",
-            version=entry_point.dist.version if entry_point.dist else "",
+            plugin.name,
+            plugin.value,
+            plugin.distribution,
+            plugin.version,
+            disabled_by=disabled_by,
+            shipped=plugin.shipped,
         )
-        self.plugins.append(status)
-        name = f"{entry_point.name} ({entry_point.value})"
+        namesake = next((other for other in self._status if other.name == plugin.name), None)
+        self._status.append(status)
+        if disabled_by:
+            return
+        if namesake is not None:
+            status.error = f"another plugin is called {plugin.name!r} already: {_who(namesake)}"
+            return
         try:
-            with _stdout_kept_clean():
-                plugin = entry_point.load()
-                self._manager.register(plugin, name)
-                self._manager.check_pending()
-                status.components = list(self._components_of(plugin))
+            components = load(plugin.entry_point)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             # Whatever a plugin does (SystemExit included), it must not take the others down with it.
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
-            status.error = _reason(error)
+            status.error, status.hint = reason(error), _remedy(error)
             return
-        for component in status.components:
-            offer = Offer(component, entry_point.name, status.distribution)
-            self._offers.setdefault((component.kind, component.name), []).append(offer)
+        for component in components:
+            self._offer(component, status)
 
-    def _components_of(self, plugin: Any) -> Iterable[Component]:
-        """What ``plugin`` offers, each descriptor checked."""
-        for kind, hook_name in _HOOKS.items():
-            hook = getattr(self._manager.hook, hook_name)
-            for implementation in hook.get_hookimpls():
-                if implementation.plugin is not plugin:
-                    continue
-                for component in implementation.function():
-                    if not isinstance(component, Component) or component.kind != kind:
-                        raise PluginError(f"{hook_name} gave {component!r}, which is no {kind} component")
-                    if component.api_version != API_VERSION:
-                        raise PluginError(
-                            f"{kind} {component.name!r} was written for plugin API"
-                            f" {component.api_version}; this toolbox speaks {API_VERSION}"
-                        )
-                    yield component
+    def _offer(self, component: Component, status: PluginStatus) -> None:
+        """Take in what a plugin offers; what the toolbox brings keeps its name, lest a newcomer change commands."""
+        offers = self._offers.setdefault((component.kind, component.name), [])
+        if offers and not status.shipped and offers[0].distribution == discovery.OWN:
+            status.error = f"offers the {component.kind} {component.name!r}, a name that {offers[0].plugin} has already"
+            return
+        status.components.append(component)
+        offers.append(Offer(component, status.name, status.distribution))
+
+    def _name_clashes(self) -> None:
+        """Where two plugins offer one name, say so of both: neither is taken, since either might be meant."""
+        for (kind, name), offers in self._offers.items():
+            for status in self._status:
+                if len(offers) > 1 and any(offer.plugin == status.name for offer in offers):
+                    others = " and ".join(offer.plugin for offer in offers if offer.plugin != status.name)
+                    status.error = f"offers the {kind} {name!r}, and so does {others}"
 
     def _hint(self, kind: Kind, name: str) -> str:
-        failed = ", ".join(f"{plugin.name} ({plugin.error})" for plugin in self.failures())
+        failed = ", ".join(plugin.name for plugin in self.failures())
         hint = closest(name, self.names(kind)) or f"See 'toolbox list {kind}'."
         elsewhere = [of_kind for of_kind, known in self._offers if known == name]
         if elsewhere:
             hint = f"{name!r} is {_article(elsewhere[0])}, not {_article(kind)}."
-        return f"{hint} Plugins that failed to load: {failed}." if failed else hint
+        without = ", ".join(f"{plugin.name} (by {plugin.disabled_by})" for plugin in self.plugins if plugin.disabled_by)
+        hint = f"{hint} Disabled plugins: {without}." if without else hint
+        return f"{hint} Plugins with a fault: {failed}; see 'toolbox doctor'." if failed else hint
 
 
 def describe(factory: Callable[..., Any]) -> str:
@@ -261,16 +282,16 @@ def as_kind(text: str) -> Kind:
     raise UsageError(f"{text!r} is no kind of component", f"Kinds: {', '.join(KINDS)}.")
 
 
-@contextlib.contextmanager
-def _stdout_kept_clean() -> Any:
-    """What a plugin prints while it loads goes to stderr: stdout may be one JSON document."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return error.hint
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"Install what brings the module {error.name.partition('.')[0]!r}, if it lacks that."
+    return ""
 
 
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _who(plugin: PluginStatus) -> str:
+    return f"{plugin.name} ({plugin.distribution or plugin.module})"
 
 
 def _order(key: tuple[Kind, str]) -> tuple[int, str]:

@@ -107,7 +107,12 @@ class TrainingSettings(Section):
     pretrained: bool = Field(True, description="finetune starts from the model's pretrained weights")
     weights: str = Field("", description="weight file (.safetensors, .pth) to start from")
     weights_dir: str = Field("", description="folder of weight files, for places without network")
-    cache_gb: float = Field(8.0, ge=0, le=100_000, description="disk for a frozen trunk's activations, GB")
+    cache_gb: float = Field(
+        8.0, ge=0, le=100_000, description="disk for what is computed once and shared by all runs, GB; 0: nothing"
+    )
+    cache_precision: Literal["float32", "float16"] = Field(
+        "float32", description="how a frozen trunk's activations are kept; float16 takes half the disk"
+    )
     precision: Precision = Field("auto", description="auto: bf16 on cuda and mps, float32 on the CPU")
     compile: bool = Field(False, description="compile the model with torch.compile; pays for long trainings")
     checkpoint_minutes: float = Field(

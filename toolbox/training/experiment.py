@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,10 +19,10 @@ from toolbox.files import locks
 from toolbox.plugin.spec import parse
 from toolbox.progress import Reporter, SilentReporter
 from toolbox.runs import Run
-from toolbox.training import build, distributed, freeze, inputs, loop, record, stages
+from toolbox.training import build, distributed, freeze, inputs, loop, once, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
-from toolbox.training.inputs import Activations, Online, Pixels
+from toolbox.training.inputs import Activations, Chosen, Inputs, Online, Pixels
 from toolbox.training.loop import Epoch, Forward, Labelled
 from toolbox.training.session import Experiment, Session, threads
 from toolbox.training.stages import Stage
@@ -105,12 +105,20 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str,
         reporter.warn(f"the last digits may differ: {', '.join(updated)} since the run began")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Data:
-    """The samples to train on, and those that decide when to stop."""
+    """The samples to train on, those held out, and where among these are the ones that decide when to stop."""
 
     train: Labelled
-    val: Labelled | None
+    held: Labelled | None
+    places: torch.Tensor
+
+    @property
+    def val(self) -> Labelled | None:
+        """The validation samples."""
+        if self.held is None or not len(self.places):
+            return None
+        return Labelled(Chosen(self.held.inputs, self.places), self.held.targets[self.places])
 
 
 class Training:
@@ -126,6 +134,8 @@ class Training:
         self.done: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
         self.saved: State | None = None
+        self.answer: tuple[Forward, Inputs] | None = None
+        """What leads from the held-out samples, as the last stage kept them, to logits."""
 
     def run(self, said: dict[str, Any]) -> None:
         """Train from the beginning or from the checkpoint; fills ``said``, the run's record, and writes it."""
@@ -138,7 +148,7 @@ class Training:
         said["stages"] = self._stages()
         said["untrained"] = not any(stage["epochs_run"] for stage in said["stages"])
         record.keep_model(self.session, self.kept)
-        record.keep_predictions(self.session, self.kept)
+        record.keep_predictions(self.session, self.kept, self.answer)
         said["seconds"] = round(time.perf_counter() - self.begun, 2)
         runs.save(self.kept, {**said, "status": "trained"})
 
@@ -171,7 +181,7 @@ class Training:
         pictures = data
         if frozen_trunk and not isinstance(trunk, torch.nn.Identity):
             # Both stages need the trunk's output: computed once here, the last block's is made from it.
-            data = Data(*_once(session, trunk, data.train, data.val, "the trunk's activations"))
+            data = _once(session, trunk, once.TRUNK, parts.trunk, data, "the trunk's activations")
         cached = isinstance(data.train.inputs, Activations)
         before: Forward = last if cached else lambda x: last(trunk(x))
         self._stage(0, parts.head, before, head, data)
@@ -190,7 +200,7 @@ class Training:
         """Train ``names``. ``frozen`` leads from inputs to where training begins, ``rest`` from there to logits."""
         if number < len(self.done):
             return  # before the checkpoint
-        session, plan, train, val = self.session, self.plans[number], data.train, data.val
+        session, plan = self.session, self.plans[number]
         module, parts = session.built.module, session.built.parts
         saved = self.saved["loop"] if self.saved else None
         if saved:  # before the hash: what an earlier stage trained may be frozen in this one
@@ -199,21 +209,19 @@ class Training:
         before = freeze.frozen_hash(module)
         if self.saved and self.saved["frozen"] != before:
             raise UsageError("what is frozen is not what it was: the pretrained weights changed since the run began")
-        forward = rest
+        forward = rest if frozen is None else lambda x: rest(frozen(x))
         if frozen is not None and plan.epochs > 0:
             module.eval()
-            train, val = _once(session, frozen, train, val, "the frozen part's features")
-            if not isinstance(train.inputs, Activations):
-                leading = frozen
-                forward = lambda x: rest(leading(x))  # noqa: E731
+            data = _once(session, frozen, once.FEATURES, parts.trunk | parts.last, data, "the frozen part's features")
+            forward = rest if isinstance(data.train.inputs, Activations) else forward
         outcome = loop.Outcome(0, 0, False)
         if plan.epochs > 0:
             self.checkpoints.surroundings = lambda: self._surroundings(before)
             outcome = loop.fit(
                 module,
                 session.tuned(forward),
-                train,
-                val,
+                data.train,
+                data.val,
                 plan,
                 session.settings.seed,
                 self._on_epoch,
@@ -236,9 +244,10 @@ class Training:
                 "trained_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
                 "frozen_before": before,
                 "frozen_after": after,
-                "cached": isinstance(train.inputs, Activations),
+                "cached": isinstance(data.train.inputs, Activations),
             }
         )
+        self.answer = (forward, data.held.inputs) if data.held else None
 
     def _surroundings(self, frozen: str) -> State:
         """What a checkpoint holds beside the loop's state; tensors that are ``frozen`` as a hash alone."""
@@ -256,7 +265,7 @@ class Training:
 
 
 def _data(session: Session) -> Data:
-    """The decoded pictures, or copies of them on the fly, with their classes."""
+    """The pictures, or copies of them on the fly, with their classes."""
     settings, training = session.settings, session.training
     train_pixels: Pixels = session.pixels(training.rows, training.source, "training images")
     if training.kind == "online":
@@ -264,35 +273,25 @@ def _data(session: Session) -> Data:
         train_pixels = inputs.online(
             train_pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
         )
-    val_rows = [row for row in training.held_out if row.split == "val"]
-    val = None
-    if val_rows:
-        val = session.labelled(session.pixels(val_rows, training.held_out_source, "validation images"), val_rows)
-    elif settings.training.early_stopping:
+    rows, held = training.held_out, None
+    if rows:
+        held = session.labelled(session.pixels(rows, training.held_out_source, "held-out images"), rows)
+    places = torch.tensor([at for at, row in enumerate(rows) if row.split == "val"], dtype=torch.int64)
+    if settings.training.early_stopping and not len(places):
         session.reporter.info("no validation split: training runs all its epochs")
-    return Data(session.labelled(train_pixels, training.rows), val)
+    return Data(session.labelled(train_pixels, training.rows), held, places)
 
 
-def _once(
-    session: Session, part: Forward, train: Labelled, val: Labelled | None, what: str
-) -> tuple[Labelled, Labelled | None]:
-    """``train`` and ``val`` with ``part`` computed once, unless that would be wrong or too large."""
-    if isinstance(train.inputs, Online):
+def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
+    """``data`` with ``part`` (see :func:`toolbox.training.once.activations`) computed once, unless that would be
+    wrong or too large."""
+    if isinstance(data.train.inputs, Online):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
-        return train, val
+        return data
     session.built.module.eval()
-    part = session.cast(part)
-    count = len(train.targets) + (len(val.targets) if val else 0)
-    needed = inputs.activation_bytes(part, train.inputs, count)
-    if needed > session.settings.training.cache_gb * 1e9:
-        session.reporter.info(
-            f"{what} would take {needed / 1e9:.1f} GB (training.cache_gb = {session.settings.training.cache_gb:g}):"
-            " computed anew in every epoch"
-        )
-        return train, val
-
-    def computed(given: Labelled) -> Labelled:
-        values = inputs.activations(part, given.inputs, 32, session.device, session.folder, session.reporter, what)
-        return replace(given, inputs=values)
-
-    return computed(train), computed(val) if val else None
+    parts = [labelled for labelled in (data.train, data.held) if labelled]
+    found = once.activations(session, part, step, names, [cast(once.Frozen, each.inputs) for each in parts], what)
+    if found is None:
+        return data
+    train, *held = (replace(labelled, inputs=values) for labelled, values in zip(parts, found, strict=True))
+    return Data(train, held[0] if held else None, data.places)

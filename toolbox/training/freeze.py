@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -44,8 +46,31 @@ def _train_where_trained(module: nn.Module) -> None:
 
 def frozen_hash(module: nn.Module) -> str:
     """SHA-256 over every parameter that takes no gradient and every buffer of a submodule in evaluation mode."""
+    return _hash(_frozen(module))
+
+
+def hash_of(module: nn.Module, names: Collection[str]) -> str:
+    """SHA-256 over the parameters named, and the buffers of all submodules but those that own another parameter."""
+    parameters = dict(module.named_parameters())
+    others = {name.rpartition(".")[0] for name in parameters if name not in names}
+    buffers = {name: buffer for name, buffer in module.named_buffers() if name.rpartition(".")[0] not in others}
+    return _hash({name: parameters[name] for name in names} | buffers)
+
+
+def code_of(model: object) -> str:
+    """SHA-256 over the Python files of the package that the class of ``model`` comes from."""
+    package = sys.modules[type(model).__module__.partition(".")[0]]
+    place = Path(package.__file__ or "")
+    files = sorted(place.parent.rglob("*.py")) if place.name == "__init__.py" else [place]
     digest = hashlib.sha256()
-    for name, tensor in sorted(_frozen(module).items()):
+    for file in files:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         # A view as bytes: NumPy knows no bfloat16.
         flat = tensor.detach().cpu().contiguous().reshape(-1)

@@ -1,4 +1,8 @@
-"""What a step is fed with: pixels kept as uint8, copies made on the fly, or activations computed once."""
+"""What a step is fed with: pixels kept as uint8, copies made on the fly, or activations computed once.
+
+Every set of inputs that does not change knows a key for each of its images, which follows from their content: by it
+activations are kept (see :mod:`toolbox.training.once`).
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from toolbox.augment.copies import generator
+from toolbox.cache.folder import SCRATCH, cache_folder, sweep_scratch
+from toolbox.cache.table import Rows
 from toolbox.data.images import as_array, squashed
 from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.files.atomic import told
+from toolbox.files.atomic import make_folder, told
 from toolbox.plugin.protocols import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.progress import Reporter, tracked
 
 IN_MEMORY = 1_000_000_000
-"""Bytes up to which decoded images and activations stay in memory; above, they lie in a memory-mapped file."""
+"""Bytes up to which decoded images stay in memory; above, they lie in a memory-mapped file."""
 
 Array = npt.NDArray[np.uint8]
 
@@ -42,19 +48,36 @@ class Inputs(Protocol):
 class Pixels:
     """Decoded images, normalised when they are used.
 
-    ``images``: uint8 ``[N, H, W, C]``; a batch is float32 ``[B, C, H, W]``, channels-last in memory, with
-    ``mean`` and ``std`` (one a channel, for values in [0, 1]) taken off.
+    ``images``: uint8 ``[N, H, W, C]``, or what gives them when the first batch is asked for (with ``keys``, one an
+    image). A batch is float32 ``[B, C, H, W]``, channels-last in memory, with ``mean`` and ``std`` (one a channel,
+    for values in [0, 1]) taken off.
     """
 
-    def __init__(self, images: Array, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        self.images = images
+    def __init__(
+        self,
+        images: Array | Callable[[], Array],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        keys: Sequence[str] = (),
+    ) -> None:
+        self._images = images
+        self._count = len(keys) if callable(images) else len(images)
+        self.keys = keys
         self.device = device
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(mean, device=device).reshape(shape) * 255
         self._std = torch.tensor(std, device=device).reshape(shape) * 255
 
     def __len__(self) -> int:
-        return len(self.images)
+        return self._count
+
+    @property
+    def images(self) -> Array:
+        """The decoded images: uint8 ``[N, H, W, C]``."""
+        if callable(self._images):
+            self._images = self._images()
+        return self._images
 
     def start_epoch(self, epoch: int) -> None:
         """Nothing changes from epoch to epoch."""
@@ -138,33 +161,49 @@ def mixed(inputs: Inputs, batch: torch.Tensor, targets: torch.Tensor, number: in
 
 
 class Activations:
-    """What a frozen part of the model gives, computed once. ``values``: float32 ``[N, …]``."""
+    """What a frozen part of the model gives, computed once. Maps lie as channels-last: ``[N, H, W, C]``."""
 
-    def __init__(self, values: npt.NDArray[np.float32], device: torch.device) -> None:
-        self.values = values
+    def __init__(self, rows: Rows, keys: Sequence[str], device: torch.device) -> None:
+        self.rows = rows
+        self.keys = keys
         self.device = device
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
     def start_epoch(self, epoch: int) -> None:
         """Nothing changes from epoch to epoch."""
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
-        chosen = torch.from_numpy(self.values[indices.numpy()]).to(self.device, non_blocking=True)
-        # As a convolution left it: the frozen part's output is channels-last, and so its cached copy must be.
-        return chosen.contiguous(memory_format=torch.channels_last) if chosen.dim() == 4 else chosen
+        chosen = torch.from_numpy(self.rows.take(indices.numpy())).to(self.device, non_blocking=True).float()
+        return chosen.permute(0, 3, 1, 2) if chosen.dim() == 4 else chosen
+
+
+class Chosen:
+    """Some of a set of inputs: those at ``places`` (int64, on the CPU)."""
+
+    def __init__(self, inputs: Inputs, places: torch.Tensor) -> None:
+        self.inputs = inputs
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def start_epoch(self, epoch: int) -> None:
+        """See :class:`Inputs`."""
+        self.inputs.start_epoch(epoch)
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Inputs`."""
+        return self.inputs.batch(self.places[indices])
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for memory-mapped files that goes away with the training."""
-    from platformdirs import user_cache_path
-
-    parent = user_cache_path("toolbox") / "scratch"
-    with told("create the folder", parent):
-        parent.mkdir(parents=True, exist_ok=True)
+    parent = make_folder(cache_folder() / SCRATCH)
+    sweep_scratch(parent)
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
@@ -191,32 +230,6 @@ def decoded(
     return images
 
 
-def activations(
-    part: Callable[[torch.Tensor], torch.Tensor],
-    inputs: Inputs,
-    batch_size: int,
-    device: torch.device,
-    folder: Path,
-    reporter: Reporter,
-    what: str,
-) -> Activations:
-    """What ``part`` (frozen, in evaluation mode) gives for ``inputs``."""
-    steps = in_order(len(inputs), batch_size)
-    with torch.inference_mode():
-        for indices in tracked(steps, reporter, f"computing {what} once", len(steps), "batches"):
-            output = part(inputs.batch(indices)).float().cpu().numpy()
-            if indices[0] == 0:
-                values = room((len(inputs), *output.shape[1:]), np.float32, folder)
-            values[indices.numpy()] = output
-    return Activations(cast("npt.NDArray[np.float32]", values), device)
-
-
 def in_order(count: int, batch_size: int) -> list[torch.Tensor]:
     """The indices 0 to ``count`` in batches."""
     return list(torch.split(torch.arange(count), batch_size))
-
-
-def activation_bytes(part: Callable[[torch.Tensor], torch.Tensor], inputs: Inputs, count: int) -> int:
-    """Bytes that ``count`` activations of ``part`` take in float32, from computing one."""
-    with torch.inference_mode():
-        return int(part(inputs.batch(torch.arange(1))).numel()) * 4 * count

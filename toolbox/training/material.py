@@ -87,6 +87,11 @@ def _augmented(
             f"{found.path} does not hold the copies of each training image that its recipe promises, and no others",
             "Delete it and run 'toolbox augment' again.",
         )
+    gone = next((row.path for row in table.rows if not (found.path / row.path).is_file()), None)
+    if gone is not None:  # looked for here, as pictures that are in the cache are not read again
+        raise UsageError(
+            f"{found.path / gone} can't be read: it is gone", "Delete the set and run 'toolbox augment' again."
+        )
     # The set may have been moved with its workspace: paths are relative to where it is now.
     source = Source(ManifestDataset(replace(table, root=found.path)), str(found.path))
     rows = table.part("train")

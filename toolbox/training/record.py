@@ -16,6 +16,7 @@ from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
 from toolbox.runs import Run
 from toolbox.training import loop
+from toolbox.training.inputs import Inputs
 from toolbox.training.session import Session
 
 _SAME = {
@@ -113,15 +114,19 @@ def keep_model(session: Session, kept: Run) -> None:
     atomic.write_bytes(kept.path / runs.MODEL, save(state, metadata))
 
 
-def keep_predictions(session: Session, kept: Run) -> None:
-    """Write predictions for validation and test (for training images only where there is neither)."""
-    training = session.training
+def keep_predictions(session: Session, kept: Run, answer: tuple[loop.Forward, Inputs] | None = None) -> None:
+    """Write predictions for validation and test (for training images only where there is neither).
+
+    ``answer``: what of the held-out samples is computed already, and what leads from there to logits. It is not
+    used where training computes in less than single precision.
+    """
+    training, module = session.training, session.built.module
     rows, source = training.held_out, training.held_out_source
     if not rows:
         rows, source = session.manifest.rows, session.experiment.prepared.source
-    given = session.pixels(rows, source, "evaluation images")
-    module = session.built.module
-    logits = loop.predict(module, module, given, session.settings.training.batch_size)
+    if answer is None or session.precision != "float32":
+        answer = module, session.pixels(rows, source, "evaluation images")
+    logits = loop.predict(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
     runs.write_predictions(kept.path / runs.PREDICTIONS, fields, probabilities, session.manifest.classes)

@@ -17,7 +17,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import batches, build, inputs, precision
+from toolbox.training import batches, build, once, precision
 from toolbox.training.inputs import Inputs, Pixels
 from toolbox.training.loop import Forward, Labelled
 from toolbox.training.material import choose
@@ -74,10 +74,8 @@ class Session:
         return self.cast(precision.compiled(forward) if self.settings.training.compile else forward)
 
     def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
-        """Decoded pictures of ``rows`` as inputs."""
-        request = self.wanted.request
-        images = inputs.decoded(rows, source, request.size, request.channels, self.folder, self.reporter, what)
-        return Pixels(images, self.built.mean, self.built.std, self.device)
+        """The pictures of ``rows`` as inputs."""
+        return once.pixels(self, rows, source, what)
 
     def labelled(self, given: Inputs, rows: Sequence[Row]) -> Labelled:
         """``given`` with the classes of ``rows``."""

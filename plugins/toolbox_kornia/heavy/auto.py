@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +122,8 @@ class RandAugment(Automatic):
     Source: Cubuk, Zoph, Shlens, Le, "RandAugment", NeurIPS 2020 (arXiv:1909.13719); operations by kornia's names and
     with its ranges for shifts. Values change as in Pillow, which the paper used.
     """
+
+    neutral: ClassVar[Mapping[str, Any]] = {"ops": 0}
 
     def __init__(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,9 @@ class Colour(Recipe):
     """
 
     tolerance: ClassVar[float] = 1.0
+    neutral: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        ("brightness", "contrast", "saturation", "hue", "blur", "noise"), 0
+    )
     moves = False
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import cv2
@@ -57,6 +57,9 @@ class Mri(Recipe):
     """
 
     tolerance: ClassVar[float] = 1.0
+    neutral: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        ("rotation", "shift", "zoom", "gamma", "bias", "ghosting", "noise"), 0
+    )
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -91,6 +92,10 @@ class Alzheimer(Geometric):
     zoom=0,flip=0. The border is Keras's default (its 'nearest').
     Resampling: OpenCV.
     """
+
+    neutral: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip"), 0
+    )
 
     def __init__(
         self,

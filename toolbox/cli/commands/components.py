@@ -1,4 +1,4 @@
-"""``toolbox list``, ``show``, ``plugins`` and ``doctor``: what there is, and what is wrong with it."""
+"""``toolbox list``, ``show`` and ``doctor``: what there is, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from toolbox.cli import options
 if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
 
-plugins = typer.Typer(help="Plugins: what is installed and what it offers.", no_args_is_help=True)
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("list", rich_help_panel="Look around")(list_components)
     app.command(rich_help_panel="Look around")(show)
     app.command(rich_help_panel="Look around")(doctor)
-    app.add_typer(plugins, name="plugins", rich_help_panel="Look around")
 
 
 def list_components(
@@ -30,6 +27,7 @@ def list_components(
     from rich.table import Table
     from rich.text import Text
 
+    from toolbox.cli.faults import mention_faults
     from toolbox.cli.terminal import Terminal
     from toolbox.plugin.registry import Registry, as_kind
 
@@ -41,7 +39,7 @@ def list_components(
         component = offer.component
         table.add_row(component.kind, Text(component.name, "bold"), Text(component.summary), Text(offer.plugin, "dim"))
     terminal.show(table)
-    _mention_failures(registry, terminal.reporter().warn)
+    mention_faults(registry, terminal.reporter().warn)
     rows = [
         {
             "kind": offer.component.kind,
@@ -108,41 +106,13 @@ def show(
     terminal.emit(document)
 
 
-@plugins.command("list")
-def list_plugins(as_json: options.AsJson = False) -> None:
-    """List the installed plugins: version, what each offers, and which failed and why."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from toolbox.cli.terminal import Terminal
-    from toolbox.plugin.registry import Registry
-
-    terminal = Terminal(as_json)
-    table = Table("plugin", "from", "offers", box=None, pad_edge=False, header_style="bold")
-    rows = []
-    for plugin in Registry().plugins:
-        offers = ", ".join(f"{component.kind} {component.name}" for component in plugin.components)
-        state = Text(f"failed: {plugin.error}", "red") if plugin.error else Text(offers or "nothing")
-        table.add_row(Text(plugin.name, "bold"), Text(f"{plugin.distribution} {plugin.version}"), state)
-        rows.append(
-            {
-                "name": plugin.name,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "components": [{"kind": c.kind, "name": c.name} for c in plugin.components],
-                "error": plugin.error,
-            }
-        )
-    terminal.show(table)
-    terminal.emit({"plugins": rows})
-
-
 def doctor(as_json: options.AsJson = False) -> None:
-    """Show what is installed, which device is used, and which plugins failed and why."""
+    """Show what is installed, which device is used, and which plugins failed, why, and how to mend it."""
     from rich.table import Table
     from rich.text import Text
 
     from toolbox import environment
+    from toolbox.cli.faults import faults
     from toolbox.cli.terminal import Terminal
     from toolbox.plugin.registry import Registry
 
@@ -152,15 +122,11 @@ def doctor(as_json: options.AsJson = False) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in report.items():
         table.add_row(Text(name, "bold"), Text(value))
-    terminal.show(table)
-    for plugin in registry.failures():
-        terminal.show(
-            Text(f"plugin {plugin.name} ({plugin.distribution} {plugin.version}) failed: {plugin.error}", "red"),
-            Text(f"  Upgrade it, or take it away: pip uninstall {plugin.distribution or plugin.module}"),
-        )
-    if not registry.failures():
-        terminal.show(Text(f"all {len(registry.plugins)} plugins load", "green"))
-    failed = [{"name": plugin.name, "error": plugin.error} for plugin in registry.failures()]
+    terminal.show(table, *faults(registry))
+    failed = [
+        {"name": plugin.name, "distribution": plugin.distribution, "error": plugin.error, "hint": plugin.hint}
+        for plugin in registry.failures()
+    ]
     terminal.emit({"environment": report, "plugins": len(registry.plugins), "failed_plugins": failed})
 
 
@@ -180,11 +146,6 @@ def _show_parts(registry: Registry, spec: Any, terminal: Any) -> dict[str, Any]:
         terminal.show(Text.assemble(("blocks ", "bold"), f"{len(found['blocks'])}; --unfreeze N trains the last N"))
     terminal.show(Text.assemble(("weights ", "bold"), found["weights"] or "none of its own"))
     return found
-
-
-def _mention_failures(registry: Registry, warn: Any) -> None:
-    for plugin in registry.failures():
-        warn(f"plugin {plugin.name} failed to load ({plugin.error}); see 'toolbox doctor'")
 
 
 def _unwrapped(text: str) -> str:

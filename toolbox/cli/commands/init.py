@@ -25,6 +25,7 @@ def init(
     """Write a toolbox.toml for a dataset, so that later commands need no options."""
     from rich.markup import escape
 
+    from toolbox.cli.faults import mention_faults
     from toolbox.cli.terminal import Terminal
     from toolbox.data.source import open_source
     from toolbox.plugin.registry import Registry
@@ -32,7 +33,9 @@ def init(
 
     terminal = Terminal(as_json, quiet)
     data = path or "phantom"
-    samples = sum(not sample.problem for sample in open_source(data, Registry()).dataset.samples())
+    registry = Registry()
+    mention_faults(registry, terminal.reporter().warn)
+    samples = sum(not sample.problem for sample in open_source(data, registry).dataset.samples())
     file = write(workspace, data, force)
     if not path:
         terminal.reporter().warn(

@@ -139,10 +139,11 @@ def _open(file: Path, workspace: Path, terminal: Terminal, data: str | None, set
     import shlex
     import sys
 
+    from toolbox.cli.faults import mention_faults
     from toolbox.settings.layers import from_assignments
     from toolbox.study.study import Study
 
-    return Study(
+    opened = Study(
         file,
         workspace=workspace,
         data=data,
@@ -150,3 +151,5 @@ def _open(file: Path, workspace: Path, terminal: Terminal, data: str | None, set
         reporter=terminal.reporter(),
         command=shlex.join(["toolbox", *sys.argv[1:]]),
     )
+    mention_faults(opened.registry, terminal.reporter().warn)
+    return opened

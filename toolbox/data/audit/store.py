@@ -7,7 +7,6 @@ said is computed anew, and nobody is told. Processes may share it.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
+from toolbox.cache.folder import cache_folder
 from toolbox.data.audit.describe import SIDE, VERSION
 from toolbox.data.audit.register import Registration
 
@@ -29,12 +28,6 @@ CREATE TABLE IF NOT EXISTS registration (first TEXT, second TEXT, score REAL, sm
 """
 _PATIENCE = 2.0  # seconds to wait for another process; recomputing is never far away
 _AT_ONCE = 500  # rows of one question; old SQLite takes 999 variables
-
-
-def cache_folder() -> Path:
-    """Where the toolbox keeps what it can make again: ``TOOLBOX_CACHE_DIR``, else the user's cache folder."""
-    named = os.environ.get("TOOLBOX_CACHE_DIR", "")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("toolbox")
 
 
 class Store:

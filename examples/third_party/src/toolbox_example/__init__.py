@@ -1,0 +1,45 @@
+"""A plugin of the toolbox with a component of every kind. Here they are described; nothing heavy is imported."""
+
+from collections.abc import Iterator
+
+from toolbox import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent, hookimpl
+
+
+@hookimpl
+def toolbox_datasets() -> Iterator[DatasetComponent]:
+    """The ``npz`` dataset."""
+    yield DatasetComponent(
+        name="npz",
+        summary="the images of a NumPy archive (.npz), MedMNIST's or your own",
+        factory="toolbox_example.heavy.dataset:NpzDataset",
+    )
+
+
+@hookimpl
+def toolbox_augmenters() -> Iterator[AugmenterComponent]:
+    """The ``erase`` augmenter."""
+    yield AugmenterComponent(
+        name="erase",
+        summary="random erasing: a rectangle of each copy is blanked",
+        factory="toolbox_example.heavy.augmenter:Erase",
+    )
+
+
+@hookimpl
+def toolbox_models() -> Iterator[ModelComponent]:
+    """The ``small-cnn`` model."""
+    yield ModelComponent(
+        name="small-cnn",
+        summary="three convolution blocks with BatchNorm, trained from scratch",
+        factory="toolbox_example.heavy.model:SmallCnn",
+    )
+
+
+@hookimpl
+def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
+    """The ``graded`` evaluator."""
+    yield EvaluatorComponent(
+        name="graded",
+        summary="for classes that have an order: weighted kappa and mean distance",
+        factory="toolbox_example.heavy.evaluator:Graded",
+    )

@@ -1,0 +1,1 @@
+"""What needs NumPy, Pillow or torch; imported when a component is used."""

@@ -1,0 +1,146 @@
+"""Ten broken plugins at once: whatever one does wrong, every command works, and each is named with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import broken
+from tests.benchmarks import startup
+from tests.conftest import in_a_process, write_photos
+from tests.test_startup import HEAVY, MODULES
+
+NEVER = ("torch", "timm", "kornia", "torchmetrics", "scipy", "matplotlib")
+STUDY = """
+name = "small"
+[base]
+data = "phantom:subjects=12,slices=2,size=32"
+model = "alzheimer-cnn"
+epochs = 1
+training.size = 32
+audit.near = false
+"""
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which the ten are installed."""
+    return broken.ten(tmp_path_factory.mktemp("site"))
+
+
+def test_the_list_names_the_ten_with_their_reasons(ten: dict[str, str]) -> None:
+    start = time.perf_counter()
+    listed = in_a_process("plugins", "list", "--json", env=ten)
+    assert listed.code == 0 and time.perf_counter() - start < 1 + 10
+    failed = {row["name"]: row["error"] for row in listed.document["plugins"] if row["error"]}
+    assert failed.keys() == broken.BROKEN.keys()
+    assert [name for name, (_, reason) in broken.BROKEN.items() if reason not in failed[name]] == []
+    assert "hello" in listed.stderr and "hello" not in listed.stdout
+
+
+def test_doctor_tells_how_to_mend_each(ten: dict[str, str]) -> None:
+    done = in_a_process("doctor", env=ten)
+    assert done.code == 0
+    for name in broken.BROKEN:
+        assert f"toolbox plugins uninstall toolbox-{name}\n" in done.stdout
+    assert "TOOLBOX_PLUGIN_TIMEOUT" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["augment", "--help"], ["plugins", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str], ten: dict[str, str]) -> None:
+    imported = modules_after(arguments, ten)
+    assert imported.isdisjoint(HEAVY)
+    assert not {name for name in imported if name.startswith(("toolbox_", "broken_"))}
+
+
+@pytest.mark.slow
+def test_help_is_nearly_as_quick_as_a_minimal_programs() -> None:
+    """Marked slow since a machine that is busy with other tests says nothing of time."""
+    alone, with_ten, minimal = startup.measure(rounds=7)
+    assert alone / minimal <= 1.5 and with_ten / minimal <= 1.5
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["plugins", "list"], ["plugins", "freeze"]])
+def test_listings_import_nothing_heavy(arguments: list[str], ten: dict[str, str]) -> None:
+    assert modules_after(arguments, ten).isdisjoint(NEVER)
+
+
+def modules_after(arguments: list[str], env: dict[str, str]) -> set[str]:
+    code = MODULES.format(arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **env}
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_every_core_command_works(ten: dict[str, str], tmp_path: Path) -> None:
+    """In one process, as a notebook would, so that the one that hangs is waited for once."""
+    photos, ws = write_photos(tmp_path / "photos"), tmp_path / "ws"
+    tiny = ["--no-pretrained", "--size", 32, "--epochs", 1]
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY, "utf-8")
+    picture = photos / "left" / "left-00.png"
+    commands: list[list[object]] = [
+        ["init", photos, "-C", ws],
+        ["list"],
+        ["show", "augmenter", "alzheimer"],
+        ["show", "model", "resnet50"],
+        ["data", "inspect", "-C", ws],
+        ["data", "split", "-C", ws],
+        ["data", "audit", "-C", ws],
+        ["augment", "--factor", 2, "--size", 32, "-C", ws],
+        ["train", "timm:arch=test_resnet", "-C", ws, "--size", 32, "--epochs", 1],
+        ["finetune", "timm:arch=test_resnet", "-C", ws, *tiny, "--json"],
+        ["evaluate", "-C", ws, "--json"],
+        ["compare", "1", "2", "-C", ws],
+        ["predict", "2", picture, "-C", ws],
+        ["report", "-C", ws],
+        ["plugins", "list"],
+        ["plugins", "freeze"],
+        ["plugins", "disable", "raises"],
+        ["plugins", "enable", "raises"],
+        ["study", "plan", study, "-C", tmp_path],
+        ["study", "run", study, "-C", tmp_path],
+        ["study", "status", study, "-C", tmp_path],
+        ["study", "report", study, "-C", tmp_path],
+        ["export", "2", "-C", ws],
+        ["cache"],
+    ]
+    outcome = run_all([[str(word) for word in command] for command in commands], ten, tmp_path / "log")
+    assert [(words, told) for words, code, told in outcome if code != 0] == []
+    for words, _, told in outcome:
+        assert told.count("plugins have a fault") <= 1, words
+    said = {words[0]: told for words, _, told in outcome}
+    assert all("taken-name" in said[command] for command in ("init", "augment", "train", "evaluate", "report", "study"))
+
+
+def run_all(commands: list[list[str]], env: dict[str, str], log: Path) -> list[list[Any]]:
+    """Each command with its exit code and what it said on stderr; all in one process."""
+    code = r"""
+import contextlib, io, json, sys
+from toolbox.cli.app import run
+for words in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        code = run(words)
+    with open(sys.argv[2], "a", encoding="utf-8") as file:
+        file.write(json.dumps([words, code, said.getvalue()]) + "\n")
+"""
+    environment = {**os.environ, **env, "COLUMNS": "200"}
+    subprocess.run([sys.executable, "-c", code, json.dumps(commands), str(log)], env=environment, check=True)
+    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+
+
+def test_without_plugins_nothing_is_said_of_them(ten: dict[str, str]) -> None:
+    listed = in_a_process("plugins", "list", "--json", "--no-plugins", env=ten).document["plugins"]
+    assert not [row for row in listed if row["error"]]
+    assert {row["name"] for row in listed if not row["enabled"]} == broken.BROKEN.keys()
+    some = in_a_process("list", env={**ten, "TOOLBOX_DISABLE_PLUGINS": "hangs, toolbox-exits"})
+    assert "8 plugins have a fault" in some.stderr and "hangs" not in some.stderr

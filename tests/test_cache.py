@@ -1,0 +1,231 @@
+"""The cache: rows by key, whole whatever happens; runs that share it end as runs without it; and 'toolbox cache'."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from tests.conftest import Toolbox
+from toolbox.cache import folder as folders
+from toolbox.cache.table import NoRoom, Rows, Table
+from toolbox.training import once
+from toolbox.training.inputs import Pixels
+from toolbox.workspace import Workspace
+
+TINY = "timm:arch=test_resnet"
+QUICK = {
+    "training.size": 32,
+    "head.epochs": 2,
+    "last.epochs": 2,
+    "training.batch_size": 8,
+    "training.pretrained": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def value_of(key: str) -> npt.NDArray[np.float32]:
+    return np.full((2, 3), float(int(key, 36) % 1000), np.float32)
+
+
+class Maker:
+    """Makes rows by their keys, and remembers how many it was asked for."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, keys: list[str], about: str = "a", limit: int = 10**6) -> Rows:
+        def make(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
+            for some in np.array_split(places, max(1, len(places) // 3)):
+                self.made += len(some)
+                yield np.stack([value_of(keys[place]) for place in some])
+
+        return Table({"of": about}).rows(keys, lambda: (2, 3), np.float32, make, limit)
+
+
+def right(rows: Rows, keys: list[str]) -> bool:
+    return np.array_equal(rows.take(np.arange(len(keys))), np.stack([value_of(key) for key in keys]))
+
+
+@given(asked=st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=12), min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_asked_in_whatever_order_is_made_once_and_right(
+    asked: list[list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        maker = Maker()
+        for keys in asked:
+            assert right(maker(keys), keys)
+        assert maker.made == len({key for keys in asked for key in keys})
+
+
+def files(about: str = "a") -> dict[str, Path]:
+    return {path.name: path for path in Table({"of": about}).folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "again"),
+    [
+        (lambda found: os.truncate(found["values.bin"], 24 * 5 + 7), 5),  # cut off within a row
+        (lambda found: os.truncate(found["keys.txt"], found["keys.txt"].stat().st_size - 3), 1),
+        (lambda found: found["values.bin"].write_bytes(b"\xff" + found["values.bin"].read_bytes()[1:]), 1),
+        (lambda found: found["keys.txt"].write_bytes(b"\xff\n\x00 what is this\n"), 10),
+        (lambda found: found["table.json"].write_text("{"), 10),
+        (lambda found: found["values.bin"].unlink(), 10),
+    ],
+)
+def test_what_is_damaged_is_made_again_and_nothing_else(damage: Any, again: int) -> None:
+    maker, keys = Maker(), list("abcdefghij")
+    maker(keys)
+    damage(files())
+    assert right(maker(keys), keys) and maker.made == 10 + again
+    assert right(maker(keys), keys) and maker.made == 10 + again
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from toolbox.cache import table
+table._AT_ONCE = 48
+def make(places):
+    for place in places:
+        yield np.full((1, 2, 3), float(place + 10), np.float32)
+        if place == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+table.Table({"of": "a"}).rows(list("abcdefghij"), lambda: (2, 3), np.float32, make, 10**6)
+"""
+
+
+def test_after_a_kill_what_was_whole_is_there() -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -9
+    maker, keys = Maker(), list("abcdefghij")
+    assert right(maker(keys), keys) and maker.made == 4
+
+
+def test_what_was_used_longest_ago_makes_room_and_what_can_not_fit_is_refused() -> None:
+    maker = Maker()
+    for at, about in enumerate("abc"):
+        maker(list("abcdefghij"), about, 4000)  # 240 bytes of values, and as much of keys and description
+        os.utime(files(about)["table.json"], (at, at))
+    maker(["a"], "a", 4000)  # used again
+    size = sum(entry.bytes for entry in folders.entries())
+    maker(list("klmno"), "c", size)
+    assert [entry.about["of"] for entry in folders.entries()] == ["c", "a"]
+    with pytest.raises(NoRoom) as refused:
+        maker(list("klmno"), "d", 100)
+    assert refused.value.needed == 5 * 24
+
+
+def test_rows_of_other_images_go_where_these_would_not_fit() -> None:
+    maker = Maker()
+    maker([f"{number}" for number in range(100)], "a", 10**6)
+    keys = [f"{number}" for number in range(100, 140)]
+    assert right(maker(keys, "a", 3000), keys) and maker.made == 140
+
+
+def ended(ws: Workspace, **more: Any) -> tuple[dict[str, torch.Tensor], list[str], bytes, dict[str, Any]]:
+    """What a fine-tuning ends with: weights, losses by epoch, predictions, record."""
+    run = ws.finetune(TINY, unfreeze_last=True, **more)
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    losses = [f"{line['train_loss']!r} {line['val_loss']!r}" for line in lines]
+    return load_file(run.path / "model.safetensors"), losses, (run.path / "predictions.csv").read_bytes(), run.record
+
+
+def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: Path, tmp_path: Path) -> None:
+    cold = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
+    assert {entry.about["of"] for entry in folders.entries() if entry.kind == "table"} == {
+        once.TRUNK,
+        once.FEATURES,
+        "decoded pictures",
+    }
+    warm = ended(Workspace(tmp_path / "2", data=photos, settings=QUICK))
+    plain = ended(Workspace(tmp_path / "3", data=photos, settings={**QUICK, "training.cache_gb": 0}))
+    assert cold[1:3] == warm[1:3] and all(torch.equal(cold[0][name], warm[0][name]) for name in cold[0])
+    assert [stage["cached"] for stage in cold[3]["stages"]] == [True, True]
+    assert [stage["cached"] for stage in plain[3]["stages"]] == [False, False]
+    for name, value in cold[0].items():
+        assert torch.allclose(value, plain[0][name], atol=1e-5), name
+    for kept, not_kept in zip(cold[1], plain[1], strict=True):
+        assert np.allclose([*map(float, kept.split())], [*map(float, not_kept.split())], atol=1e-5)
+
+
+def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    rows = once._rows
+
+    def counting(part: Any, one: Any, places: Any, stored: Any) -> Any:
+        if isinstance(one, Pixels):
+            computed.append(len(places))
+        return rows(part, one, places, stored)
+
+    # Random weights depend on the seed; those of a file don't.
+    first = Workspace(tmp_path / "first", data=photos, settings=QUICK).finetune(TINY)
+    same = {**QUICK, "training.weights": str(first.path / "model.safetensors")}
+    Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
+    monkeypatch.setattr(once, "_rows", counting)
+    decoded: list[str] = []
+    monkeypatch.setattr(once.inputs, "decoded", lambda rows, *rest: decoded.extend(row.id for row in rows))
+    for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
+        run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
+        assert run.record["stages"][0]["cached"]
+    assert computed == [] and decoded == []
+
+
+def test_half_precision_takes_half_the_disk_and_trains_nearly_the_same(photos: Path, tmp_path: Path) -> None:
+    full = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
+    half = ended(Workspace(tmp_path / "2", data=photos, settings={**QUICK, "training.cache_precision": "float16"}))
+    sizes = {
+        (entry.about["of"], entry.about.get("stored")): (entry.path / "values.bin").stat().st_size
+        for entry in folders.entries()
+        if entry.kind == "table"
+    }
+    for step in (once.TRUNK, once.FEATURES):
+        assert sizes[step, "float32"] == 2 * sizes[step, "float16"]
+    for kept, halved in zip(full[1], half[1], strict=True):
+        assert np.allclose([*map(float, kept.split())], [*map(float, halved.split())], atol=0.01)
+
+
+def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "tables").write_text("in the way")
+    found = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
+    assert [stage["cached"] for stage in found[3]["stages"]] == [False, False]
+
+
+def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: Toolbox, own_cache: Path) -> None:
+    assert "empty" in toolbox("cache").stdout
+    settings = [word for name, value in QUICK.items() for word in ("--set", f"{name}={str(value).lower()}")]
+    told = toolbox("finetune", TINY, "--data", photos, "-C", tmp_path / "ws", *settings)
+    assert told.code == 0 and "to compute once and keep" in told.stderr
+    shown = toolbox("cache")
+    assert shown.code == 0 and 'features before the head, timm:arch="test_resnet", float32, 32 px' in shown.stdout
+    (old,) = (entry for entry in folders.entries() if entry.about.get("of") == once.FEATURES)
+    os.utime(old.path / "table.json", (time.time() - 9 * folders.DAY,) * 2)
+    assert toolbox("cache", "clear", "--older-than", 8, "--dry-run").code == 0 and old.path.exists()
+    cleared = toolbox("cache", "clear", "--older-than", 8, "--json").document
+    assert cleared["freed"] == old.bytes and not old.path.exists()
+    assert toolbox("cache", "clear").code == 0 and not folders.entries()
+    assert toolbox("cache", "--json").document["bytes"] == 0

@@ -1,0 +1,426 @@
+"""The kit catches what is broken: a good plugin, broken in many ways one at a time, and the check that names each."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from toolbox.plugin.components import KINDS, Kind
+from toolbox.plugin.registry import Registry
+from toolbox.testing import Finding, check_component, check_plugin
+
+GOOD = (Path(__file__).parent / "good_plugin.py").read_text("utf-8")
+REGISTRATION = """
+from toolbox.plugin.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+@hookimpl
+def toolbox_datasets():
+    yield DatasetComponent("squares", "squares to be told apart", "HEAVY:Squares")
+
+@hookimpl
+def toolbox_augmenters():
+    yield AugmenterComponent("brighten", "brighter or darker", "HEAVY:Brighten")
+    yield AugmenterComponent("blend", "each image with its neighbour", "HEAVY:Blend")
+
+@hookimpl
+def toolbox_models():
+    yield ModelComponent("tiny", "a very small network", "HEAVY:Tiny")
+
+@hookimpl
+def toolbox_evaluators():
+    yield EvaluatorComponent("right", "how many are right", "HEAVY:Right")
+"""
+_numbers = itertools.count()
+
+Break = Callable[[str, str], Registry]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Registry]]:
+    """Writes the good plugin with a change or two, and gives a registry that knows it alone."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+
+    def write(heavy: dict[str, str], light: dict[str, str] | None = None) -> Registry:
+        name = f"broken_{next(_numbers)}"
+        for suffix, text, changes in (("_heavy", GOOD, heavy), ("", REGISTRATION, light or {})):
+            for old, new in changes.items():
+                assert old in text, f"the good plugin has no {old!r}"
+                text = text.replace(old, new, 1)
+            (tmp_path / f"{name}{suffix}.py").write_text(text.replace("HEAVY:", f"{name}_heavy:"), "utf-8")
+        return Registry([EntryPoint(name, name, "toolbox")])
+
+    yield write
+    for name in set(sys.modules) - known:
+        if name.startswith("broken_"):
+            del sys.modules[name]
+
+
+def names(findings: list[Finding]) -> set[str]:
+    return {finding.check for finding in findings}
+
+
+def test_the_good_plugin_is_good(install: Callable[..., Registry]) -> None:
+    registry = install({})
+    assert check_plugin(registry.plugins[0].name, registry) == []
+
+
+DATASET: dict[str, tuple[str, str, str]] = {
+    "two samples with one id": ("square-{number:02d}", "square-{number // 3:02d}", "ids-are-unique"),
+    "a sample without label": ('("bright", "dark")[number // 2 % 2]', '("bright", "")[number % 2]', "labels-are-known"),
+    "labels that differ in case": ('("bright", "dark")', '("dark", "Dark")', "labels-are-known"),
+    "the order of a set": ("enumerate(names)", "enumerate(set(names))", "same-order-every-time"),
+    "another order each time": (
+        "enumerate(names)",
+        "sorted(enumerate(names), key=lambda _: __import__('random').random())",
+        "same-order-every-time",
+    ),
+    "groups dealt anew": ("pair-{number // 2}", "pair-{id(self) + number}", "groups-are-stable"),
+    "an unknown split": ('columns={"age": "3"}', 'split="training"', "splits-are-known"),
+    "a group on both sides": (
+        'columns={"age": "3"}',
+        'split=("train", "test")[number % 2]',
+        "splits-are-known",
+    ),
+    "a number for a text": ('{"age": "3"}', '{"age": 3}', "gives-samples"),
+    "the manifest's own column": ('{"age": "3"}', '{"sha256": "3"}', "columns-are-its-own"),
+    "a list": ("for number, name in enumerate(names):", "return []\n        for number, name in []:", "gives-samples"),
+    "a picture that can't be read": (
+        "number = int(sample.path[1:])",
+        "number = int(sample.path[1:])\n        if number == 7: raise OSError('damaged')",
+        "images-are-readable",
+    ),
+    "a picture of floats": (".astype(np.uint8))", ".astype(np.float32))", "images-are-readable"),
+    "random pixels": ("np.random.default_rng(number)", "np.random.default_rng()", "reading-changes-nothing"),
+    "an unknown setting": ('"training.size": 16', '"training.sise": 16', "suggestions-are-settings"),
+    "an open file kept": ("self.count = count", "self.count = count\n        self.file_ = open(__file__)", "travels"),
+}
+AUGMENTER: dict[str, tuple[str, str, str]] = {
+    "a dropped key": (
+        'return {"shift": shift, "flip": flip}',
+        'return {"shift": shift} if rng.random() < 0.5 else {"shift": shift, "flip": flip}',
+        "gives-the-size-asked-for",
+    ),
+    "a NumPy number": ("float(rng.uniform(-255", "np.float32(rng.uniform(-255", "draws-are-json"),
+    "a field": (
+        '{"shift": shift, "flip": flip}',
+        '{"shift": shift, "flip": flip, "noise": [shift]}',
+        "draws-are-json",
+    ),
+    "not a number": ("shift = float(", 'shift = float("nan") * float(', "draws-are-json"),
+    "NumPy's global generator": (
+        "float(rng.uniform(-255",
+        "float(np.random.uniform(-255",
+        "draws-hang-on-the-key-alone",
+    ),
+    "torch's global generator": (
+        "bool(rng.random() < self.flip)",
+        "bool(torch.rand(()) < self.flip)",
+        "draws-hang-on-the-key-alone",
+    ),
+    "remembers its last call": (
+        "flip = bool(rng.random() < self.flip)",
+        "flip = self.last = not getattr(self, 'last', False)",
+        "draws-hang-on-the-key-alone",
+    ),
+    "a hash of a text": (
+        '"flip": flip}',
+        '"flip": flip, "salt": hash("salt") % 1000}',
+        "draws-hang-on-the-key-alone",
+    ),
+    "a key that is not used": (
+        "shift = float(",
+        "rng = np.random.default_rng(0)\n        shift = float(",
+        "draws-differ",
+    ),
+    "float copies": (".astype(np.uint8)\n            copies", "\n            copies", "gives-the-size-asked-for"),
+    "fractions of 1": ('+ each["shift"], 0, 255)', "/ 255, 0, 1)", "keeps-the-range"),
+    "noise that turns over": (
+        'np.rint(np.clip(values + each["shift"], 0, 255))',
+        "((values + np.random.default_rng(0).normal(0, 20, values.shape)) % 256)",
+        "keeps-the-range",
+    ),
+    "its own size": ("return np.stack(copies)", "return np.stack(copies)[:, :30]", "gives-the-size-asked-for"),
+    "channels first": (
+        "return np.stack(copies)",
+        "return np.stack(copies).transpose(0, 3, 1, 2)",
+        "gives-the-size-asked-for",
+    ),
+    "one channel only": ("return np.stack(copies)", "return np.stack(copies)[..., :1]", "gives-the-size-asked-for"),
+    "writes into its input": (
+        "height, width, _ = image.shape",
+        "height, width, _ = image.shape\n            image[0, 0] = 0",
+        "leaves-its-input-alone",
+    ),
+    "takes a key out of params": ('each["flip"] else', 'each.pop("flip") else', "leaves-its-input-alone"),
+    "draws while applying": (
+        'values + each["shift"]',
+        'values + np.random.normal(each["shift"])',
+        "a-copy-hangs-on-its-parameters-alone",
+    ),
+    "a mean over the batch": (
+        'values + each["shift"]',
+        'values + each["shift"] - images.mean() + 100',
+        "a-copy-does-not-hang-on-its-batch",
+    ),
+    "always does something": (
+        "float(rng.uniform(-255 * self.strength,",
+        "float(rng.uniform(-9 - 255 * self.strength,",
+        "does-nothing-at-zero-strength",
+    ),
+    "tensors of their own": ("(values + shifts)", "(values + 1.1 * shifts + 3)", "tensors-and-arrays-agree"),
+    "float tensors": (".round().to(torch.uint8)", ".round()", "tensors-have-the-size-asked-for"),
+    "writes into the tensor": (
+        "values = images[:, :, rows]",
+        "images[:, :, 0] = 0\n        values = images[:, :, rows]",
+        "tensors-are-left-alone",
+    ),
+    "a wrong affine": (
+        "    def draw(self",
+        "    def affine(self, params):\n        from toolbox.plugin.protocols import Affine\n"
+        "        return Affine((0.5, 0.0, 0.1, 0.0, 1.0, 0.0))\n\n    def draw(self",
+        "affine-maps-are-what-they-say",
+    ),
+    "no description": (
+        'Field(ge=0, le=1, description="largest change, a share of white")',
+        "Field(ge=0, le=1)",
+        "documented",
+    ),
+    "no docstring": ('"""Squashed to the size, brighter or darker, and turned over now and then."""', "", "documented"),
+    "no type": (
+        'strength: Annotated[float, Field(ge=0, le=1, description="largest change, a share of white")] = 0.2',
+        "strength=0.2",
+        "typed",
+    ),
+    "any type": (
+        'Annotated[float, Field(ge=0, le=1, description="largest',
+        'Annotated[Any, Field(description="largest',
+        "typed",
+    ),
+    "a default out of range": ('share of white")] = 0.2', 'share of white")] = 2', "defaults-valid"),
+    "a default that is no value": ('share of white")] = 0.2', 'share of white")] = float("inf")', "defaults-valid"),
+    "raises when it is made": ("self.flip = flip", "raise KeyError(flip)", "can-be-made"),
+}
+MIXING: dict[str, tuple[str, str, str]] = {
+    "hard targets": (
+        "share * targets + rest * targets.roll(1, 0)",
+        "share * targets",
+        "targets-add-up-to-one",
+    ),
+    "draws while mixing": (
+        'share = float(params["share"])',
+        "share = float(torch.rand(()))",
+        "a-mix-hangs-on-its-parameters-alone",
+    ),
+    "writes into the batch": (
+        "rest = 1 - share",
+        "rest = 1 - share\n        images *= share",
+        "a-mix-hangs-on-its-parameters-alone",
+    ),
+    "drops an image": ("return share * images", "return (share * images)[1:]", "mixes-keep-their-shape"),
+    "double precision": ("share * images + rest", "share * images.double() + rest", "mixes-keep-their-shape"),
+    "a tensor drawn": ("float(rng.uniform(0.5, 1))", "torch.tensor(rng.uniform(0.5, 1))", "batch-draws-are-json"),
+    "a global generator": ("rng.uniform(0.5, 1)", "np.random.uniform(0.5, 1)", "batch-draws-hang-on-the-key-alone"),
+}
+MODEL: dict[str, tuple[str, str, str]] = {
+    "a parameter in two parts": (
+        "Parts(trunk, last, own,",
+        "Parts(trunk, last | {'trunk.0.bias'}, own,",
+        "parts-cover-every-parameter-once",
+    ),
+    "a parameter in no part": (
+        "Parts(trunk, last, own,",
+        "Parts(trunk - {'trunk.0.bias'}, last, own,",
+        "parts-cover-every-parameter-once",
+    ),
+    "a parameter that is not there": (
+        "Parts(trunk, last, own,",
+        "Parts(trunk, last, own | {'fc.bias'},",
+        "parts-cover-every-parameter-once",
+    ),
+    "no head": ("Parts(trunk, last, own,", "Parts(trunk, last | own, frozenset(),", "parts-cover-every-parameter-once"),
+    "a tensor that two parts share": (
+        "names = [name",
+        "module.last[0].bias = module.trunk[0].bias = nn.Parameter(torch.zeros(8))\n"
+        "        module.trunk[0] = nn.Conv2d(request.channels, 4, 3, padding=1)\n"
+        "        module.trunk[0].weight = nn.Parameter(module.trunk[0].weight.data)\n"
+        "        module.last[0].extra = module.trunk[0].bias\n        names = [name",
+        "parts-cover-every-parameter-once",
+    ),
+    "blocks in the wrong order": ("blocks=(trunk, last)", "blocks=(last, trunk)", "blocks-divide-trunk-and-last"),
+    "a BatchNorm that never freezes": (
+        "        logits = self.head(",
+        "        self.trunk[1].training = True\n        logits = self.head(",
+        "frozen-stays-frozen",
+    ),
+    "changes itself when it is used": (
+        "        logits = self.head(",
+        "        with torch.no_grad():\n            self.trunk[0].bias += 1\n        logits = self.head(",
+        "frozen-stays-frozen",
+    ),
+    "a head without gradients": (
+        "self.head(self.last(self.trunk(images)))",
+        "self.head(self.last(self.trunk(images))).detach() + self.last[0].bias.sum()",
+        "frozen-stays-frozen",
+    ),
+    "stages that skip a step": (
+        "Stages(module.trunk, module.last,",
+        "Stages(module.trunk, module.last[2:],",
+        "stages-are-the-whole",
+    ),
+    "stages that are shared out otherwise": (
+        "Stages(module.trunk, module.last, module.head)",
+        "Stages(nn.Sequential(module.trunk, module.last[0]), module.last[1:], module.head)",
+        "stages-hold-their-own-parts",
+    ),
+    "probabilities": ("return logits", "return logits.softmax(1)", "gives-logits"),
+    "a fixed number of classes": ("request.classes)", "2)", "gives-logits"),
+    "colours only": ("Net(request.channels, head)", "Net(3, head)", "gives-logits"),
+    "no normalisation for grey": ("mean=(0.5,) * request.channels", "mean=(0.5,) * 3", "builds-for-any-task"),
+    "evaluation mode": ("names = [name", "module.eval()\n        names = [name", "builds-for-any-task"),
+    "half precision": ("names = [name", "module.half()\n        names = [name", "builds-for-any-task"),
+    "a seed of its own": (
+        "module = Net(",
+        "torch.manual_seed(0)\n        module = Net(",
+        "weights-follow-from-torchs-seed",
+    ),
+    "a fork with a fixed seed": (
+        "module = Net(request.channels, head)",
+        "with torch.random.fork_rng():\n            torch.manual_seed(0)\n"
+        "            module = Net(request.channels, DenseHead(8, (), request.classes))",
+        "weights-follow-from-torchs-seed",
+    ),
+    "weights from the clock": (
+        "names = [name",
+        "clock = torch.Generator().manual_seed(__import__('time').time_ns() % 2**40)\n"
+        "        nn.init.normal_(module.last[0].weight, generator=clock)\n        names = [name",
+        "weights-follow-from-torchs-seed",
+    ),
+    "any head will do": ("plan = parse_head(request.head)", "plan = None", "refuses-what-it-cannot-build"),
+    "random for pretrained": ("if request.pretrained:", "if False:", "refuses-what-it-cannot-build"),
+    "dropout in evaluation": (
+        "return logits",
+        "return nn.functional.dropout(logits, training=True)",
+        "an-answer-hangs-on-its-image-alone",
+    ),
+    "normalised over the batch": (
+        "return logits",
+        "return logits - logits.mean(0)",
+        "an-answer-hangs-on-its-image-alone",
+    ),
+    "a way that hangs on a value": (
+        "return logits",
+        "return logits if float(logits.sum()) > 0 else 2 * logits",
+        "exports",
+    ),
+    "a size that is none": ("    size = 32", "    size = 0", "says-what-it-takes"),
+}
+EVALUATOR: dict[str, tuple[str, str, str]] = {
+    "labels swapped": (".argmax(1)", ".argmin(1)", "perfect-and-random-differ-as-they-should"),
+    "never wrong": (
+        "(evidence.probabilities.argmax(1) == evidence.targets)[order]",
+        "np.ones(len(order), bool)",
+        "perfect-and-random-differ-as-they-should",
+    ),
+    "a metric that is not there": ('{"right": 1.0}', '{"wrong": 1.0}', "perfect-and-random-differ-as-they-should"),
+    "the order it came in": (
+        "sorted(range(len(evidence.ids)), key=lambda index: evidence.ids[index])",
+        "list(range(len(evidence.ids)))",
+        "order-does-not-matter",
+    ),
+    "resampled without a seed": (
+        "np.random.default_rng(evidence.seed)",
+        "np.random.default_rng()",
+        "hangs-on-its-evidence-alone",
+    ),
+    "NumPy's global generator": ("hits[rng.integers(", "hits[np.random.randint(", "hangs-on-its-evidence-alone"),
+    "writes into the evidence": (
+        "rng = np.random",
+        "evidence.probabilities[:] = 0.5\n        rng = np.random",
+        "hangs-on-its-evidence-alone",
+    ),
+    "an interval beside the value": (
+        "Metric(value, low, high",
+        "Metric(value, value + 0.01, 1.0",
+        "intervals-hold-the-value",
+    ),
+    "half an interval": ("Metric(value, low, high", "Metric(value, low, None", "intervals-hold-the-value"),
+    "not a number": (
+        '"spread": Metric(float(np.std(means)))',
+        '"spread": Metric(float("nan"))',
+        "written-and-read-again",
+    ),
+    "a NumPy number": ("Metric(float(np.std(means)))", "Metric(np.float32(np.std(means)))", "written-and-read-again"),
+    "an array": ("extra={", 'extra={"hits": hits, ', "written-and-read-again"),
+    "a class without samples": (
+        "if rare[k] else None",
+        "if rare[k] else 1 / int(rare[k])",
+        "an-empty-class-is-no-accident",
+    ),
+    "nothing evaluated": (
+        "raise UsageError",
+        "return Evaluation({})\n            raise UsageError",
+        "no-predictions-are-told",
+    ),
+    "a dict": ("return Evaluation(metrics,", "return dict(metrics) or Evaluation(metrics,", "gives-an-evaluation"),
+}
+
+CASES = [
+    pytest.param(kind, name, old, new, check, id=f"{name}: {what}")
+    for kind, name, mutations in (
+        ("dataset", "squares", DATASET),
+        ("augmenter", "brighten", AUGMENTER),
+        ("augmenter", "blend", MIXING),
+        ("model", "tiny", MODEL),
+        ("evaluator", "right", EVALUATOR),
+    )
+    for what, (old, new, check) in mutations.items()
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "old", "new", "check"), CASES)
+def test_what_is_broken_is_caught(
+    install: Callable[..., Registry], kind: Kind, name: str, old: str, new: str, check: str
+) -> None:
+    found = check_component(kind, name, install({old: new}))
+    assert check in names(found), [str(finding) for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("from toolbox.plugin.hookspecs", "import torch\nfrom toolbox.plugin.hookspecs", "light-when-registered"),
+        ("brighter or darker", "x" * 200, "described"),
+        ("HEAVY:Brighten", "HEAVY:Darken", "factory-found"),
+        ("HEAVY:Brighten", "HEAVY:Squares", "can-be-made"),
+    ],
+)
+def test_a_bad_registration_is_caught(install: Callable[..., Registry], old: str, new: str, check: str) -> None:
+    found = check_component("augmenter", "brighten", install({}, {old: new}))
+    assert check in names(found), [str(finding) for finding in found]
+
+
+def test_a_plugin_that_does_not_load_is_one_finding(install: Callable[..., Registry]) -> None:
+    registry = install({}, {"@hookimpl": "raise RuntimeError('no luck')\n@hookimpl"})
+    (finding,) = check_plugin(registry.plugins[0].name, registry)
+    assert (finding.check, "no luck" in finding.problem) == ("loads", True)
+
+
+def test_two_plugins_with_one_name_are_found(install: Callable[..., Registry]) -> None:
+    one, two = install({}), install({})
+    points = [EntryPoint(each.plugins[0].name, each.plugins[0].module, "toolbox") for each in (one, two)]
+    both = Registry(points)
+    found = check_plugin(both.plugins[0].name, both)
+    assert names(found) == {"described"}
+    assert len(found) == 5
+
+
+def test_there_are_many_ways_of_every_kind() -> None:
+    assert {case.values[0] for case in CASES} == set(KINDS)
+    assert len(CASES) > 80
