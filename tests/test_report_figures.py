@@ -58,7 +58,7 @@ def test_confusion_matrices_of_any_size(count: int) -> None:
     texts = [element.text for element in svg.iter() if element.tag.endswith("text")]
     assert ("9" in texts) == (count <= 30)
     assert "class number 0" in " ".join(filter(None, texts)) or count > 2
-    assert len(figures.to_page_svg(plot, "k")) < 400_000
+    assert len(figures.to_page_svg(plot, "k")) < 450_000
 
 
 @pytest.mark.parametrize("kind", ["lines", "bars", "matrix"])

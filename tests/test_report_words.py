@@ -69,6 +69,13 @@ def test_equal_runs_share_the_first_place() -> None:
     assert "resnet50 (run 001) and resnet50 (run 002) share the highest accuracy" in summary.finding
 
 
+def test_a_run_on_other_images_is_left_out_of_the_ranking() -> None:
+    runs = [a_run("001", 0.9), a_run("002", 0.8), a_run("003", 0.99)]
+    summary = summarise(report(*runs, comparisons=[comparison(*runs[:2])]))
+    assert summary.finding.startswith("Of 2 runs, resnet50 (run 001)")
+    assert [(each.title, "(run 003)" in each.text) for each in summary.caveats] == [("Tested on other images", True)]
+
+
 def test_runs_that_were_not_compared_are_not_ranked() -> None:
     for inputs in (
         report(a_run("001", 0.9), a_run("002", 0.95, n=40)),

@@ -58,7 +58,7 @@ def data_view(
             ("validation share asked for", f"{split['val']:g}"),
             ("split seed", str(split["seed"])),
             ("grouped by", split["group_by"] or "what the dataset says"),
-            *_looks(chosen),
+            *_looks(newest),
         ],
         licence=_licence(source),
         audit=_audit(workspace, data["fingerprint"], images, beside),
@@ -73,10 +73,9 @@ def _source(spec: str, registry: Registry) -> Source | None:
         return None
 
 
-def _looks(chosen: Sequence[Run]) -> list[tuple[str, str]]:
-    seen = [found for run in chosen if (found := looks.of_run(run)) is not None]
-    counts = sorted({found.test_set: found.count for found in seen}.values())
-    return [("looks at the test set", ", ".join(f"{count:,}" for count in counts))] if counts else []
+def _looks(run: Run) -> list[tuple[str, str]]:
+    seen = looks.of_run(run)
+    return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
 
 
 def _licence(source: Source | None) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolbox.plugin.protocols import Metric
-from toolbox.report.inputs import ArmView, ComparisonView, DataView, ReportInputs, RunView, Verdict
+from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView, Verdict
 from toolbox.report.wording import HEADLINE, NBSP, has_interval, interval, listing, metric_of, number, run_name
 
 
@@ -36,7 +36,7 @@ def summarise(inputs: ReportInputs) -> Summary:
     interval overlaps with others' is said, and then no winner is called.
     """
     finding, limits = _sentences(inputs)
-    return Summary(finding, limits, tuple(_caveats(inputs.runs, inputs.data)))
+    return Summary(finding, limits, tuple(_caveats(inputs)))
 
 
 def _sentences(inputs: ReportInputs) -> tuple[str, str]:
@@ -47,7 +47,7 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
     if not scored:
         text = f"None of the runs ({len(runs)}) has an accuracy yet." if len(runs) > 1 else "The run has no accuracy."
         return text, "Evaluate with “toolbox evaluate” to see how a model does on held-out images."
-    fair = [(run, metric) for run, metric in scored if run.held_out and not run.leaky]
+    fair = [(run, metric) for run, metric in scored if _fair(run)]
     if not fair:
         run, metric = max(scored, key=_score)
         return (
@@ -57,7 +57,7 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
         )
     if len(fair) == 1:
         return _one(*fair[0])
-    compared = _compared(inputs, [run for run, _ in fair])
+    compared, held = _compared(inputs, fair)
     if compared is None:
         run, metric = max(fair, key=_score)
         return (
@@ -65,19 +65,20 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
             f"{_said(metric, run.n)}.",
             "The runs were not all compared on the same images, so no winner is called.",
         )
-    return _arms(compared, fair) if len(compared.arms) < len(fair) else _several(compared, fair)
+    seeds = any(len(arm.runs) > 1 for arm in compared.arms)
+    return _arms(compared, held) if seeds else _several(compared, held)
 
 
-def _compared(inputs: ReportInputs, runs: Sequence[RunView]) -> ComparisonView | None:
-    """The comparison by accuracy that holds all of ``runs``."""
-    return next(
-        (
-            each
-            for each in inputs.comparisons
-            if each.metric == HEADLINE and all(each.arm_of(run.id) is not None for run in runs)
-        ),
-        None,
-    )
+def _compared(
+    inputs: ReportInputs, fair: Sequence[tuple[RunView, Metric]]
+) -> tuple[ComparisonView | None, list[tuple[RunView, Metric]]]:
+    """The comparison by accuracy that holds the most of ``fair``, and those that it holds; two at least."""
+    found: tuple[ComparisonView | None, list[tuple[RunView, Metric]]] = (None, [])
+    for each in inputs.comparisons:
+        held = [(run, metric) for run, metric in fair if each.arm_of(run.id) is not None]
+        if each.metric == HEADLINE and len(held) > max(1, len(found[1])):
+            found = each, held
+    return found
 
 
 def _one(run: RunView, metric: Metric) -> tuple[str, str]:
@@ -170,7 +171,8 @@ def _data_caveat(note: str) -> Caveat:
     return Caveat(title, text[:1].upper() + text[1:])
 
 
-def _caveats(runs: Sequence[RunView], data: DataView | None) -> list[Caveat]:
+def _caveats(inputs: ReportInputs) -> list[Caveat]:
+    runs, data = inputs.runs, inputs.data
     caveats = [_data_caveat(data.note.strip())] if data and data.note.strip() else []
     evaluated = [run for run in runs if run.evaluation]
     for title, concerned, text in (
@@ -189,9 +191,25 @@ def _caveats(runs: Sequence[RunView], data: DataView | None) -> list[Caveat]:
             [run for run in runs if run.random_weights],
             "{runs}: training began from random weights, not from pretrained ones.",
         ),
+        (
+            "Tested on other images",
+            _left_out(inputs),
+            "{runs}: not ranked with the other runs, which were all tested on the same images.",
+        ),
     ):
         if concerned:
             named = "all runs" if len(concerned) == len(runs) > 1 else listing([run_name(r) for r in concerned])
             text = text.format(runs=named)
             caveats.append(Caveat(title, text[0].upper() + text[1:]))
     return caveats
+
+
+def _left_out(inputs: ReportInputs) -> list[RunView]:
+    """Fair runs that the summary's ranking does not hold."""
+    fair = [(run, metric) for run in inputs.runs if _fair(run) and (metric := metric_of(run, HEADLINE))]
+    compared, held = _compared(inputs, fair)
+    return [run for run, _ in fair if run not in [other for other, _ in held]] if compared else []
+
+
+def _fair(run: RunView) -> bool:
+    return run.held_out and not run.leaky

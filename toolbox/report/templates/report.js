@@ -19,7 +19,11 @@
     place.classList.add("on");
     tip.textContent = place.dataset.text;
     tip.classList.add("on");
-    const at = place.getBoundingClientRect();
+    put();
+  };
+  const put = () => {
+    if (!current) return;
+    const at = current.getBoundingClientRect();
     const left = at.left + at.width / 2 - tip.offsetWidth / 2;
     tip.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - tip.offsetWidth - 8))}px`;
     const above = at.top - tip.offsetHeight - 8;
@@ -90,6 +94,6 @@
     button.addEventListener("click", () => save(svg, plot.dataset.name));
     plot.closest("figure").querySelector("figcaption").append(button);
   }
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", put, { passive: true });
   addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
 })();
