@@ -299,6 +299,8 @@ def test_subgroups_against_the_rest_by_fisher_and_holm() -> None:
     assert rest["B"][3] == pytest.approx(0.6 - 171 / 205) and rest["B"][5] < 0
     assert any("D (5)" in note for note in found.notes) and any("lower for B" in note for note in found.notes)
     assert not any("for C" in note for note in found.notes)
+    worst = found.metrics["worst_accuracy_by_scanner"]  # not that of five images
+    assert worst.value == pytest.approx(0.6) and worst.label.endswith("(B)")
     assert Subgroups(column="scanner", resamples=200).evaluate(shuffled(given)) == found
 
 
@@ -308,6 +310,8 @@ def test_two_subgroups_are_compared_once_and_the_positive_class_is_named() -> No
     )
     assert list(table(found, "rest")) == ["A"] and found.notes == []
     assert ("A", "sensitivity (bright)") in table(found, "metrics")
+    alone = Subgroups(column="scanner", resamples=200).evaluate(scanned({"A": (40, 50)}))
+    assert "nothing to compare" in alone.notes[0] and len(table(alone, "sizes")) == 1
     with pytest.raises(UsageError, match="grey"):
         Subgroups(column="scanner", positive="grey").evaluate(scanned({"A": (4, 5), "B": (4, 5)}))
 
@@ -328,7 +332,7 @@ def test_columns_that_make_no_subgroups() -> None:
     columns["name"] = [f"n{at}" for at in range(40)]
     cut = subgroups(columns, "age", 4)
     assert sorted(set(cut)) == ["(not given)", "1: 40 to 49", "2: 50 to 59", "3: 60 to 69", "4: 70 to 78"]
-    for column, text in (("scaner", "scanner"), ("one", "every image"), ("name", "40 different values")):
+    for column, text in (("scaner", "scanner"), ("name", "40 different values")):
         with pytest.raises(UsageError) as caught:
             subgroups(columns, column, 4)
         assert text in str(caught.value)

@@ -135,6 +135,20 @@ def settings_of(run: Run) -> dict[str, Any]:
     config = run.record.get("config")
     if not isinstance(config, dict):
         raise UsageError(f"{run.path / RUN} holds no settings")
+    return flat(config)
+
+
+def without_onlookers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's ``config`` without those who look on: what they see does not hang on them."""
+    training = config.get("training")
+    kept = {name: value for name, value in config.items() if name != "evaluators"}
+    if isinstance(training, dict):
+        kept["training"] = {name: value for name, value in training.items() if name != "trackers"}
+    return kept
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a record's ``config`` by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import environment, runs
+from toolbox import environment, runs, tracking
 from toolbox.data import audit as audits
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
@@ -475,7 +475,15 @@ class Workspace:
     ) -> Run:
         from toolbox.training.experiment import run as train
 
-        return self._finish(train(experiment, self.reporter, resume=resume, like=like))
+        run = train(experiment, self.reporter, resume=resume, like=like)
+        try:
+            self._finish(run)
+        except BaseException:
+            experiment.trackers.ended({**run.record, "status": "failed"})
+            raise
+        if not self._follows:
+            experiment.trackers.ended(run.record, run.evaluation)
+        return run
 
     def _finish(self, run: Run) -> Run:
         """Evaluate a trained run, and say that it is finished."""
@@ -498,6 +506,7 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
+        trackers = tracking.made([] if self._follows else self.settings.training.trackers, self.reporter)
         from toolbox.data.audit import gate
 
         leaks_on_purpose = self.settings.split.protocol == "augment-then-split"
@@ -518,6 +527,7 @@ class Workspace:
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
+            trackers=trackers,
         )
 
     def _experiment_of(self, run: Run) -> Experiment:

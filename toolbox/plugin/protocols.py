@@ -468,6 +468,35 @@ class Evaluator(ABC):
         """
 
 
+# --------------------------------------------------------------------------------------------------- tracker
+
+
+class Tracker(ABC):
+    """Is told of one run as it happens, and writes that elsewhere; see :mod:`toolbox.tracking`.
+
+    Whatever it raises is told once, the training goes on, and the tracker is told no more.
+    """
+
+    @abstractmethod
+    def started(self, folder: Path, record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
+        """A training begins, or goes on.
+
+        ``folder``: the run's; ``record``: its ``run.json`` so far; ``history``: the epochs behind it (lines of
+        ``metrics.jsonl``), none unless it goes on.
+        """
+
+    @abstractmethod
+    def epoch(self, line: Mapping[str, Any]) -> None:
+        """An epoch is done; ``line`` as in ``metrics.jsonl``. Its stages count their epochs from 1 each."""
+
+    @abstractmethod
+    def ended(self, record: Mapping[str, Any], evaluation: Mapping[str, Any] | None) -> None:
+        """It is over: ``record["status"]`` is finished, interrupted or failed.
+
+        ``evaluation``: ``evaluation.json`` of a finished run.
+        """
+
+
 # ------------------------------------------------------------------------------------------ components of components
 
 

@@ -90,8 +90,10 @@ def _blocks(plan: Plan, channels: int, filters: int) -> list[nn.Sequential]:
 
 
 def _block(channels: int, filters: int, pooled: bool) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(channels, filters, kernel_size=3, padding="same"), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2)) if pooled else nn.Sequential(*layers)
+    convolution = nn.Conv2d(channels, filters, kernel_size=3, padding="same")
+    # The study has ReLU before the pooling. The maximum and its gradients are the same to the bit, of a quarter of the
+    # values.
+    return nn.Sequential(convolution, nn.MaxPool2d(2), nn.ReLU()) if pooled else nn.Sequential(convolution, nn.ReLU())
 
 
 def _dense(model: AlzheimerModel, plan: Plan, name: str) -> tuple[Sequence[int], bool]:

@@ -188,4 +188,4 @@ def _table(clean: Metric, found: dict[Condition, Metric], count: int) -> Table:
         rows.append([kind, severity, words, metric.value, metric.low, metric.high, lost])
     columns = ["corruption", "severity", "strength", "accuracy", "low", "high", "lost"]
     title = f"Accuracy on corrupted images ({count:,} images, {clean.method})"
-    return Table("robustness", title, columns, rows, brief=True)
+    return Table("robustness-accuracy", title, columns, rows, brief=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -77,6 +78,7 @@ class Subgroups(Evaluator):
         against = self._against(members, whole, evidence.seed)
         sizes = {name: int(there.sum()) for name, there in members.items()}
         return Evaluation(
+            metrics=self._worst(found, sizes),
             tables=[
                 self._sizes(members, targets, groups, evidence.classes),
                 self._figures(found),
@@ -101,6 +103,15 @@ class Subgroups(Evaluator):
         elif len(classes) <= _MANY_CLASSES:
             found |= {f"recall of {label}": resampled.of_class("recall", at, "") for at, label in enumerate(classes)}
         return found
+
+    def _worst(self, found: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]) -> dict[str, Metric]:
+        """The lowest accuracy of a subgroup that is not small, with that subgroup's interval."""
+        large = {name: metrics["accuracy"] for name, metrics in found.items() if sizes[name] >= self.small}
+        if not large:
+            return {}
+        name, worst = min(large.items(), key=lambda item: (item[1].value or 0, item[0]))
+        label = f"lowest accuracy by {self.column} ({name})"
+        return {f"worst_accuracy_by_{self.column}": replace(worst, label=label)}
 
     def _against(
         self, members: Mapping[str, npt.NDArray[np.bool_]], whole: Answers, seed: int
@@ -165,6 +176,8 @@ class Subgroups(Evaluator):
 
     def _notes(self, sizes: Mapping[str, int], against: Mapping[str, Difference]) -> list[str]:
         notes = []
+        if len(sizes) == 1:
+            notes.append(f"subgroups by {self.column}: it is {next(iter(sizes))} for every image, nothing to compare")
         few = [f"{name} ({count:,})" for name, count in sizes.items() if count < self.small]
         if few:
             notes.append(

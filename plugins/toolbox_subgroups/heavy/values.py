@@ -19,7 +19,7 @@ def subgroups(columns: Mapping[str, Sequence[str]], column: str, cuts: int) -> l
 
     Raises
     ------
-    UsageError: no such column, a single value, or more values than can be compared.
+    UsageError: no such column, or more values than can be compared.
     """
     if column not in columns:
         known = (
@@ -36,8 +36,6 @@ def subgroups(columns: Mapping[str, Sequence[str]], column: str, cuts: int) -> l
                 f"The first: {', '.join(different[:3])}. Add a column with fewer to the manifest.",
             )
         values = _cut(numbers, cuts)
-    if len(set(values)) < 2:
-        raise UsageError(f"the column {column!r} is {values[0]!r} for every image: there are no subgroups to compare")
     return values
 
 
