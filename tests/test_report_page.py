@@ -20,6 +20,7 @@ from tests.report_examples import (
     SCRIPT,
     Page,
     a_run,
+    compared,
     evaluation,
     full,
     history,
@@ -198,6 +199,12 @@ def test_hundreds_of_pictures_stay_under_five_megabytes() -> None:
     found = Page(text)
     assert len(found.all("img")) == pictures.MAX_SAMPLES + pictures.MAX_SOURCES * (1 + pictures.MAX_COPIES)
     assert "And 450 more" in found.text and "24 of 300" in found.text
+
+
+def test_twenty_runs_stay_under_five_megabytes_and_are_folded() -> None:
+    runs = [a_run(f"{at:03d}", history=history(20, 30)) for at in range(20)]
+    text = render(compared(*runs, data=the_data()))
+    assert len(text.encode()) < 5_000_000 and text.count("<details>") == 20
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "F", "LA"])

@@ -33,15 +33,21 @@ def _arms(document: Mapping[str, Any]) -> RenderableType:
     metrics = list(document["arms"][0]["metrics"])
     many = any(len(arm["runs"]) > 1 for arm in document["arms"])
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "runs", "model", *(["seeds"] if many else [])):
-        table.add_column(heading)
+    # A run's id mostly names its model, and 80 columns are few.
+    told = all(arm["model"].casefold() in run.casefold() for arm in document["arms"] for run in arm["runs"])
+    longest = max(len(run) for arm in document["arms"] for run in arm["runs"])
+    table.add_column("")
+    table.add_column("runs", overflow="fold", min_width=min(24, longest))
+    for heading in (*([] if told else ["model"]), *(["seeds"] if many else [])):
+        table.add_column(heading, overflow="fold")
     for name in metrics:
         table.add_column(METRICS[name].label, justify="right")
     for arm in document["arms"]:
         runs = ", ".join(arm["runs"][:3]) + (f" and {len(arm['runs']) - 3} more" if len(arm["runs"]) > 3 else "")
         seeds = [", ".join(map(str, arm["seeds"]))] if many else []
         values = [_spread(arm["metrics"][name]) for name in metrics]
-        table.add_row(arm["name"].upper(), Text(runs), Text(arm["model"]), *seeds, *values)
+        model = [] if told else [Text(arm["model"])]
+        table.add_row(arm["name"].upper(), Text(runs), *model, *seeds, *values)
     return table
 
 
