@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolbox.errors import ToolboxError
-from toolbox.evaluation.compare import SHOWN, compare, paired
+from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
 from toolbox.plugin.protocols import Metric
 from toolbox.report.inputs import ArmView, ComparisonView, Verdict
-from toolbox.runs import Run
+from toolbox.runs import Run, settings_of
 
 ALL_METRICS = 4
 """Arms up to which they are compared by every metric; more by the deciding one alone: pairs grow with the square."""
+
+DIFFERENCES, MARKS = 6, 2
+"""Settings that are told where arms differ in more; those that an arm is named by."""
+
+NO_DIFFERENCE = ("seed", "device", "threads", "evaluators", "training.train_on")
+"""Settings that don't tell arms apart, or that are told by another name."""
 
 
 def comparisons(chosen: Sequence[Run]) -> tuple[list[ComparisonView], list[str]]:
@@ -48,12 +54,11 @@ def _comparable(chosen: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
 
 
 def _view(members: Sequence[Run]) -> ComparisonView:
-    from toolbox.evaluation.compare import arms_of
-
-    few = len(arms_of(members)) <= ALL_METRICS
-    document = compare(members, SHOWN if few else SHOWN[:1])
-    metric = document["metric"]
-    named = {arm["name"]: _name(arm) for arm in document["arms"]}
+    arms = arms_of(members)
+    document = compare(members, SHOWN if len(arms) <= ALL_METRICS else SHOWN[:1])
+    metric, differing = document["metric"], _differing(arms)
+    named = {arm.letter.lower(): _name(arm, at, differing) for at, arm in enumerate(arms)}
+    told = [f"{what} ({_listed(values)})" for what, values in differing.items()]
     return ComparisonView(
         metric=metric,
         n=document["n"],
@@ -68,14 +73,37 @@ def _view(members: Sequence[Run]) -> ComparisonView:
             for arm in document["arms"]
         ],
         verdicts=[_verdict(each, named) for each in document["comparisons"]],
-        notes=document["notes"],
+        notes=[*([f"what differs: {'; '.join(told[:DIFFERENCES])}"] if told else []), *document["notes"]],
     )
 
 
-def _name(arm: Mapping[str, Any]) -> str:
-    if len(arm["runs"]) == 1:
-        return str(arm["runs"][0])
-    return f"{arm['model']} on {arm['train_on']}, {len(arm['runs'])} seeds (arm {arm['name'].upper()})"
+def _differing(arms: Sequence[Arm]) -> dict[str, list[str]]:
+    """What is not the same in every arm, with each arm's value."""
+    known = [_described(arm.runs[0]) for arm in arms]
+    names = dict.fromkeys(name for each in known for name in each)
+    values = {name: [each.get(name, "–") for each in known] for name in names}
+    return {name: found for name, found in values.items() if len(set(found)) > 1}
+
+
+def _described(run: Run) -> dict[str, str]:
+    record = run.record
+    told = {"model": record["model"], "trained on": record["train_on"], "weights": record["weights"]}
+    told["augmented set"] = record.get("augmented_set") or "–"
+    settings = {name: str(value) for name, value in settings_of(run).items() if name not in NO_DIFFERENCE}
+    return {**told, **settings}
+
+
+def _name(arm: Arm, at: int, differing: Mapping[str, Sequence[str]]) -> str:
+    """A run by its id; several by their model, and what tells them from the other arms."""
+    if len(arm.runs) == 1:
+        return arm.runs[0].id
+    marks = [f"{what} {values[at]}" for what, values in differing.items() if what != "model"]
+    return ", ".join([arm.runs[0].record["model"], *marks[:MARKS], f"{len(arm.runs)} seeds (arm {arm.letter})"])
+
+
+def _listed(values: Sequence[str]) -> str:
+    shown = list(dict.fromkeys(values))
+    return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "")
 
 
 def _verdict(found: Mapping[str, Any], named: Mapping[str, str]) -> Verdict:

@@ -109,6 +109,8 @@ def heading(run: RunView) -> RenderableType:
 
 def differences(found: ComparisonView) -> RenderableType:
     """What the runs of one test set differ by, a line for each pair (of two runs, for each metric)."""
+    from rich.console import Group
+
     table = _plain_table()
     table.add_column(_text("difference"), overflow="fold")
     for title in ("value", "95 % interval", "p"):
@@ -125,7 +127,9 @@ def differences(found: ComparisonView) -> RenderableType:
             if verdict.winner
             else _text("not distinguishable", "dim"),
         )
-    return table
+    if len(found.arms) > 2:
+        return table
+    return Group(_text(f"{found.arms[1].name} against {found.arms[0].name}, {found.n:,} images:", "bold"), table, "")
 
 
 def confusion_matrix(run: RunView) -> RenderableType | None:
