@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.report_examples import a_run, compared, full, hostile, the_data
+from tests.report_examples import a_run, compared, evaluation, full, hostile, metric, the_data
 from toolbox.report.html import render
 from toolbox.report.palette import DARK, LIGHT
+from toolbox.report.wording import COLUMNS
 
 if TYPE_CHECKING:
     from tests.browser import Browse, Scheme, Visit
@@ -28,11 +30,13 @@ SIZES = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages by name: a full report, a hostile one, one of many runs."""
+    """Pages by name: a full report, a hostile one, one of many runs, one with every column that results have."""
     many = compared(*(a_run(f"{at:03d}") for at in range(5)), data=the_data())
+    every = replace(evaluation(0.9), metrics=dict.fromkeys(COLUMNS, metric(0.9)))
+    wide = compared(*(a_run(f"{at:03d}-efficientnet-lite0", evaluation=every) for at in range(2)))
     folder = tmp_path_factory.mktemp("pages")
     found = {}
-    for name, inputs in (("full", full()), ("hostile", hostile()), ("many", many)):
+    for name, inputs in (("full", full()), ("hostile", hostile()), ("many", many), ("wide", wide)):
         found[name] = folder / f"{name}.html"
         found[name].write_text(render(inputs), "utf-8")
     return found
@@ -190,9 +194,9 @@ def test_many_runs_are_folded_and_their_links_open_them(browse: Browse, pages: d
 
 
 def test_print_is_light_and_hides_nothing(browse: Browse, pages: dict[str, Path]) -> None:
-    with browse(pages["full"], 794, "dark") as seen:
+    with browse(pages["wide"], 680, "dark") as seen:  # A4 between margins of 15 mm
         seen.page.emulate_media(media="print")
         assert painted(seen.page.evaluate(BACKGROUND)) == painted(LIGHT["paper"])
         overflows = "[...document.querySelectorAll('.scroll')].map(box => getComputedStyle(box).overflow)"
-        assert set(seen.page.evaluate(overflows)) == {"visible"}
+        assert set(seen.page.evaluate(overflows)) == {"visible"} and seen.overflow == 0
         assert not seen.page.locator("button").first.is_visible()

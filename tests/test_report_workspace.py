@@ -162,6 +162,17 @@ def test_an_unknown_form_is_told_before_anything_is_read(toolbox: Toolbox, made:
     assert done.code == 2 and "Did you mean 'html'?" in done.stderr
 
 
+def test_a_spoilt_evaluation_is_one_line(made: Path, toolbox: Toolbox, tmp_path: Path) -> None:
+    ws = Path(shutil.copytree(made, tmp_path / "ws"))
+    (ws / "runs" / "002-timm" / "evaluation-0.json").write_text("{}")
+    done = toolbox("report", "-C", ws)
+    assert done.code == 2 and done.stderr.startswith("error: the evaluation of ? is incomplete")
+    (ws / "runs" / "002-timm" / "evaluation-0.json").unlink()
+    (ws / "runs" / "001-timm" / "predictions.csv").unlink()
+    done = toolbox("report", "1", "2", "-C", ws, "--json")
+    assert done.code == 0 and done.document["comparisons"] == [] and "predictions.csv" in done.document["refused"][0]
+
+
 def test_hostile_names_are_text_in_markdown_too() -> None:
     text = markdown.render(hostile())
     tokens = MarkdownIt("commonmark").enable("table").parse(text)

@@ -81,10 +81,10 @@ def without_pictures(run: RunView) -> RunView:
 def _external(path: Path) -> ExternalView:
     document = read_json(path)
     return ExternalView(
-        data=document["external"],
-        n=document["n"],
+        data=document.get("external", path.name),
+        n=document.get("n", 0),
         evaluation=restored(document),
-        leaky=document["leaky"],
+        leaky=document.get("leaky", False),
         trained_on=document.get("trained_on") or 0,
     )
 

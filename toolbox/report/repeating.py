@@ -25,7 +25,8 @@ def steps(chosen: Sequence[Run]) -> list[Step]:
         if record["command"]:
             found.append(Step(record["command"], f"the run {run.id}"))
         for path in sorted(run.path.glob(f"{EVALUATION.removesuffix('.json')}-*.json")):
-            words = ["toolbox", "evaluate", run.id, "--data", read_json(path)["external"], *_workspace(record)]
+            data = str(read_json(path).get("external", ""))
+            words = ["toolbox", "evaluate", run.id, "--data", data, *_workspace(record)]
             found.append(Step(shlex.join(words), f"the external test of {run.id}"))
     return found
 

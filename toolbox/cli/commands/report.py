@@ -36,6 +36,7 @@ def report(
 
     from toolbox.cli.render import report_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.report.document import document
     from toolbox.report.forms import known
 
     terminal = Terminal(as_json, quiet)
@@ -44,4 +45,6 @@ def report(
     inputs = place.report_inputs(runs or (), output, images=not no_images)
     path = place.write_report(inputs, output, form)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
-    terminal.emit({"path": str(path), "runs": [run.evaluation for run in place.chosen_runs(runs or ())]})
+    evaluations = [run.evaluation for run in place.chosen_runs(runs or ())]
+    told = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")} if as_json else {}
+    terminal.emit({"path": str(path), "runs": evaluations, **told})
