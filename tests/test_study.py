@@ -156,6 +156,21 @@ def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Pa
     assert figures(resumed.document) == figures(whole)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_stops_the_study_and_not_one_run(toolbox: Toolbox, tmp_path: Path, jobs: int) -> None:
+    path, ws = write(tmp_path), tmp_path / "ws"
+    command = [sys.executable, "-m", "toolbox", "study", "run", str(path), "-C", str(ws), "--jobs", str(jobs)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    folder = ws / "studies" / "small"
+    while process.poll() is None and not any(e.status == "started" for e in ledger.read(folder).values()):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in told and "Traceback" not in told
+    assert not any(entry.status == "failed" for entry in ledger.read(folder).values())
+
+
 def test_a_run_that_fails_stops_no_other(toolbox: Toolbox, tmp_path: Path) -> None:
     text = SMALL.replace("[arms.originals]", '[arms.originals]\nmethod = "finetune"\ntraining.weights = "/nowhere.pth"')
     done = toolbox("study", "run", write(tmp_path, text), "-C", tmp_path / "ws", "--json")

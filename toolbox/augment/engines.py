@@ -52,11 +52,13 @@ class Processes:
 
     Each has a pipe of its own, and there is no lock between them: whichever is killed, whatever it is doing, is
     noticed. (``concurrent.futures`` shares one pipe, and waits for ever when a worker is killed while it writes.)
-    Workers end with their parent, however that ends, and leave Ctrl-C to it.
+    Workers end with their parent, however that ends, and leave Ctrl-C to it. What they have begun when the map is
+    left early they finish, or with ``at_once`` not: for items that take long, and are done anew if they were cut off.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, at_once: bool = False) -> None:
         self.workers = workers
+        self.at_once = at_once
         self._early: list[_Worker] = []
 
     def start(self) -> None:
@@ -103,6 +105,9 @@ class Processes:
                     place = worker.has[0]
                     found[place] = worker.take()
         finally:
+            if self.at_once and any(worker.has for worker in crew):
+                for worker in crew:
+                    worker.process.kill()
             _end(crew)
 
     def _free(self, crew: list[_Worker], payload: bytes, asked: tuple[int, bytes]) -> _Worker | None:

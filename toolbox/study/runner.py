@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolbox import runs
 from toolbox.augment.engines import Processes
-from toolbox.errors import ToolboxError
+from toolbox.errors import Interrupted, ToolboxError
 from toolbox.files import atomic
 from toolbox.files.locks import only_one
 from toolbox.plugin.registry import Registry
@@ -42,6 +42,7 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
     Raises
     ------
     EnvironmentFailure: another process is at it, or the disk can't be written.
+    Interrupted: the user stopped it; what is finished is kept.
     """
     atomic.make_folder(folder)
     with only_one(folder, "running the study"):
@@ -52,6 +53,7 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
         if jobs == 1 or len({planned.split_key for planned in rest}) < 2:
             yield from _one_by_one(rest, folder, reporter, command)
         else:
+            reporter.info(f"{len(rest)} runs in {jobs} processes; 'toolbox study status' shows how far they are")
             yield from _side_by_side(rest, folder, jobs, command)
 
 
@@ -86,6 +88,8 @@ def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Rep
             made = place.finetune(planned.model, unfreeze_last=planned.unfreeze_last)
         else:
             made = place.train(planned.model)
+    except Interrupted:
+        raise  # the user wants the study to stop, not this run alone
     except (ToolboxError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         return Entry(planned.key, "failed", "", round(time.perf_counter() - start, 2), reason)
@@ -127,7 +131,7 @@ def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str)
     for planned in rest:
         bundles.setdefault(planned.split_key, []).append(planned)
     work = _Bundle(folder, command, max(1, (os.cpu_count() or 1) // jobs))
-    for outcomes in Processes(jobs).map(work, list(bundles.values())):
+    for outcomes in Processes(jobs, at_once=True).map(work, list(bundles.values())):
         yield from outcomes
 
 
