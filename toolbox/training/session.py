@@ -12,11 +12,11 @@ import torch
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import Prepared
-from toolbox.plugin.protocols import BuiltModel
+from toolbox.plugin.protocols import BuiltModel, MixingAugmenter
 from toolbox.plugin.registry import Registry
-from toolbox.plugin.spec import Spec
+from toolbox.plugin.spec import Spec, parse
 from toolbox.progress import Reporter
-from toolbox.settings.schema import Settings
+from toolbox.settings.schema import AugmentSettings, Settings
 from toolbox.tracking import Trackers
 from toolbox.training import batches, build, once, precision
 from toolbox.training.inputs import Inputs, Pixels
@@ -58,6 +58,11 @@ class Session:
         self.device = build.device_of(self.settings)
         self.precision = precision.chosen(self.settings.training, self.device)
         self.training = choose(experiment.settings, experiment.prepared, experiment.workspace, reporter)
+        if self.training.kind != "online" and _mixes(experiment):
+            reporter.warn(
+                f"{parse(self.settings.augment.augmenter).name} mixes the images of a batch: without --train-on online"
+                " nothing is mixed"
+            )
         torch.manual_seed(batches.key(self.settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.wanted = build.wanted(
@@ -84,6 +89,14 @@ class Session:
         """``given`` with the classes of ``rows``."""
         number = {label: index for index, label in enumerate(self.manifest.classes)}
         return Labelled(given, torch.tensor([number[row.label] for row in rows], dtype=torch.int64))
+
+
+def _mixes(experiment: Experiment) -> bool:
+    """Whether an augmenter was chosen that works on batches alone."""
+    chosen = experiment.settings.augment.augmenter
+    if chosen == AugmentSettings().augmenter:
+        return False
+    return isinstance(experiment.registry.online_augmenter(parse(chosen)), MixingAugmenter)
 
 
 @contextmanager
