@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 
 if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
@@ -20,7 +20,12 @@ def register(app: typer.Typer) -> None:
 
 
 def list_components(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="dataset, augmenter, model or evaluator.")] = "",
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KIND]", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND
+        ),
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
     """List the components on offer, and who offers them."""
@@ -54,8 +59,14 @@ def list_components(
 
 
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The component, or a spec of a model.")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND),
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The component, or a spec of a model.", autocompletion=completion.OF_KIND),
+    ],
     as_json: options.AsJson = False,
 ) -> None:
     """Show one component: what it does, its parameters, and where it comes from."""

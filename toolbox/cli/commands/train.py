@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolbox import environment
-from toolbox.cli import options
+from toolbox.cli import completion, options
 from toolbox.cli.options import every_stage, open_workspace
 from toolbox.errors import UsageError
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from toolbox.workspace import Workspace
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Model component spec; see 'toolbox list models'.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model component spec; see 'toolbox list models'.",
+        show_default=False,
+        autocompletion=completion.MODEL,
+    ),
 ]
 
 
