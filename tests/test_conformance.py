@@ -21,6 +21,7 @@ OFFERED = [(offer.component.kind, offer.component.name) for offer in Registry().
 
 SPECS = {
     ("augmenter", "compose"): ['compose:steps=["flip-rotate-zoom","colour"]', 'compose:steps=["mri","randaugment"]'],
+    ("evaluator", "subgroups"): ["subgroups:column=site"],
     ("dataset", "phantom"): ["phantom", "phantom:subjects=12,shuffle_labels=true"],
     ("model", "alzheimer-cnn"): ["alzheimer-cnn", "alzheimer-cnn:variant=test-2,init=he,dropout=0.3"],
     ("model", "timm"): ["timm:arch=test_resnet", "timm:arch=test_vit", "timm:arch=test_convnext"],

@@ -363,6 +363,11 @@ EVALUATOR: dict[str, tuple[str, str, str]] = {
         "if rare[k] else 1 / int(rare[k])",
         "an-empty-class-is-no-accident",
     ),
+    "images that were not asked for": (
+        "rng = np.random",
+        "evidence.images(0).load()\n        rng = np.random",
+        "gives-an-evaluation",
+    ),
     "nothing evaluated": (
         "raise UsageError",
         "return Evaluation({})\n            raise UsageError",

@@ -70,17 +70,17 @@ def test_the_defaults_are_the_studys() -> None:
     [
         (
             "proposed",
-            "CrP" * 4 + "FDrDrD",
+            "CPr" * 4 + "FDrDrD",
             convolution(1, 32) + 3 * convolution(32, 32) + dense(32 * 4 * 4, 128) + dense(128, 64) + dense(64, 2),
         ),
         (
             "test-1",
-            "CrP" * 2 + "FDrD",
+            "CPr" * 2 + "FDrD",
             convolution(1, 32) + convolution(32, 32) + dense(32 * 16 * 16, 128) + dense(128, 2),
         ),
         (
             "test-2",
-            "CrCrP" + "FDrDrD",
+            "CrCPr" + "FDrDrD",
             convolution(1, 32) + convolution(32, 32) + dense(32 * 32 * 32, 128) + dense(128, 64) + dense(64, 2),
         ),
     ],
@@ -205,7 +205,7 @@ def test_the_three_steps_give_what_the_module_gives(
 
 def test_a_flatten_head_takes_the_place_of_the_dense_layers() -> None:
     module = built(ModelRequest(2, 1, 64, head="flatten-100"), init="ones", bias=0.5).module
-    assert layers(module) == "CrP" * 4 + "FDrD"
+    assert layers(module) == "CPr" * 4 + "FDrD"
     assert [layer.out_features for layer in dense_layers(module)] == [100, 2]
     weights, biases = weights_and_biases(module)
     assert (weights == 1).all() and (biases == 0.5).all()

@@ -57,6 +57,8 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     run_all(toolbox, "photos")
     assert (tmp_path / "report.html").is_file() and (tmp_path / "manifest.csv").is_file()
     run_all(toolbox, "use")
+    run_all(toolbox, "why")
+    assert "Most doubtful answers" in (tmp_path / "report.html").read_text("utf-8")
     assert len((tmp_path / "answers.csv").read_text("utf-8").splitlines()) == 1 + 8
     block = re.search(r"<!-- tested: onnx -->\n```python\n(.*?)```", README, re.DOTALL)
     assert block
@@ -137,7 +139,7 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
         words[0]
-        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare", "plugin")
+        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare", "plugin", "why")
         for words in commands(name)
     }
     assert mentioned <= known

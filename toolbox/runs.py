@@ -47,12 +47,12 @@ class Run:
     @cached_property
     def record(self) -> dict[str, Any]:
         """``run.json``."""
-        return _read_json(self.path / RUN)
+        return read_json(self.path / RUN)
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
         """``evaluation.json``."""
-        return _read_json(self.path / EVALUATION)
+        return read_json(self.path / EVALUATION)
 
     @property
     def finished(self) -> bool:
@@ -135,6 +135,20 @@ def settings_of(run: Run) -> dict[str, Any]:
     config = run.record.get("config")
     if not isinstance(config, dict):
         raise UsageError(f"{run.path / RUN} holds no settings")
+    return flat(config)
+
+
+def without_onlookers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's ``config`` without those who look on: what they see does not hang on them."""
+    training = config.get("training")
+    kept = {name: value for name, value in config.items() if name != "evaluators"}
+    if isinstance(training, dict):
+        kept["training"] = {name: value for name, value in training.items() if name != "trackers"}
+    return kept
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a record's ``config`` by dotted name."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):
@@ -197,7 +211,13 @@ def read_predictions(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run's.
+
+    Raises
+    ------
+    UsageError: there is none.
+    """
     try:
         document = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import environment, runs
+from toolbox import environment, runs, tracking
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.pick import picked
@@ -33,7 +33,7 @@ from toolbox.progress import Reporter, SilentReporter
 from toolbox.runs import Run
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
-from toolbox.settings.schema import Settings
+from toolbox.settings.schema import ComponentSpec, Settings
 
 if TYPE_CHECKING:
     from toolbox.augment.checking import Replayed, Verified
@@ -92,6 +92,7 @@ class Workspace:
     reporter: who is told of progress.
     dry_run: write nothing, the manifest included.
     redeal: forget the split settings that an earlier ``data split`` was given.
+    evaluators: specs of further ones, beside those that the settings name; they go before one of the same name.
 
     Raises
     ------
@@ -109,6 +110,7 @@ class Workspace:
         command: str = "",
         dry_run: bool = False,
         redeal: bool = False,
+        evaluators: Sequence[ComponentSpec] = (),
     ) -> None:
         self.path = Path(path)
         self.reporter = reporter or SilentReporter()
@@ -118,6 +120,7 @@ class Workspace:
         self._follows = environment.process()[0] > 0
         self._dry_run = dry_run or self._follows
         self._redeal = redeal
+        self._evaluators = list(evaluators)
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
         given = dict(settings or {})
@@ -145,7 +148,7 @@ class Workspace:
         """All settings: defaults < what the dataset suggests < toolbox.toml < the kept split < what was given."""
         suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
         kept = layers.from_names(manifest.FILE_NAME, self._kept_split)
-        return layers.resolve([suggested, *self._file_layers, kept, self._given])
+        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given]))
 
     @cached_property
     def _kept_split(self) -> dict[str, Any]:
@@ -346,6 +349,7 @@ class Workspace:
             registry=self.registry,
             command=self.command,
             dry_run=True,
+            evaluators=self._evaluators,
         )
 
     def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
@@ -354,7 +358,7 @@ class Workspace:
 
         found = self.run(run)
         if data is None:
-            return apply.own(found, self.path, self._plain_settings, self.registry)
+            return apply.own(found, self.path, self._plain_settings, self.registry, self.reporter)
         document, self.quarantined = apply.external(
             found, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
@@ -437,14 +441,28 @@ class Workspace:
     @property
     def _plain_settings(self) -> Settings:
         """The settings without those of a dataset, for what needs none."""
-        return layers.resolve([*self._file_layers, self._given])
+        return self._evaluated(layers.resolve([*self._file_layers, self._given]))
+
+    def _evaluated(self, settings: Settings) -> Settings:
+        """``settings`` with the further evaluators that this workspace was given."""
+        names = {parse(given).name for given in self._evaluators}
+        rest = [given for given in settings.evaluators if parse(given).name not in names]
+        return settings.model_copy(update={"evaluators": [*rest, *self._evaluators]})
 
     def _train(
         self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
     ) -> Run:
         from toolbox.training.experiment import run as train
 
-        return self._finish(train(experiment, self.reporter, resume=resume, like=like))
+        run = train(experiment, self.reporter, resume=resume, like=like)
+        try:
+            self._finish(run)
+        except BaseException:
+            experiment.trackers.ended({**run.record, "status": "failed"})
+            raise
+        if not self._follows:
+            experiment.trackers.ended(run.record, run.evaluation)
+        return run
 
     def _finish(self, run: Run) -> Run:
         """Evaluate a trained run, and say that it is finished."""
@@ -452,7 +470,7 @@ class Workspace:
 
         if self._follows:
             return run
-        apply.own(run, self.path, self._plain_settings, self.registry)
+        apply.own(run, self.path, self._plain_settings, self.registry, self.reporter)
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 
@@ -467,6 +485,7 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
+        trackers = tracking.made([] if self._follows else self.settings.training.trackers, self.reporter)
         from toolbox.data.audit import gate
 
         leaks_on_purpose = self.settings.split.protocol == "augment-then-split"
@@ -487,6 +506,7 @@ class Workspace:
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
+            trackers=trackers,
         )
 
     def _experiment_of(self, run: Run) -> Experiment:

@@ -84,7 +84,8 @@ Evaluator = Annotated[
     typer.Option(
         "--evaluator",
         metavar="SPEC",
-        help="Evaluator component spec, may be repeated; see 'toolbox list evaluators'.",
+        help="A further evaluator, beside those of the settings ('classification'); may be repeated; see 'toolbox list"
+        " evaluators'.",
         autocompletion=completion.EVALUATOR,
     ),
 ]
@@ -155,6 +156,7 @@ def open_workspace(
     settings: Mapping[str, Any] | None = None,
     dry_run: bool = False,
     redeal: bool = False,
+    evaluators: list[str] | None = None,
 ) -> Workspace:
     """The workspace that a command's options describe; an option of its own goes before ``--set``.
 
@@ -174,6 +176,7 @@ def open_workspace(
         command=shlex.join(["toolbox", *sys.argv[1:]]),
         dry_run=dry_run,
         redeal=redeal,
+        evaluators=evaluators or (),
     )
     mention_faults(workspace.registry, terminal.reporter().warn)
     return workspace

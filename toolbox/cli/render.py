@@ -42,7 +42,12 @@ def run_result(run: Run, width: int) -> list[RenderableType]:
 
     view = run_view(run)
     things = [learning_curves(view, width), confusion_matrix(view), results_table([view])]
-    return [*(thing for thing in things if thing is not None), *_remarks(run.evaluation), Text(f"Run: {run.path}")]
+    return [
+        *(thing for thing in things if thing is not None),
+        *_further(run.evaluation),
+        *_remarks(run.evaluation),
+        Text(f"Run: {run.path}"),
+    ]
 
 
 def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -59,7 +64,30 @@ def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
         table.add_row(Text(found.label or name), number(found.value), interval(found), Text(found.method, "dim"))
     where = document["external"] or f"the {document['split']} split"
     head = Text(f"{document['run']} ({document['model']}) on {document['n']} images of {where}", "bold")
-    return [head, table, *_remarks(document)]
+    return [head, table, *_further(document), *_remarks(document)]
+
+
+def _further(document: Mapping[str, Any]) -> list[RenderableType]:
+    """Brief tables, and where pictures are."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import number
+
+    things: list[RenderableType] = []
+    for found in document["tables"]:
+        if found.get("brief"):
+            table = Table(*map(escape, found["columns"]), box=None, pad_edge=False, header_style="bold")
+            for row in found["rows"]:
+                table.add_row(*(Text(number(value)) for value in row))
+            things += ["", Text(found["title"], "bold"), table]
+    pictures = [picture for gallery in document.get("galleries", []) for picture in gallery["pictures"]]
+    if pictures:
+        titles = ", ".join(gallery["title"].lower() for gallery in document["galleries"])
+        text = f"{len(pictures):,} pictures in {document['path']}/figures ({titles}); 'toolbox report' shows them"
+        things += ["", Text(text)]
+    return things
 
 
 def runs_table(runs: Sequence[Run]) -> list[RenderableType]:
@@ -246,6 +274,7 @@ def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
     found = []
     if document["note"]:
         found.append(document["note"])
+    found += document.get("notes", [])
     if document.get("untrained"):
         found.append("untrained: no stage had an epoch, this is the baseline")
     if not document["held_out"]:

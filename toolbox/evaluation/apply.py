@@ -16,19 +16,21 @@ from toolbox.errors import UsageError
 from toolbox.evaluation import looks, predictions
 from toolbox.evaluation.evaluate import evaluate, save
 from toolbox.evaluation.predictions import of_rows, split_of
+from toolbox.evaluation.supply import Supply, of_run
 from toolbox.plugin.registry import Registry
 from toolbox.progress import Reporter
 from toolbox.runs import Run
 from toolbox.settings.schema import Settings
 
 
-def own(run: Run, workspace: Path, settings: Settings, registry: Registry) -> dict[str, Any]:
+def own(run: Run, workspace: Path, settings: Settings, registry: Registry, reporter: Reporter) -> dict[str, Any]:
     """Evaluate the run's own predictions and keep what is found; a look at a test split is counted."""
     found = predictions.read(run.path / runs.PREDICTIONS)
     split = split_of(found)
     part, held_out = found.part(split), split == "test"
     validation = found.part("val") if held_out else None
-    document = evaluate(run, part, settings.evaluators, registry, split, held_out, validation=validation)
+    supply = of_run(run, workspace, settings, registry, reporter)
+    document = evaluate(run, part, settings.evaluators, registry, supply, split, held_out, validation=validation)
     if held_out:
         document["looks"] = asdict(looks.look(workspace, run, part))
     save(run, document)
@@ -46,8 +48,6 @@ def external(
     ------
     UsageError: the dataset has a class that the run does not know.
     """
-    from toolbox.training.use import probabilities_for
-
     source = open_source(data, registry)
     found = index.build(source, reporter)
     classes = tuple(run.record["data"]["classes"])
@@ -58,13 +58,16 @@ def external(
         )
     # A dataset that brings a test part is tested on it, any other on everything it holds.
     rows = found.manifest.part("test") or list(found.manifest.rows)
-    values = probabilities_for(run, rows, source, registry, settings, reporter)
+    tag = found.manifest.fingerprint[:8]
+    supply = Supply(run, rows, lambda: source, settings, registry, reporter)
+    values = supply.predictor.of_rows(rows, source, reporter)
     answers = of_rows(rows, classes, values)
-    document = evaluate(run, answers, settings.evaluators, registry, "test", held_out=True, external=source.spec)
+    document = evaluate(
+        run, answers, settings.evaluators, registry, supply, "test", held_out=True, external=source.spec, tag=tag
+    )
     trained_on = _trained_on(run, rows, reporter)
     document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
     document["looks"] = asdict(looks.look(workspace, run, answers))
-    tag = found.manifest.fingerprint[:8]
     fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
     runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
     save(run, document, f"evaluation-{tag}.json")

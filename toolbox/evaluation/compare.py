@@ -25,7 +25,7 @@ from toolbox.statistics.scores import METRICS, Answers, Units
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "auc", "log_loss")
 """Metrics that a comparison shows unless told otherwise; the first one decides."""
 
-_NOT_THE_EXPERIMENT = ("seed", "evaluators", "device")
+_NOT_THE_EXPERIMENT = ("seed", "device")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def arms_of(chosen: Sequence[Run]) -> list[Arm]:
 
 def _experiment(record: Mapping[str, Any]) -> str:
     """What a run was, without its seed and without what does not bear on its figures."""
-    config = {name: value for name, value in record["config"].items() if name not in _NOT_THE_EXPERIMENT}
+    config = runs.without_onlookers(record["config"])
+    config = {name: value for name, value in config.items() if name not in _NOT_THE_EXPERIMENT}
     rest = [record[name] for name in ("kind", "unfreeze_last", "model", "request", "weights", "train_on", "leaky")]
     return json.dumps([config, rest], sort_keys=True)
 

@@ -16,7 +16,7 @@ from toolbox.data.images import UnreadableImage, decode, read_file
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
 from toolbox.errors import ToolboxError
-from toolbox.evaluation import looks
+from toolbox.evaluation import galleries, looks
 from toolbox.evaluation.evaluate import restored
 from toolbox.plugin.registry import Registry
 from toolbox.report.inputs import CopyRow, DataView, Epoch, ReportInputs, RunView, Thumb
@@ -63,7 +63,8 @@ def run_view(run: Run) -> RunView:
         evaluation=restored(evaluation),
         history=[_epoch(line) for line in run.history()],
         facts=[*_facts(record), *_looks(run)],
-        warnings=_warnings(record),
+        warnings=[*_warnings(record), *evaluation.get("notes", [])],
+        galleries=galleries.read(run),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import toolbox
 from toolbox.files.atomic import write_bytes
+from toolbox.plugin.protocols import Gallery
 from toolbox.report import figures, pictures, plots, svg, tables, wording
 from toolbox.report.drawing.matrix import has_shares, is_counts
 from toolbox.report.drawing.style import WIDTH
@@ -49,6 +50,7 @@ class RunSection:
     figures: Sequence[Drawn]
     metrics: Grid | None
     tables: Sequence[Grid]
+    galleries: Sequence[tuple[Gallery, Sequence[tuple[Picture, str]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def _run_section(at: int, run: RunView, inputs: ReportInputs) -> RunSection:
         figures=[_drawn(plot, f"r{at}f{i}") for i, plot in enumerate(evaluated, start=1)],
         metrics=tables.all_metrics(run) if evaluation else None,
         tables=[tables.from_plugin(table) for table in (evaluation.tables if evaluation else ())],
+        galleries=[(gallery, pictures.embed_gallery(gallery)) for gallery in run.galleries],
     )
 
 

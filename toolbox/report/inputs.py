@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-    from toolbox.plugin.protocols import Evaluation
+    from toolbox.plugin.protocols import Evaluation, Gallery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class RunView:
 
     ``split`` and ``n`` say what was evaluated and how many samples; ``held_out`` is true if that split took no
     part in training; ``leaky`` if relatives of what was evaluated were trained on. ``evaluation`` is ``None``
-    for a run that has not been evaluated.
+    for a run that has not been evaluated. ``galleries``: the pictures that its evaluators gave.
     """
 
     id: str
@@ -50,6 +50,7 @@ class RunView:
     history: Sequence[Epoch] = ()
     facts: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
+    galleries: Sequence[Gallery] = ()
 
     @property
     def weights(self) -> str:

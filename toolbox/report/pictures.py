@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from toolbox.plugin.protocols import Gallery
 from toolbox.report.inputs import CopyRow, Thumb
 
 MAX_SIDE = 160
 """Pixels; shown at half of it where the screen has two for one."""
+
+GALLERY_SIDE, MAX_GALLERY = 320, 12
+"""The same for what evaluators show: pictures that stand beside each other in one."""
 
 MAX_SAMPLES, MAX_SOURCES, MAX_COPIES = 24, 6, 8
 """More pictures tell a reader nothing new and would make a page of many megabytes."""
@@ -31,12 +35,12 @@ class Picture:
     caption: str
 
 
-def embed(thumb: Thumb) -> Picture:
-    """``thumb`` as a JPEG data URI of at most :data:`MAX_SIDE` pixels a side. The given image is left as it is."""
+def embed(thumb: Thumb, side: int = MAX_SIDE) -> Picture:
+    """``thumb`` as a JPEG data URI of at most ``side`` pixels a side. The given image is left as it is."""
     image = thumb.image.copy()
     # Before any resampling: 16-bit greys are stretched over their own range, transparency lies on white.
     image = _plain(image)
-    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -68,6 +72,12 @@ def embed_samples(samples: Sequence[Thumb]) -> list[Picture]:
             if turn < len(thumbs) and len(chosen) < MAX_SAMPLES:
                 chosen.add(id(thumbs[turn]))
     return [embed(thumb) for thumb in samples if id(thumb) in chosen]
+
+
+def embed_gallery(gallery: Gallery) -> list[tuple[Picture, str]]:
+    """The first :data:`MAX_GALLERY` pictures of an evaluator's, each with what it shows in words."""
+    shown = gallery.pictures[:MAX_GALLERY]
+    return [(embed(Thumb("", each.caption, each.image), GALLERY_SIDE), each.alt) for each in shown]
 
 
 def embed_copies(rows: Iterable[CopyRow]) -> list[tuple[Picture, list[Picture]]]:

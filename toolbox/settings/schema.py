@@ -115,6 +115,9 @@ class TrainingSettings(Section):
         "float32", description="how a frozen trunk's activations are kept; float16 takes half the disk"
     )
     precision: Precision = Field("auto", description="auto: bf16 on cuda and mps, float32 on the CPU")
+    trackers: list[ComponentSpec] = Field(
+        [], description="who is told of a run as it happens: tensorboard, mlflow, or a plugin's"
+    )
     compile: bool = Field(False, description="compile the model with torch.compile; pays for long trainings")
     checkpoint_minutes: float = Field(
         5.0, ge=0, le=100_000, description="longest time between two checkpoints; 0: after every step"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from toolbox.data.images import as_array, squashed
-from toolbox.plugin.protocols import Evidence, ModelRequest
+from toolbox.data.source import open_source
+from toolbox.plugin.protocols import BuiltModel, Evidence, Model, ModelRequest, TrainedModel
 from toolbox.plugin.registry import Registry
+from toolbox.testing.pictures import Images, pictures
+
+if TYPE_CHECKING:
+    import torch
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -24,7 +30,10 @@ NAMES = ("cat", "dog", "horse", "owl", "pig")
 def evidence(
     targets: npt.ArrayLike, probabilities: Probabilities, grouped: bool = False, classes: Sequence[str] = ()
 ) -> Evidence:
-    """Evidence for ``targets`` (``[N]``) and ``probabilities`` (``[N, K]``); three samples a group, if ``grouped``."""
+    """Evidence for ``targets`` (``[N]``) and ``probabilities`` (``[N, K]``); three samples a group, if ``grouped``.
+
+    There is one further column, ``site``, with the values ``north`` and ``south``.
+    """
     targets = np.asarray(targets, np.int64)
     count = len(targets)
     return Evidence(
@@ -35,7 +44,13 @@ def evidence(
         groups=[f"group-{number // 3}" for number in range(count)] if grouped else [""] * count,
         columns={"site": ["north" if number % 3 else "south" for number in range(count)]},
         seed=1,
+        images=_picture,
     )
+
+
+def _picture(index: int) -> Image.Image:
+    """A picture for any sample; read only by evaluators that look at images."""
+    return Image.fromarray(pictures(1, SIDE, SIDE, 3, seed=index)[0])
 
 
 def balanced(count: int, classes: int) -> npt.NDArray[np.int64]:
@@ -84,27 +99,60 @@ def real() -> Evidence:
 
     For evaluators that look at images (``needs_images``) or ask the model (``needs_model``).
     """
-    import torch
-
     registry = Registry()
-    dataset = registry.dataset(DATASET)
-    samples = list(dataset.samples())
-    loaded: Mapping[int, Any] = {number: dataset.load(sample) for number, sample in enumerate(samples)}  # type: ignore[attr-defined]
+    source = open_source(DATASET, registry)
+    samples = list(source.dataset.samples())
+    images = [source.read(sample)[0].image for sample in samples]
     classes = sorted({sample.label for sample in samples})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        built = registry.model(MODEL).build(ModelRequest(classes=len(classes), channels=1, size=SIDE))
-    built.module.eval()
-    pixels = np.stack([as_array(squashed(loaded[number], SIDE), 1) for number in range(len(samples))])
-    with torch.no_grad():
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        probabilities = torch.softmax(built.module(images).double(), 1).numpy()
+    model = Untrained.built_by(registry.model(MODEL), len(classes))
+    probabilities = model.probabilities(np.stack([model.prepared(image) for image in images]))
     found = evidence([classes.index(sample.label) for sample in samples], probabilities, classes=classes)
     return replace(
         found,
         ids=[sample.id for sample in samples],
         groups=[sample.group for sample in samples],
         columns={"slice": [sample.columns["slice"] for sample in samples]},
-        images=lambda index: loaded[index],
-        model=lambda: built,
+        images=lambda index: images[index],
+        model=lambda: model,
     )
+
+
+@dataclass(frozen=True)
+class Untrained(TrainedModel):
+    """A model as an evaluator gets it, with weights as they were drawn: what it says is right by chance."""
+
+    built: BuiltModel
+    size: int
+    channels: int
+
+    @staticmethod
+    def built_by(model: Model, classes: int) -> Untrained:
+        """``model`` for grey pictures, always the same."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            built = model.build(ModelRequest(classes=classes, channels=1, size=SIDE))
+        built.module.eval()
+        return Untrained(built, SIDE, 1)
+
+    def prepared(self, image: Image.Image) -> Images:
+        """See :class:`toolbox.plugin.protocols.TrainedModel`."""
+        return as_array(squashed(image, self.size), self.channels)
+
+    def inputs(self, images: Images) -> torch.Tensor:
+        """See :class:`toolbox.plugin.protocols.TrainedModel`."""
+        import torch
+
+        from toolbox.training.inputs import Pixels
+
+        pixels = Pixels(images, self.built.mean, self.built.std, torch.device("cpu"))
+        return pixels.batch(torch.arange(len(images)))
+
+    def probabilities(self, images: Images) -> Probabilities:
+        """See :class:`toolbox.plugin.protocols.TrainedModel`."""
+        import torch
+
+        with torch.no_grad():
+            values: Probabilities = torch.softmax(self.built.module(self.inputs(images)).double(), 1).numpy()
+        return values

@@ -61,7 +61,7 @@ def run(
         training = Training(session, kept, checkpoints, plans, team)
         if team.first:
             write_table(session.manifest.rows, kept.path / runs.MANIFEST)
-            with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment.workspace):
+            with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment):
                 training.run(said)
             checkpoints.clear()
         else:
@@ -70,26 +70,27 @@ def run(
 
 
 @contextmanager
-def _told(kept: Run, said: dict[str, Any], workspace: Path) -> Iterator[None]:
+def _told(kept: Run, said: dict[str, Any], experiment: Experiment) -> Iterator[None]:
     """Write into the run's record why it did not come to its end, and tell how to go on."""
-    place = [] if workspace == Path() else ["--workspace", str(workspace)]
+    place = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
     go_on = f"Go on with: {shlex.join(['toolbox', said['kind'], '--resume', kept.id, *place])}"
     try:
         yield
     except KeyboardInterrupt as error:
-        _save_end(kept, {**said, "status": "interrupted", "error": "interrupted"})
+        _save_end(kept, {**said, "status": "interrupted", "error": "interrupted"}, experiment)
         raise Interrupted(f"interrupted; {kept.path} is kept as far as it came", go_on) from error
     except BaseException as error:
-        _save_end(kept, {**said, "status": "failed", "error": " ".join(str(error).split())})
+        _save_end(kept, {**said, "status": "failed", "error": " ".join(str(error).split())}, experiment)
         if isinstance(error, EnvironmentFailure) and isinstance(error.__cause__, OSError):
             error.hint = f"{error.hint} {go_on}".strip()
         raise
 
 
-def _save_end(kept: Run, said: dict[str, Any]) -> None:
+def _save_end(kept: Run, said: dict[str, Any], experiment: Experiment) -> None:
     # On a full disk what went wrong first is what must be told.
     with suppress(EnvironmentFailure):
         runs.save(kept, said)
+    experiment.trackers.ended(said)
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str, reporter: Reporter) -> None:
@@ -145,6 +146,7 @@ class Training:
             self.begun -= self.saved["seconds"]
         runs.write_history(self.kept, self.history)
         runs.save(self.kept, said)
+        self.session.experiment.trackers.started(self.kept.path, said, list(self.history))
         said["stages"] = self._stages()
         said["untrained"] = not any(stage["epochs_run"] for stage in said["stages"])
         record.keep_model(self.session, self.kept)
@@ -262,6 +264,7 @@ class Training:
         self.history.append(asdict(line))
         if self.team.first:
             runs.append_history(self.kept, self.history[-1])
+            self.session.experiment.trackers.epoch(self.history[-1])
 
 
 def _data(session: Session) -> Data:

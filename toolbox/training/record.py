@@ -92,6 +92,7 @@ def _settled(session: Session) -> dict[str, Any]:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs of that which a training's result depends on, between two records; for people."""
+    before, now = ({**record, "config": runs.without_onlookers(record["config"])} for record in (before, now))
     found = {said for name, said in _SAME.items() if _get(before, name) != _get(now, name)}
     if "the settings" in found:
         found.remove("the settings")

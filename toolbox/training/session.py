@@ -17,6 +17,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
+from toolbox.tracking import Trackers
 from toolbox.training import batches, build, once, precision
 from toolbox.training.inputs import Inputs, Pixels
 from toolbox.training.loop import Forward, Labelled
@@ -28,7 +29,8 @@ class Experiment:
     """What is to be trained on what.
 
     ``unfreeze``: what the second stage of a fine-tuning trains (see :func:`toolbox.training.stages.unfrozen`); empty:
-    there is none. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good.
+    there is none. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of
+    the run as it happens.
     """
 
     spec: Spec
@@ -41,6 +43,7 @@ class Experiment:
     command: str = ""
     leaks: Mapping[str, int] = field(default_factory=dict)
     leaky: bool = False
+    trackers: Trackers = field(default_factory=Trackers)
 
 
 class Session:

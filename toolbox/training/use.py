@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from toolbox import runs
 from toolbox.data.images import as_array, decode, read_file, squashed
@@ -18,7 +19,7 @@ from toolbox.data.index import Quarantined, threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.errors import EnvironmentFailure, ToolboxError, UsageError
-from toolbox.plugin.protocols import BuiltModel, ModelRequest
+from toolbox.plugin.protocols import BuiltModel, ModelRequest, TrainedModel
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.progress import Reporter, SilentReporter, tracked
@@ -46,8 +47,8 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """A run's model, ready to use. ``size`` in pixels; ``channels`` 1 or 3."""
+class Predictor(TrainedModel):
+    """A run's model, ready to use, as evaluators get it too."""
 
     run: Run
     built: BuiltModel
@@ -65,7 +66,7 @@ class Predictor:
 
         def read(path: Path) -> Array | str:
             try:
-                return as_array(squashed(decode(read_file(path)).image, self.size), self.channels)
+                return self.prepared(decode(read_file(path)).image)
             except (OSError, ValueError) as error:
                 return " ".join(str(error).split())
 
@@ -92,12 +93,40 @@ class Predictor:
             for item, found in batch:
                 yield item, found if isinstance(found, str) else next(values)
 
+    def of_rows(self, rows: Sequence[Row], source: Source, reporter: Reporter) -> npt.NDArray[np.float64]:
+        """Probabilities for samples of a dataset: float64 ``[N, K]``.
+
+        Raises
+        ------
+        EnvironmentFailure: a picture that was read before can't be read any more.
+        """
+        found = self.over(rows, lambda row: self.prepared(source.image(row)))
+        predicted = tracked(found, reporter, "predicting", len(rows), "images")
+        return np.array([values for _, values in predicted], np.float64)
+
+    def prepared(self, image: Image.Image) -> Array:
+        """See :class:`TrainedModel`."""
+        return as_array(squashed(image, self.size), self.channels)
+
+    def inputs(self, images: Array) -> torch.Tensor:
+        """See :class:`TrainedModel`."""
+        return Pixels(images, self.built.mean, self.built.std, self.device).batch(torch.arange(len(images)))
+
     def probabilities(self, images: Array) -> npt.NDArray[np.float64]:
-        """Of one batch, uint8 ``[B, size, size, channels]``: float64 ``[B, K]``."""
-        pixels = Pixels(images, self.built.mean, self.built.std, self.device)
+        """See :class:`TrainedModel`.
+
+        Raises
+        ------
+        EnvironmentFailure: the device is out of memory.
+        ToolboxError: the model gives what is no number.
+        """
+        batches = [self._batch(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
+        return np.concatenate(batches) if batches else np.empty((0, len(self.classes)))
+
+    def _batch(self, images: Array) -> npt.NDArray[np.float64]:
         try:
             with torch.inference_mode():
-                logits = self.built.module(pixels.batch(torch.arange(len(images))))
+                logits = self.built.module(self.inputs(images))
                 result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
         except RuntimeError as error:  # the CPU's allocator has no error of its own
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
@@ -138,24 +167,6 @@ def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel
     module = loaded.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval()
     return replace(loaded, module=module, mean=mean, std=std)
-
-
-def probabilities_for(
-    run: Run, rows: Sequence[Row], source: Source, registry: Registry, settings: Settings, reporter: Reporter
-) -> npt.NDArray[np.float64]:
-    """A run's probabilities for ``rows``: float64 ``[N, classes]``.
-
-    Raises
-    ------
-    EnvironmentFailure: a picture that was read before can't be read any more.
-    """
-    predictor = load(run, registry, settings)
-
-    def read(row: Row) -> Array:
-        return as_array(squashed(source.image(row), predictor.size), predictor.channels)
-
-    predicted = tracked(predictor.over(rows, read), reporter, "predicting", len(rows), "images")
-    return np.array([values for _, values in predicted], np.float64)
 
 
 def _said(run: Run) -> tuple[Spec, ModelRequest, tuple[float, ...], tuple[float, ...]]:

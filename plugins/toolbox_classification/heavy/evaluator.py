@@ -15,9 +15,9 @@ from torchmetrics.functional import classification as tm
 from toolbox.errors import UsageError, closest
 from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
 from toolbox.statistics.bootstrap import RESAMPLES
+from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.scores import METRICS, Answers, Units
 from toolbox_classification.heavy import pictures, tables, threshold
-from toolbox_classification.heavy.intervals import Resampled
 
 
 class Classification(Evaluator):

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from toolbox.plugin.protocols import Table
 from toolbox.statistics.delong import Area, one_against_rest
+from toolbox.statistics.intervals import Resampled, of_area
 from toolbox.statistics.scores import Answers, Info
-from toolbox_classification.heavy.intervals import Resampled, of_area
 
 
 def per_class(matrix: npt.NDArray[np.int64], answers: Answers, classes: Sequence[str]) -> Table:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.plugin.protocols import Metric
+from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.proportions import wilson
 from toolbox.statistics.scores import Answers, Info
-from toolbox_classification.heavy.intervals import Resampled
 
 Floats = npt.NDArray[np.float64]
 

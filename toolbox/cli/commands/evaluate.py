@@ -44,7 +44,7 @@ def evaluate(
     from toolbox.cli.terminal import Terminal
 
     terminal = Terminal(as_json, quiet)
-    place = open_workspace(workspace, terminal, sets, None, {"evaluators": evaluator or None, "device": device})
+    place = open_workspace(workspace, terminal, sets, None, {"device": device}, evaluators=evaluator)
     document = place.evaluate(run, data=data)
     terminal.show(*evaluation_result(document))
     terminal.emit(document)

@@ -184,11 +184,12 @@ def check(
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
     from toolbox.plugin.registry import Registry
-    from toolbox.testing import check_plugin
+    from toolbox.testing import check_plugin, needs_more
 
     terminal, registry = Terminal(as_json), Registry()
     names = sorted({plugin.name for plugin in (installer.named(name) if name else installed())})
-    rows = []
+    rows: list[dict[str, str]] = []
+    partly: list[dict[str, Any]] = []
     for plugin in names:
         findings = check_plugin(plugin, registry)
         rows += [
@@ -200,7 +201,13 @@ def check(
         terminal.show(Text.assemble((plugin, "bold"), ": ", verdict))
         for item in findings:
             terminal.show(Text(f"  {item.component or plugin}: {item.check}: {item.problem}"))
-    terminal.emit({"checked": names, "findings": rows})
+        for component_kind, component, parameters in needs_more(plugin, registry):
+            wanted = ", ".join(parameters)
+            terminal.show(
+                Text(f"  {component_kind} {component}: was not made, as it needs {wanted}; see its own tests", "dim")
+            )
+            partly.append({"plugin": plugin, "component": f"{component_kind} {component}", "needs": parameters})
+    terminal.emit({"checked": names, "findings": rows, "not_made": partly})
     if rows:
         raise typer.Exit(EXIT_USAGE)
 

@@ -78,9 +78,8 @@ def train(
         "device": device,
         "seed": seed,
         "augment.augmenter": augmenter,
-        "evaluators": evaluator or None,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, evaluators=evaluator)
     _go(place, terminal, Asked(model, False, "", resume, from_run), dry_run)
 
 
@@ -169,9 +168,8 @@ def finetune(
         "device": device,
         "seed": seed,
         "augment.augmenter": augmenter,
-        "evaluators": evaluator or None,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings, dry_run)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, evaluators=evaluator)
     wish = _unfreeze(unfreeze_last, unfreeze, unfreeze_all)
     _go(place, terminal, Asked(model, True, wish, resume, from_run), dry_run)
 

@@ -1,4 +1,9 @@
-"""What the core relies on in an evaluator: figures that hang on the evidence alone, and say what they seem to say."""
+"""What the core relies on in an evaluator: figures that hang on the evidence alone, and say what they seem to say.
+
+The predictions are made up (:mod:`toolbox.testing.evidence`), with a column ``site`` (``north``, ``south``) for
+evaluators that want one. One that asks for a model gets a small one, without training, and its predictions on the
+embedded dataset.
+"""
 
 from __future__ import annotations
 
@@ -62,14 +67,15 @@ def written_and_read_again(subject: Subject) -> Problems:
     NumPy's numbers are none (write ``float(…)``, ``.tolist()``), and a value that is not defined is ``None``, not NaN.
     """
     for given in _evidences(subject):
-        found = _evaluated(subject, given)
+        # Pictures become files beside it.
+        found = replace(_evaluated(subject, given), galleries=())
         try:
-            text = json.dumps({**asdict(found), "extra": dict(found.extra)}, allow_nan=False)
+            text = json.dumps(_written(found), allow_nan=False)
         except (TypeError, ValueError) as error:
             yield f"what it gives can't be written as JSON: {error}"
             return
-        again = restored(json.loads(text))
-        if json.dumps({**asdict(again), "extra": json.loads(text)["extra"]}) != text:
+        again = replace(restored(json.loads(text)), extra=json.loads(text)["extra"])
+        if json.dumps(_written(again)) != text:
             yield "what it gives is not the same when it was written as JSON and read again"
 
 
@@ -130,22 +136,24 @@ def perfect_and_random_differ_as_they_should(subject: Subject) -> Problems:
     """Right and certain predictions give what ``perfect`` names, and random ones are further from it.
 
     Well-known metrics are held to what is known of them: an accuracy of 1, and by chance one over the number of
-    classes; an AUC of 1 and a half; a kappa of 1 and 0. Of others something must differ, at least. Not for evaluators
-    that ask a model, whose predictions are what they are.
+    classes; an AUC of 1 and a half; a kappa of 1 and 0. Where nothing is known, something must differ, at least. Not
+    for evaluators that ask a model, whose predictions are what they are.
     """
-    if subject.made.needs_model or subject.made.needs_images:
+    if subject.made.needs_model:
         return
     for classes in (2, 3):
         targets = made.balanced(MANY, classes)
-        right = subject.made.evaluate(made.evidence(targets, made.certain(targets, classes))).metrics
-        chance = subject.made.evaluate(made.evidence(targets, made.random(MANY, classes))).metrics
+        right, chance = (
+            subject.made.evaluate(_as_asked(subject, made.evidence(targets, probabilities)))
+            for probabilities in (made.certain(targets, classes), made.random(MANY, classes))
+        )
         declared = dict(subject.made.perfect)
-        expected = {name: value for name, value in {**BEST, **declared}.items() if name in right}
-        for name in sorted(set(declared) - set(right)):
+        expected = {name: value for name, value in {**BEST, **declared}.items() if name in right.metrics}
+        for name in sorted(set(declared) - set(right.metrics)):
             yield f"it says what {name!r} is for perfect predictions, and gives no such metric"
         for name, best in expected.items():
-            yield from _compared(name, best, right[name], chance.get(name), classes)
-        if not expected and not any(right[name].value != chance[name].value for name in set(right) & set(chance)):
+            yield from _compared(name, best, right.metrics[name], chance.metrics.get(name), classes)
+        if not expected and not _difference(right, chance):
             yield "perfect and random predictions give the same: it looks at no prediction"
 
 
@@ -155,14 +163,12 @@ def an_empty_class_is_no_accident(subject: Subject) -> Problems:
 
     A test split of a rare class may be empty. What is not defined then is ``None``, and the rest is there.
     """
-    if subject.made.needs_model or subject.made.needs_images:
-        cases: dict[str, Evidence] = {}
-    else:
-        cases = _odd_cases()
-    for what, given in cases.items():
+    if subject.made.needs_model:
+        return  # whose classes are what they are
+    for what, given in _odd_cases().items():
         try:
-            found = subject.made.evaluate(given)
-            json.dumps(asdict(replace(found, extra=dict(found.extra))), allow_nan=False)
+            found = subject.made.evaluate(_as_asked(subject, given))
+            json.dumps(_written(found), allow_nan=False)
         except Exception as error:
             yield f"with {what} it fails: {type(error).__name__}: {' '.join(str(error).split())}"
             continue
@@ -173,14 +179,23 @@ def an_empty_class_is_no_accident(subject: Subject) -> Problems:
 @check
 def no_predictions_are_told(subject: Subject) -> Problems:
     """Evidence without any sample is a ``UsageError``, which is told in a line."""
-    given = made.evidence([], np.empty((0, 2)))
-    if subject.made.needs_images or subject.made.needs_model:
-        given = made.reordered(_evidences(subject)[0], [])
+    given = made.reordered(_evidences(subject)[0], [])
     try:
         subject.made.evaluate(given)
     except UsageError:
         return
     yield "evidence without samples is evaluated as if there were some; raise a UsageError"
+
+
+def _written(found: Evaluation) -> dict[str, Any]:
+    """What ``evaluation.json`` holds of it; pictures become files beside it."""
+    return {
+        "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
+        "tables": [asdict(table) for table in found.tables],
+        "figures": [asdict(figure) for figure in found.figures],
+        "extra": dict(found.extra),
+        "notes": list(found.notes),
+    }
 
 
 def _evidences(subject: Subject) -> list[Evidence]:
@@ -190,9 +205,18 @@ def _evidences(subject: Subject) -> list[Evidence]:
 
 
 def _new_evidences(subject: Subject) -> list[Evidence]:
-    if subject.made.needs_images or subject.made.needs_model:
-        return [made.real()]
-    return [made.ordinary(COUNT, classes, grouped) for classes, grouped in ((2, False), (3, False), (3, True))]
+    """Images and model only where they are asked for, as in earnest."""
+    if subject.made.needs_model:
+        return [_as_asked(subject, made.real())]
+    cases = ((2, False), (3, False), (3, True))
+    return [_as_asked(subject, made.ordinary(COUNT, classes, grouped)) for classes, grouped in cases]
+
+
+def _as_asked(subject: Subject, given: Evidence) -> Evidence:
+    asked = subject.made
+    return replace(
+        given, images=given.images if asked.needs_images else None, model=given.model if asked.needs_model else None
+    )
 
 
 def _evaluated(subject: Subject, given: Evidence) -> Evaluation:
@@ -230,6 +254,12 @@ def _misfits(found: Evaluation) -> Iterator[str]:
         for series in figure.series:
             if len(series.x) != len(series.y):
                 yield f"a series of the figure {figure.name!r} has {len(series.x)} x and {len(series.y)} y"
+    for gallery in found.galleries:
+        for picture in gallery.pictures:
+            if picture.image.mode not in ("L", "RGB"):
+                yield f"the gallery {gallery.name!r} has a picture of mode {picture.image.mode}, neither L nor RGB"
+            if not picture.alt.strip():
+                yield f"the gallery {gallery.name!r} has a picture without alt, which says in words what it shows"
     names = [*(table.name for table in found.tables), *(figure.name for figure in found.figures)]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two tables or figures are called {name!r}"
@@ -260,11 +290,22 @@ def _difference(one: Evaluation, other: Evaluation) -> str:
         a, b = one.metrics.get(name), other.metrics.get(name)
         if a is None or b is None or not _same(asdict(a), asdict(b)):
             return f"another {name}: {_shown(a)} and {_shown(b)}"
-    for what in ("tables", "figures", "extra"):
+    for what in ("tables", "figures", "extra", "notes"):
         a, b = getattr(one, what), getattr(other, what)
         if not _same(_plain(a), _plain(b)):
             return f"other {what}"
+    if _shown_in(one) != _shown_in(other):
+        return "other galleries"
     return ""
+
+
+def _shown_in(found: Evaluation) -> list[tuple[str, str, str, bytes]]:
+    """Each picture of the galleries: where it is, what is said of it, and its pixels."""
+    return [
+        (gallery.name, picture.alt, picture.caption, picture.image.tobytes())
+        for gallery in found.galleries
+        for picture in gallery.pictures
+    ]
 
 
 def _shown(metric: Metric | None) -> str:

@@ -28,7 +28,7 @@ class Resampled:
     @cached_property
     def _drawn(self) -> tuple[bootstrap.Drawn, bootstrap.Drawn, bootstrap.Drawn]:
         units = self.answers.units.count
-        rng = bootstrap.generator("classification", *self.key)
+        rng = bootstrap.generator("classification", *self.key)  # the name that earlier figures were drawn by
         point = np.ones((units, 1), dtype=np.float32)
         return point, bootstrap.draw(units, self.resamples, rng), bootstrap.leave_out(units)
 

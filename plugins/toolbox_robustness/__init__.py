@@ -1,0 +1,16 @@
+"""First-party plugin: how far a model stands up to worse pictures."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import EvaluatorComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
+    """The ``robustness`` evaluator."""
+    yield EvaluatorComponent(
+        name="robustness",
+        summary="accuracy under blur, noise, brightness, rotation and JPEG, at several severities",
+        factory="toolbox_robustness.heavy.evaluator:Robustness",
+    )

@@ -1,0 +1,1 @@
+"""The halves that import OpenCV and scipy."""

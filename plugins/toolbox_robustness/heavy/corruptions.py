@@ -1,0 +1,82 @@
+"""Ways in which a picture gets worse, each in five severities.
+
+Strengths of blur, noise, brightness and JPEG are those of ImageNet-C (Hendrycks and Dietterich, "Benchmarking neural
+network robustness to common corruptions and perturbations", ICLR 2019), made for 224 pixels; a blur's is scaled with
+the side. ``darkness`` is brightness downwards; the angles are this plugin's own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Array = npt.NDArray[np.uint8]
+Kind = Literal["blur", "noise", "brightness", "darkness", "rotation", "jpeg"]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """``apply(image, strength, rng)``: uint8 ``[H, W, C]``, H = W, to the same; ``strengths`` by severity."""
+
+    apply: Callable[[Array, float, np.random.Generator], Array]
+    strengths: Sequence[float]
+    unit: str
+
+    def words(self, severity: int) -> str:
+        """The strength, for people."""
+        return self.unit.format(self.strengths[severity - 1])
+
+
+def _blur(image: Array, sigma: float, rng: np.random.Generator) -> Array:
+    scaled = sigma * len(image) / 224
+    return _with_channels(cv2.GaussianBlur(image, (0, 0), scaled, borderType=cv2.BORDER_REFLECT))
+
+
+def _noise(image: Array, deviation: float, rng: np.random.Generator) -> Array:
+    grey = bool((image == image[:, :, :1]).all())  # a grey picture in three channels stays grey
+    return _rounded(image + rng.normal(0, deviation * 255, (*image.shape[:2], 1 if grey else image.shape[2])))
+
+
+def _lighter(image: Array, share: float, rng: np.random.Generator) -> Array:
+    return _rounded(image + share * 255)
+
+
+def _rotation(image: Array, degrees: float, rng: np.random.Generator) -> Array:
+    side = len(image)
+    centre = ((side - 1) / 2, (side - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(centre, degrees if rng.random() < 0.5 else -degrees, 1)
+    turned = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return _with_channels(turned)
+
+
+def _jpeg(image: Array, quality: float, rng: np.random.Generator) -> Array:
+    buffer = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "JPEG", quality=int(quality))
+    return _with_channels(np.asarray(Image.open(buffer), dtype=np.uint8))
+
+
+def _rounded(values: npt.NDArray[np.floating]) -> Array:
+    found: Array = np.rint(values.clip(0, 255)).astype(np.uint8)
+    return found
+
+
+def _with_channels(image: npt.NDArray[np.generic]) -> Array:
+    found = np.asarray(image, dtype=np.uint8)
+    return found[:, :, None] if found.ndim == 2 else found
+
+
+CORRUPTIONS: dict[Kind, Corruption] = {
+    "blur": Corruption(_blur, (1, 2, 3, 4, 6), "Gaussian, σ {:g} pixels of 224"),
+    "noise": Corruption(_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "Gaussian, σ {:.0%} of the range"),
+    "brightness": Corruption(_lighter, (0.1, 0.2, 0.3, 0.4, 0.5), "+{:.0%} of the range"),
+    "darkness": Corruption(_lighter, (-0.1, -0.2, -0.3, -0.4, -0.5), "{:.0%} of the range"),
+    "rotation": Corruption(_rotation, (5, 10, 15, 20, 30), "{:g}° to either side"),
+    "jpeg": Corruption(_jpeg, (25, 18, 15, 10, 7), "quality {:g}"),
+}

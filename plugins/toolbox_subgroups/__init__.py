@@ -1,0 +1,16 @@
+"""First-party plugin: whether a model is as good for everybody."""
+
+from collections.abc import Iterator
+
+from toolbox.plugin.components import EvaluatorComponent
+from toolbox.plugin.hookspecs import hookimpl
+
+
+@hookimpl
+def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
+    """The ``subgroups`` evaluator."""
+    yield EvaluatorComponent(
+        name="subgroups",
+        summary="the figures by a manifest column, and each subgroup against the rest",
+        factory="toolbox_subgroups.heavy.evaluator:Subgroups",
+    )

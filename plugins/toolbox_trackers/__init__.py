@@ -1,0 +1,1 @@
+"""First-party trackers: runs written to TensorBoard and MLflow as they happen."""

@@ -1,0 +1,1 @@
+"""The halves that import tensorboard and mlflow."""
