@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
 
 from toolbox.errors import PluginError, UsageError, closest
+from toolbox.plugin.components import Component, Kind
 from toolbox.plugin.protocols import Components
 
 
@@ -84,6 +85,21 @@ def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) 
     except ValidationError as error:
         raise UsageError(f"{what}: {explain(error)}") from error
     return {key: getattr(checked, key) for key in given}
+
+
+_USES: dict[Kind, str] = {
+    "dataset": "toolbox data inspect --data",
+    "augmenter": "toolbox augment --augmenter",
+    "model": "toolbox train",
+    "evaluator": "toolbox evaluate --evaluator",
+}
+
+
+def example(component: Component, known: Sequence[Parameter]) -> str:
+    """A command line that uses ``component``: its author's, else a plain one with what must be given."""
+    needed = ",".join(f"{parameter.name}=…" for parameter in known if parameter.required)
+    spec = f"{component.name}:{needed}" if needed else component.name
+    return component.example or f"{_USES[component.kind]} {spec}"
 
 
 def handed(factory: Callable[..., Any]) -> list[str]:

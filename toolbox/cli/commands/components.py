@@ -28,7 +28,9 @@ def list_components(
     ] = "",
     as_json: options.AsJson = False,
 ) -> None:
-    """List the components on offer, and who offers them."""
+    """List the components on offer, by kind, and the plugin that each comes from."""
+    from itertools import groupby
+
     from rich.table import Table
     from rich.text import Text
 
@@ -39,11 +41,14 @@ def list_components(
     terminal = Terminal(as_json)
     registry = Registry()
     offers = registry.offers(as_kind(kind) if kind else None)
-    table = Table("kind", "name", "what it is", "plugin", box=None, pad_edge=False, header_style="bold")
-    for offer in offers:
-        component = offer.component
-        table.add_row(component.kind, Text(component.name, "bold"), Text(component.summary), Text(offer.plugin, "dim"))
-    terminal.show(table)
+    table = Table("name", "what it is", "plugin", box=None, pad_edge=False, header_style="dim")
+    for of_kind, group in groupby(offers, key=lambda offer: offer.component.kind):
+        table.add_row(Text(f"{of_kind}s", "bold cyan"))
+        for offer in sorted(group, key=lambda offer: (offer.plugin, offer.component.name)):
+            component = offer.component
+            table.add_row(Text(f"  {component.name}", "bold"), Text(component.summary), Text(offer.plugin))
+        table.add_section()
+    terminal.show(table, Text("'toolbox show KIND NAME' tells more of one, and an example.", "dim"))
     mention_faults(registry, terminal.reporter().warn)
     rows = [
         {
@@ -93,12 +98,15 @@ def show(
         default = "required" if item.required else _shown(item.default)
         table.add_row(Text(item.name, "bold"), Text(item.type), Text(default), Text(item.description))
     terminal.show("", table if parameters else Text("It has no parameters.", "dim"))
+    example = schema.example(offer.component, parameters)
+    terminal.show("", Text("For example:", "dim"), Text(f"  {example}"))
     document: dict[str, Any] = {
         "kind": offer.component.kind,
         "name": spec.name,
         "plugin": offer.plugin,
         "summary": offer.component.summary,
         "description": describe(factory),
+        "example": example,
         "parameters": [
             {
                 "name": item.name,
