@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from toolbox.cli import completion, options
+from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import open_workspace
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command(rich_help_panel="Experiment")(evaluate)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(evaluate)
 
 
 def evaluate(

@@ -10,6 +10,7 @@ import typer
 
 from toolbox import environment
 from toolbox.cli import completion, options
+from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import every_stage, open_workspace
 from toolbox.errors import UsageError
 
@@ -31,8 +32,8 @@ Model = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    app.command(rich_help_panel="Experiment")(train)
-    app.command(rich_help_panel="Experiment")(finetune)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(train)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(finetune)
 
 
 def train(
