@@ -1,4 +1,4 @@
-"""``--help`` with a component on the line: its parameters in a panel of its own, by plugin, and nothing heavy for it."""
+"""``--help`` with a component on the line: its parameters in a panel of its own, and nothing heavy for it."""
 
 from __future__ import annotations
 
