@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
@@ -80,6 +80,7 @@ def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) 
     for key in given:
         if key not in model.model_fields:
             raise UsageError(f"{what} has no parameter {key!r}", closest(key, model.model_fields))
+    given = {key: _as_word(value, model.model_fields[key].annotation) for key, value in given.items()}
     try:
         checked = model(**given)
     except ValidationError as error:
@@ -117,6 +118,16 @@ def explain(error: ValidationError) -> str:
         given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
         parts.append(f"{where}: {message}{given}")
     return "; ".join(parts)
+
+
+def _as_word(value: Any, annotation: Any) -> Any:
+    """``true`` and ``false`` as the words that they are where words are what there is to choose from."""
+    word = str(value).lower()
+    return (
+        word
+        if isinstance(value, bool) and get_origin(annotation) is Literal and word in get_args(annotation)
+        else value
+    )
 
 
 def _type_text(written: Any, resolved: Any) -> str:
