@@ -218,7 +218,7 @@ def test_the_command_from_training_to_verdict(toolbox: Toolbox, photos: Path, tm
     assert document["schema"] == 1 and document["verdict"] in ("a", "b", "not distinguishable")
     assert not any("pixels" in note for note in document["notes"])
     shown = toolbox("compare", 1, 2, "-C", place)
-    assert "mcnemar-exact" in shown.stdout and "2 times" in shown.stdout
+    assert "McNemar, exact" in shown.stdout and "2 times" in shown.stdout
     Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "split.seed": 5}).finetune("timm:arch=test_resnet")
     refused = toolbox("compare", 1, 3, "-C", place)
     assert refused.code == 4 and "different images" in refused.stderr

@@ -58,6 +58,10 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "report.html").is_file() and (tmp_path / "manifest.csv").is_file()
     run_all(toolbox, "use")
     run_all(toolbox, "why")
+    run_all(toolbox, "report")
+    assert "<img" not in (tmp_path / "for-the-partners.html").read_text("utf-8")
+    assert (tmp_path / "report.json").is_file() and (tmp_path / "report.md").is_file()
+    run_all(toolbox, "cache")
     assert "Most doubtful answers" in (tmp_path / "report.html").read_text("utf-8")
     assert len((tmp_path / "answers.csv").read_text("utf-8").splitlines()) == 1 + 8
     block = re.search(r"<!-- tested: onnx -->\n```python\n(.*?)```", README, re.DOTALL)
@@ -138,8 +142,6 @@ def test_every_command_that_is_mentioned_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {str(group.name) for group in app.registered_groups}
     mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0]
-        for name in ("photos", "prepared", "embedded", "look", "canary", "use", "compare", "plugin", "why")
-        for words in commands(name)
+        words[0] for name in re.findall(r"<!-- tested: (\w+) -->\n```\n", README) for words in commands(name)
     }
     assert mentioned <= known

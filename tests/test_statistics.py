@@ -160,6 +160,19 @@ def test_fast_delong_is_the_slow_one(seed: int, count: int, levels: int) -> None
     assert 0 <= ends[0] <= a.value <= ends[1] <= 1
 
 
+def test_published_values_of_the_ct_ratings() -> None:
+    """109 CT images rated 1 to 5 (Hanley & McNeil, Radiology 143, 1982); the figures are those of Stata's manual
+    ([R] roctab), which takes DeLong's standard error: area 0.8932, standard error 0.0307, 0.83295 to 0.95339."""
+    normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
+    scores = np.repeat(np.tile(np.arange(5.0), 2), [*normal, *abnormal])
+    hits = np.repeat([False, True], [sum(normal), sum(abnormal)])
+    found = delong.one_against_rest(hits, scores, *singles(109))
+    assert found is not None
+    error = math.sqrt(found.variance)
+    assert (round(found.value, 4), round(error, 4)) == (0.8932, 0.0307)
+    assert (round(found.value - Z * error, 4), round(found.value + Z * error, 4)) == (0.8330, 0.9534)
+
+
 def test_repeating_every_sample_in_its_group_changes_nothing() -> None:
     rng = np.random.default_rng(3)
     hits = np.arange(40) % 2 == 0

@@ -60,8 +60,8 @@ def test_a_file_becomes_arms_times_matrix_times_seeds_less_what_is_excluded(tmp_
     plan = Study(write(tmp_path), workspace=tmp_path).plan
     names = {run.name for run in plan.runs}
     assert len(plan.runs) == len(names) == 6 and len({run.key for run in plan.runs}) == 6
-    assert "originals, protocol=split-then-augment, seed 1" in names
-    assert not any("originals, protocol=augment-then-split" in name for name in names)
+    assert "originals, split-then-augment, seed 1" in names
+    assert not any("originals, augment-then-split" in name for name in names)
     # Those of one split stand together.
     splits = [run.split_key for run in plan.runs]
     assert len(set(splits)) == 2 and splits == sorted(splits, key=splits.index)
@@ -114,8 +114,8 @@ def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> No
     first = toolbox("study", "run", path, "-C", ws, "--json")
     assert first.code == 0, first.stderr
     cells = {cell["name"]: cell for cell in first.document["cells"]}
-    leaky = cells["augmented, protocol=augment-then-split"]
-    assert leaky["leaky"] and not cells["originals, protocol=split-then-augment"]["leaky"]
+    leaky = cells["augmented, augment-then-split"]
+    assert leaky["leaky"] and not cells["originals, split-then-augment"]["leaky"]
     assert all(cell["runs"] == 2 and cell["low"] <= cell["value"] <= cell["high"] for cell in cells.values())
     (compared,) = first.document["comparisons"]
     assert compared["verdict"] in ("a", "b", "not distinguishable") and "originals" in compared["title"]
@@ -161,8 +161,8 @@ def test_a_run_that_fails_stops_no_other(toolbox: Toolbox, tmp_path: Path) -> No
     done = toolbox("study", "run", write(tmp_path, text), "-C", tmp_path / "ws", "--json")
     assert done.code == 1
     cells = {cell["name"]: cell for cell in done.document["cells"]}
-    assert cells["originals, protocol=split-then-augment"]["failed"] == 2
-    assert cells["augmented, protocol=split-then-augment"]["runs"] == 2
+    assert cells["originals, split-then-augment"]["failed"] == 2
+    assert cells["augmented, split-then-augment"]["runs"] == 2
     assert len(done.document["failures"]) == 2 and "nowhere.pth" in done.document["failures"][0][1]
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolbox import environment, runs, tracking
+from toolbox.data import audit as audits
 from toolbox.data import manifest, workspace_manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.pick import picked
@@ -42,14 +43,13 @@ if TYPE_CHECKING:
     from toolbox.data.audit.findings import Audit
     from toolbox.data.prepare.plan import Plan as PreparePlan
     from toolbox.data.prepare.run import Result as PrepareResult
+    from toolbox.report.inputs import ReportInputs
     from toolbox.training.canary import Canary
     from toolbox.training.export import Exported
     from toolbox.training.session import Experiment
     from toolbox.training.use import Predicted
 
 REPORT = "report.html"
-AUDIT = "audit.json"
-AUDIT_PAGE = "audit.html"
 PREVIEW = "preview.png"
 
 
@@ -191,8 +191,8 @@ class Workspace:
         if not self._dry_run:
             from toolbox.report.audit_page import write_audit_page
 
-            atomic.write_json(self.path / AUDIT, audit.document())
-            write_audit_page(audit, prepared, self.path / AUDIT_PAGE, self.reporter)
+            atomic.write_json(self.path / audits.FILE_NAME, audit.document())
+            write_audit_page(audit, prepared, self.path / audits.PAGE_NAME, self.reporter)
         return audit
 
     def canary(self, model: str | Spec = "alzheimer-cnn", epochs: int = 30) -> Canary:
@@ -395,18 +395,39 @@ class Workspace:
 
         return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
 
-    def report(self, names: Sequence[str] = (), output: Path | None = None) -> Path:
-        """Write one HTML file on the runs ``names`` (all finished ones), and each run's figures beside it."""
-        from toolbox.report.figures import write_figures
-        from toolbox.report.gather import gather
-        from toolbox.report.html import write_report
+    def report(
+        self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True, form: str = "html"
+    ) -> Path:
+        """Write one file on the runs ``names`` (all finished ones), and each run's figures beside it.
 
-        path = output or self.path / REPORT
-        chosen = self.chosen_runs(names)
-        inputs = gather(self.path, chosen, self.registry)
-        write_report(inputs, path)
-        for run, view in zip(chosen, inputs.runs, strict=True):
-            write_figures(view, run.path / runs.FIGURES)
+        ``form``: ``html``, or ``md`` or ``json`` for other programs. Without ``images`` no picture of the data is in
+        it, for reports that leave the house.
+
+        Raises
+        ------
+        UsageError: no such run or form.
+        """
+        return self.write_report(self.report_inputs(names, output, images=images), output, form)
+
+    def report_inputs(
+        self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True
+    ) -> ReportInputs:
+        """What a report on the runs ``names`` would show."""
+        from toolbox.report.gather import gather
+
+        beside = (output or self.path / REPORT).parent
+        return gather(self.path, self.chosen_runs(names), self.registry, images, beside)
+
+    def write_report(self, inputs: ReportInputs, output: Path | None = None, form: str = "html") -> Path:
+        """Write what :meth:`report_inputs` gave, and the figures of its runs."""
+        from toolbox.report.figures import write_figures
+        from toolbox.report.forms import write
+
+        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
+        write(inputs, path, form)
+        for view in inputs.runs:
+            if view.folder is not None:
+                write_figures(view, view.folder / runs.FIGURES)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:

@@ -33,15 +33,21 @@ def _arms(document: Mapping[str, Any]) -> RenderableType:
     metrics = list(document["arms"][0]["metrics"])
     many = any(len(arm["runs"]) > 1 for arm in document["arms"])
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "runs", "model", *(["seeds"] if many else [])):
-        table.add_column(heading)
+    # A run's id mostly names its model, and 80 columns are few.
+    told = all(arm["model"].casefold() in run.casefold() for arm in document["arms"] for run in arm["runs"])
+    longest = max(len(run) for arm in document["arms"] for run in arm["runs"])
+    table.add_column("")
+    table.add_column("runs", overflow="fold", min_width=min(24, longest))
+    for heading in (*([] if told else ["model"]), *(["seeds"] if many else [])):
+        table.add_column(heading, overflow="fold")
     for name in metrics:
         table.add_column(METRICS[name].label, justify="right")
     for arm in document["arms"]:
         runs = ", ".join(arm["runs"][:3]) + (f" and {len(arm['runs']) - 3} more" if len(arm["runs"]) > 3 else "")
         seeds = [", ".join(map(str, arm["seeds"]))] if many else []
         values = [_spread(arm["metrics"][name]) for name in metrics]
-        table.add_row(arm["name"].upper(), Text(runs), Text(arm["model"]), *seeds, *values)
+        model = [] if told else [Text(arm["model"])]
+        table.add_row(arm["name"].upper(), Text(runs), *model, *seeds, *values)
     return table
 
 
@@ -54,22 +60,32 @@ def _spread(found: Mapping[str, Any]) -> str:
 
 
 def _differences(document: Mapping[str, Any]) -> RenderableType:
+    """A line for each difference; 80 columns hold it."""
     from rich.table import Table
+    from rich.text import Text
 
-    from toolbox.report.wording import number
+    from toolbox.report.tables import TESTS
+    from toolbox.report.wording import p_text, signed
     from toolbox.statistics.scores import METRICS
-    from toolbox.statistics.wording import p_value
 
-    table = Table("metric", "difference", box=None, pad_edge=False, header_style="bold")
-    for heading in ("value", "95 % interval", "p", "better"):
-        table.add_column(heading, justify="left" if heading == "better" else "right", no_wrap=True)
-    table.add_column("by", style="dim", overflow="fold")
+    several = len(document["arms"]) > 2
+    holm = any(found["p_value_holm"] is not None for found in document["comparisons"])
+    table = Table("metric", box=None, pad_edge=False, header_style="bold")
+    if several:
+        table.add_column("arms", no_wrap=True)
+    for heading in ("B − A" if not several else "difference", "95 % interval", "p (Holm)" if holm else "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    table.add_column("test", style="dim", overflow="fold")
     for found in document["comparisons"]:
-        ends = f"{number(found['difference']['low'])} to {number(found['difference']['high'])}"
+        info, ends = METRICS[found["metric"]], found["difference"]
+        share = info.share and found["metric"] != "auc"
         p = found["p_value"] if found["p_value_holm"] is None else found["p_value_holm"]
         better = "–" if found["verdict"] == "not distinguishable" else found["verdict"].upper()
-        label = METRICS[found["metric"]].label
-        names = f"{found['b'].upper()} − {found['a'].upper()}"
-        by = found["test"] + (", Holm" if found["p_value_holm"] is not None else "")
-        table.add_row(label, names, number(found["difference"]["value"]), ends, p_value(p)[2:].strip(" ="), better, by)
+        names = [f"{found['b'].upper()} − {found['a'].upper()}"] if several else []
+        value = signed(ends["value"], share) + (" pts" if share else "")
+        interval = f"{signed(ends['low'], share)} to {signed(ends['high'], share)}"
+        table.add_row(
+            info.label, *names, value, interval, p_text(p), better, Text(TESTS.get(found["test"], found["test"]))
+        )
     return table

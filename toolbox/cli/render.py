@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 
     from toolbox.data.audit.findings import Audit
     from toolbox.data.workspace_manifest import Prepared
+    from toolbox.report.inputs import ReportInputs
     from toolbox.runs import Run
     from toolbox.training.canary import Canary
+
+
+MOST_CURVES = 3
+"""Runs up to which a report's curves are drawn in the terminal, too."""
+
+SMALL = 5
+"""Lines of such a curve."""
 
 
 def duration(seconds: float) -> str:
@@ -96,6 +104,18 @@ def runs_table(runs: Sequence[Run]) -> list[RenderableType]:
     from toolbox.report.terminal import results_table
 
     return [results_table([run_view(run) for run in runs])]
+
+
+def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
+    """A report's runs side by side, with their curves where they are few, what differs, and the verdict."""
+    from toolbox.report import terminal
+
+    things: list[RenderableType] = [terminal.results_table(inputs.runs), ""]
+    for run in inputs.runs if len(inputs.runs) <= MOST_CURVES else ():
+        curves = terminal.learning_curves(run, width, SMALL)
+        things += [terminal.heading(run), curves] if curves is not None else []
+    things += [terminal.differences(found) for found in inputs.comparisons]
+    return [*things, terminal.summary(inputs)]
 
 
 def counts_table(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:

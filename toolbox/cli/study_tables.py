@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from toolbox.study.estimate import Estimate
     from toolbox.study.file import StudyFile
     from toolbox.study.ledger import Entry
-    from toolbox.study.plan import Plan
+    from toolbox.study.plan import Plan, PlannedRun
     from toolbox.study.results import Results
     from toolbox.study.study import Study
 
@@ -22,19 +23,22 @@ _STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting":
 
 
 def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
-    """Every run with its time, and the whole study's."""
+    """Every arm with its runs (seeds, folds) and their time, and the whole study's."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("run", "how", "time", "", box=None, pad_edge=False, header_style="bold")
-    table.columns[2].justify = "right"
+    cells: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
-        how = f"{run.method} {run.model}" + (", last block" if run.unfreeze_last else "")
-        entry = entries.get(run.key)
-        state = entry.status if entry else ""
-        table.add_row(
-            Text(run.name), Text(how), duration(estimate.costs[run.key].seconds), Text(state, _STYLES.get(state, ""))
-        )
+        cells.setdefault(run.cell_name, []).append(run)
+    table = Table("arm", "how", "runs", "each", "", box=None, pad_edge=False, header_style="bold")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for name, members in cells.items():
+        first = members[0]
+        how = f"{first.method} {first.model}" + (", last block" if first.unfreeze_last else "")
+        states = Counter(entries[run.key].status for run in members if run.key in entries)
+        state = ", ".join(f"{count} {state}" for state, count in states.items())
+        each = duration(estimate.costs[first.key].seconds)
+        table.add_row(Text(name), Text(how), str(len(members)), each, Text(state, "dim"))
     whole = f"{len(plan.runs)} runs, about {duration(estimate.seconds)} in all, {gigabytes(estimate.bytes)} of disk"
     return [Text(plan.study.title, "bold"), table, Text(f"{whole} (less where trainings stop early).")]
 

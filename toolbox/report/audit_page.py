@@ -13,7 +13,7 @@ from toolbox.data.manifest import Row
 from toolbox.errors import EnvironmentFailure
 from toolbox.files.atomic import write_bytes
 from toolbox.progress import Reporter, tracked
-from toolbox.report.html import environment, stylesheet
+from toolbox.report.dress import environment, stylesheet
 from toolbox.report.inputs import Thumb
 from toolbox.report.pictures import Picture, embed
 

@@ -15,9 +15,10 @@ from toolbox.plugin.protocols import Figure
 from toolbox.report import svg
 from toolbox.report.drawing import draw, size_of
 from toolbox.report.drawing.style import STYLE
-from toolbox.report.inputs import RunView
+from toolbox.report.hover import Place, places
+from toolbox.report.inputs import DataView, RunView
 from toolbox.report.palette import LIGHT
-from toolbox.report.plots import Drawing, Intervals, Plot, learning_curves
+from toolbox.report.plots import Drawing, Intervals, Plot, class_counts, learning_curves
 from toolbox.report.wording import clean, shorten
 
 _POINTS_PER_INCH = 72
@@ -34,17 +35,18 @@ _NO_METADATA: Mapping[Form, dict[str, Any]] = {
 
 def to_page_svg(drawing: Drawing, key: str) -> str:
     """An ``<svg>`` element for a page: follows the page's colours and font; its ids begin with ``key``."""
-    return svg.for_page(_render(drawing, "svg", titled=False).decode("utf-8"), key, alt_of(drawing))
+    drawn, places = _render(drawing, "svg", titled=False)
+    return svg.for_page(drawn.decode("utf-8"), key, alt_of(drawing), places)
 
 
 def to_file_svg(drawing: Drawing) -> str:
     """An SVG file with title and light background."""
-    return svg.for_file(_render(drawing, "svg", titled=True).decode("utf-8"), alt_of(drawing))
+    return svg.for_file(_render(drawing, "svg", titled=True)[0].decode("utf-8"), alt_of(drawing))
 
 
 def to_png(drawing: Drawing) -> bytes:
     """A PNG with title and light background, 200 dots an inch."""
-    return _render(drawing, "png", titled=True)
+    return _render(drawing, "png", titled=True)[0]
 
 
 def to_csv(drawing: Drawing) -> str:
@@ -85,9 +87,14 @@ def name_of(drawing: Drawing) -> str:
 
 
 def run_drawings(run: RunView) -> list[Drawing]:
-    """Everything there is to draw of a run: learning curves, then what its evaluators say."""
+    """Everything there is to draw of a run: learning curves, what its evaluators say, its classes."""
     figures = run.evaluation.figures if run.evaluation else ()
-    return [*learning_curves(run.history), *(Plot(figure) for figure in figures if drawable(figure))]
+    counts = DataView(description="", counts_before=run.counts, counts_after=run.files) if run.counts else None
+    return [
+        *learning_curves(run.history),
+        *(Plot(figure) for figure in figures if drawable(figure)),
+        *(class_counts(counts) if counts else ()),
+    ]
 
 
 def drawable(figure: Figure) -> bool:
@@ -122,7 +129,8 @@ def write_figures(run: RunView, folder: Path) -> list[Path]:
     return paths
 
 
-def _render(drawing: Drawing, form: Form, titled: bool) -> bytes:
+def _render(drawing: Drawing, form: Form, titled: bool) -> tuple[bytes, list[Place]]:
+    """The file's bytes, and where its values stand on it."""
     import matplotlib.style
     from matplotlib.figure import Figure as Canvas
 
@@ -144,4 +152,4 @@ def _render(drawing: Drawing, form: Form, titled: bool) -> bytes:
             canvas.suptitle(shorten(title_of(drawing), 60), x=0.015, ha="left")
         data = io.BytesIO()
         canvas.savefig(data, format=form, dpi=_PNG_DPI, metadata=_NO_METADATA[form])
-    return data.getvalue()
+        return data.getvalue(), places(on, drawing)

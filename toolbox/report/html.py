@@ -1,56 +1,76 @@
-"""``report.html``: one file that needs no network and no script."""
+"""``report.html``: one file that needs no network, and no script to be read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import toolbox
-from toolbox.files.atomic import write_bytes
+from toolbox.files.names import safe_name
 from toolbox.plugin.protocols import Gallery
 from toolbox.report import figures, pictures, plots, svg, tables, wording
 from toolbox.report.drawing.matrix import has_shares, is_counts
 from toolbox.report.drawing.style import WIDTH
-from toolbox.report.inputs import DataView, ReportInputs, RunView
-from toolbox.report.palette import DARK, LIGHT
+from toolbox.report.dress import dressing, environment
+from toolbox.report.inputs import DataView, ExternalView, ReportInputs, RunView
 from toolbox.report.pictures import Picture
 from toolbox.report.plots import Drawing, Plot
+from toolbox.report.summary import summarise
 from toolbox.report.tables import Grid
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
 
 MAX_QUARANTINED = 50
+UNFOLDED = 3
+"""Runs up to which each one's section is open."""
+
+REFUSED_SHOWN = 6
+OVERVIEW = ("accuracy", "auc")
+"""Metrics that are drawn for all runs side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure for the page. ``wide`` ones keep their size and scroll where the page is narrower."""
+    """A figure for the page. ``wide`` ones keep their size and scroll where the page is narrower.
+
+    ``name`` is what its file is called when it is saved.
+    """
 
     title: str
     note: str
+    name: str
     svg: Markup
     width: int
     wide: bool
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonSection:
+    """A comparison as tables; ``arms`` where any has several runs."""
+
+    arms: Grid | None
+    verdicts: Grid
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSection:
-    """A run, ready to be set: its figures drawn, its tables as text."""
+    """A run, ready to be set: its figures drawn, its tables as text. ``folded``: opened by a click."""
 
     run: RunView
     anchor: str
     name: str
+    folded: bool
     warnings: Sequence[str]
     curves: Sequence[Drawn]
     figures: Sequence[Drawn]
     metrics: Grid | None
     tables: Sequence[Grid]
     galleries: Sequence[tuple[Gallery, Sequence[tuple[Picture, str]]]]
+    external: Grid | None
+    external_figures: Sequence[Drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +84,8 @@ class DataSection:
     copies: Sequence[tuple[Picture, Sequence[Picture]]]
     quarantined: Grid | None
     more_quarantined: int
-
-
-def write_report(inputs: ReportInputs, path: Path) -> None:
-    """Write the report to ``path``, whole or not at all.
-
-    Raises
-    ------
-    toolbox.errors.EnvironmentFailure: it can't be written; what was there before is then still there.
-    """
-    write_bytes(path, render(inputs).encode("utf-8"))
+    leaks: Grid | None
+    leak_count: int
 
 
 def render(inputs: ReportInputs) -> str:
@@ -83,64 +95,27 @@ def render(inputs: ReportInputs) -> str:
     return template.render(
         inputs=inputs,
         version=toolbox.__version__,
-        style=stylesheet(),
-        summary=wording.summarise(inputs),
+        page=dressing(),
+        summary=summarise(inputs),
         results=tables.results(inputs.runs, columns),
         overview=_overview(inputs.runs, columns),
-        sections=[_run_section(at, run, inputs) for at, run in enumerate(inputs.runs, start=1)],
+        comparisons=[
+            ComparisonSection(tables.arms(found), tables.verdicts(found), found.notes) for found in inputs.comparisons
+        ],
+        holm=any(verdict.holm for found in inputs.comparisons for verdict in found.verdicts),
+        refused_shown=REFUSED_SHOWN,
+        sections=[_run_section(at, run, inputs, columns) for at, run in enumerate(inputs.runs, start=1)],
         data=_data_section(inputs.data) if inputs.data else None,
     )
 
 
-def environment() -> Environment:
-    """How every page is set: everything escaped and cleaned of control characters, nothing undefined."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def finalize(value: object) -> object:
-        # Whatever a template prints passes here, before it is escaped.
-        return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = Environment(
-        loader=PackageLoader("toolbox.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = wording.number
-    environment.filters["path"] = _breakable
-    return environment
-
-
-def _breakable(text: str) -> Markup:
-    """``text`` with a place to break after each slash."""
-    from markupsafe import Markup, escape
-
-    return Markup("/<wbr>").join(escape(part) for part in wording.clean(text).split("/"))
-
-
-def stylesheet() -> Markup:
-    """The palette's colours as custom properties, then the stylesheet."""
-    from markupsafe import Markup
-
-    light, dark = (" ".join(f"--{role}: {colour};" for role, colour in scheme.items()) for scheme in (LIGHT, DARK))
-    rules = files("toolbox.report").joinpath("templates", "report.css").read_text("utf-8")
-    schemes = f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
-    return Markup(schemes + rules)
-
-
 def _overview(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> list[Drawn]:
-    """The headline metric of several runs on one axis."""
-    labels = dict(columns)
-    if wording.HEADLINE not in labels:
-        return []
-    drawing = plots.metric_intervals(wording.HEADLINE, labels[wording.HEADLINE], runs)
-    return [_drawn(drawing, "overview")] if drawing else []
+    """Metrics of several runs, each on one axis."""
+    drawings = [plots.metric_intervals(key, label, runs) for key, label in columns if key in OVERVIEW]
+    return [_drawn(drawing, f"o{at}") for at, drawing in enumerate(drawings, start=1) if drawing]
 
 
-def _run_section(at: int, run: RunView, inputs: ReportInputs) -> RunSection:
+def _run_section(at: int, run: RunView, inputs: ReportInputs, columns: Sequence[tuple[str, str]]) -> RunSection:
     evaluation = run.evaluation
     evaluated = [Plot(figure) for figure in (evaluation.figures if evaluation else ()) if figures.drawable(figure)]
     known = {inputs.data.note} if inputs.data else set()  # what the summary says already
@@ -148,35 +123,56 @@ def _run_section(at: int, run: RunView, inputs: ReportInputs) -> RunSection:
         run=run,
         anchor=f"run-{at}",
         name=wording.run_name(run),
+        folded=len(inputs.runs) > UNFOLDED,
         warnings=[text for text in dict.fromkeys(run.warnings) if text not in known],
-        curves=[_drawn(plot, f"r{at}c{i}") for i, plot in enumerate(plots.learning_curves(run.history), start=1)],
-        figures=[_drawn(plot, f"r{at}f{i}") for i, plot in enumerate(evaluated, start=1)],
+        curves=_all_drawn(plots.learning_curves(run.history), f"r{at}c", run.id),
+        figures=_all_drawn(evaluated, f"r{at}f", run.id),
         metrics=tables.all_metrics(run) if evaluation else None,
-        tables=[tables.from_plugin(table) for table in (evaluation.tables if evaluation else ())],
+        tables=tables.of_evaluation(evaluation.tables if evaluation else ()),
         galleries=[(gallery, pictures.embed_gallery(gallery)) for gallery in run.galleries],
+        external=tables.external(run, columns),
+        external_figures=[
+            drawn
+            for number, each in enumerate(run.external, start=1)
+            for drawn in _all_drawn(_confusions(each), f"r{at}e{number}f", f"{run.id}-external-{number}")
+        ],
     )
+
+
+def _confusions(external: ExternalView) -> list[Plot]:
+    """Its matrices, each with the dataset's name."""
+    found = [figure for figure in external.evaluation.figures if figure.kind == "matrix" and figures.drawable(figure)]
+    return [Plot(replace(figure, title=f"{figure.title}, {wording.shorten(external.data, 60)}")) for figure in found]
 
 
 def _data_section(data: DataView) -> DataSection:
     listed = data.quarantined[:MAX_QUARANTINED]
     return DataSection(
         data=data,
-        charts=[_drawn(plot, f"d{i}") for i, plot in enumerate(plots.class_counts(data), start=1)],
+        charts=_all_drawn(plots.class_counts(data), "d"),
         counts=tables.class_counts(data),
         samples=pictures.embed_samples(data.samples),
         copies=pictures.embed_copies(data.copies),
         quarantined=tables.quarantined(listed) if listed else None,
         more_quarantined=len(data.quarantined) - len(listed),
+        leaks=tables.leaks(data.audit) if data.audit and data.audit.leaks else None,
+        leak_count=sum(count for _, count in data.audit.leaks) if data.audit else 0,
     )
 
 
-def _drawn(drawing: Drawing, key: str) -> Drawn:
+def _all_drawn(drawings: Sequence[Drawing], key: str, run: str = "") -> list[Drawn]:
+    return [_drawn(drawing, f"{key}{at}", run) for at, drawing in enumerate(drawings, start=1)]
+
+
+def _drawn(drawing: Drawing, key: str, run: str = "") -> Drawn:
+    """``key`` begins the ids in its SVG, ``run`` the name of its file."""
     from markupsafe import Markup
 
     text = figures.to_page_svg(drawing, key)
     width, _ = svg.view_box(text)
     # Safe: made here from data that the SVG writer escaped.
-    return Drawn(figures.title_of(drawing), _note(drawing), Markup(text), round(width), width > WIDTH + 1)
+    name = "-".join(filter(None, [safe_name(run) if run else "", figures.name_of(drawing)]))
+    return Drawn(figures.title_of(drawing), _note(drawing), name, Markup(text), round(width), width > WIDTH + 1)
 
 
 def _note(drawing: Drawing) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
-    from toolbox.plugin.protocols import Evaluation, Gallery
+    from toolbox.plugin.protocols import Evaluation, Gallery, Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +32,35 @@ class Epoch:
     lr: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """A picture with its class (``label``) and a line beneath it (``caption``). Any size and mode: it is shrunk."""
+
+    label: str
+    caption: str
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalView:
+    """A run's evaluation on another dataset. ``trained_on``: how many of its images the run had trained on."""
+
+    data: str
+    n: int
+    evaluation: Evaluation
+    leaky: bool = False
+    trained_on: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run. ``facts`` are label and value pairs (weights, device, …), ``command`` the line to repeat it.
 
     ``split`` and ``n`` say what was evaluated and how many samples; ``held_out`` is true if that split took no
     part in training; ``leaky`` if relatives of what was evaluated were trained on. ``evaluation`` is ``None``
-    for a run that has not been evaluated. ``galleries``: the pictures that its evaluators gave.
+    for a run that has not been evaluated. ``galleries``: the pictures that its evaluators gave. ``counts`` and
+    ``files``: images by split and class, and training files by class (``None`` where the images themselves were
+    trained on). ``folder``: where the run is kept.
     """
 
     id: str
@@ -51,6 +75,10 @@ class RunView:
     facts: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
     galleries: Sequence[Gallery] = ()
+    external: Sequence[ExternalView] = ()
+    counts: Mapping[str, Mapping[str, int]] | None = None
+    files: Mapping[str, int] | None = None
+    folder: Path | None = None
 
     @property
     def weights(self) -> str:
@@ -64,15 +92,6 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
-class Thumb:
-    """A picture with its class (``label``) and a line beneath it (``caption``). Any size and mode: it is shrunk."""
-
-    label: str
-    caption: str
-    image: Image.Image
-
-
-@dataclass(frozen=True, slots=True)
 class CopyRow:
     """A source and augmented copies of it."""
 
@@ -81,12 +100,29 @@ class CopyRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditView:
+    """What a leak audit found. ``current`` is false where data or split have changed since.
+
+    ``leaks``: how many of each kind, told in words; ``examples``: kind and paths with splits of the first few.
+    ``links``: text and address of files beside the report that hold all of it.
+    """
+
+    current: bool
+    leaks: Sequence[tuple[str, int]] = ()
+    warnings: int = 0
+    compared: str = ""
+    examples: Sequence[tuple[str, str]] = ()
+    links: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataView:
     """The data behind the runs.
 
     ``counts_before``: images by split, then class; ``counts_after``: training files by class after augmentation,
     ``None`` where nothing was augmented. ``note``: what a reader must know of the dataset (``"synthetic"``).
-    ``quarantined``: path and reason of each file that was left out.
+    ``quarantined``: path and reason of each file that was left out. ``licence``: name and first lines of the dataset's
+    own licence file. ``audit`` is ``None`` where there was none.
     """
 
     description: str
@@ -98,6 +134,8 @@ class DataView:
     quarantined: Sequence[tuple[str, str]] = ()
     fingerprint: str = ""
     split_facts: Sequence[tuple[str, str]] = ()
+    licence: tuple[str, str] | None = None
+    audit: AuditView | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -109,8 +147,74 @@ class DataView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmView:
+    """Runs that differ in their seed alone. ``value`` is the mean of the deciding metric, ``sd`` its spread."""
+
+    letter: str
+    name: str
+    runs: Sequence[str]
+    value: float | None = None
+    sd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How far arm ``b`` is above arm ``a`` in one metric. ``winner`` is a letter, empty where none is to be called.
+
+    ``p_value`` is after Holm's correction where ``holm``; ``words`` is the verdict as a sentence.
+    """
+
+    metric: str
+    label: str
+    share: bool
+    a: str
+    b: str
+    difference: Metric
+    p_value: float
+    holm: bool
+    test: str
+    winner: str
+    words: str
+    needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonView:
+    """Runs that were tested on the same images, compared with each other. ``metric`` is the one that decides."""
+
+    metric: str
+    n: int
+    arms: Sequence[ArmView]
+    verdicts: Sequence[Verdict]
+    notes: Sequence[str] = ()
+
+    def arm(self, letter: str) -> ArmView:
+        """The arm of that letter."""
+        return next(arm for arm in self.arms if arm.letter == letter)
+
+    def arm_of(self, run_id: str) -> ArmView | None:
+        """The arm that a run belongs to, if it was compared at all."""
+        return next((arm for arm in self.arms if run_id in arm.runs), None)
+
+    def between(self, one: str, other: str) -> Verdict | None:
+        """The verdict on two arms by the deciding metric."""
+        return next((v for v in self.verdicts if v.metric == self.metric and {v.a, v.b} == {one, other}), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command line of the way from data to report, and what it makes."""
+
+    command: str
+    makes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInputs:
-    """Everything that one report shows. ``created`` is printed as it is: equal inputs give equal bytes."""
+    """Everything that one report shows. ``created`` is printed as it is: equal inputs give equal bytes.
+
+    ``refused``: why runs could not be compared. ``versions`` are name and version of what all runs were made with.
+    """
 
     title: str
     created: str
@@ -118,3 +222,7 @@ class ReportInputs:
     runs: Sequence[RunView]
     data: DataView | None = None
     notes: Sequence[str] = ()
+    comparisons: Sequence[ComparisonView] = ()
+    refused: Sequence[str] = ()
+    steps: Sequence[Step] = ()
+    versions: Sequence[tuple[str, str]] = ()

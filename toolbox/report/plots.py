@@ -158,7 +158,7 @@ def metric_intervals(key: str, label: str, runs: Sequence[RunView]) -> Intervals
     if len(rows) < 2:
         return None
     spoken = "; ".join(f"{row.name}: {with_interval(row.metric)}" for row in rows)
-    title = f"{label.capitalize()} with 95 % intervals"
+    title = f"{label[:1].upper()}{label[1:]} with 95 % intervals"
     return Intervals(f"intervals-{key}", title, f"{title}. {spoken}.", label, rows)
 
 

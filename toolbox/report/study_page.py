@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import toolbox
 from toolbox.files.atomic import write_bytes
 from toolbox.plugin.protocols import Metric
+from toolbox.report.dress import environment, stylesheet
 from toolbox.report.figures import alt_of, to_page_svg
-from toolbox.report.html import environment, stylesheet
 from toolbox.report.plots import IntervalRow, Intervals
 
 if TYPE_CHECKING:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import clean
+
+if TYPE_CHECKING:
+    from toolbox.report.hover import Place
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _ROLES: Mapping[str, str] = {colour: f"var(--{role})" for role, colour in LIGHT.items()}
 _STANDALONE_FONT = "system-ui, 'DejaVu Sans', sans-serif"
 
 
-def for_page(svg: str, key: str, alt: str) -> str:
+def for_page(svg: str, key: str, alt: str, places: Sequence[Place] = ()) -> str:
     """``svg`` as an element of a page: colours are CSS variables, the font is the page's, ids begin with ``key``.
 
-    ``key`` must be unique in the page. ``alt`` becomes the accessible name.
+    ``key`` must be unique in the page. ``alt`` becomes the accessible name. ``places`` tell their values when they are
+    pointed at.
     """
     root = _tidy(svg, key)
     for element in root.iter():
@@ -29,7 +34,17 @@ def for_page(svg: str, key: str, alt: str) -> str:
         "aria-label": clean(alt),
         "id": key,
     }
+    if places:
+        _add(root, places)
     return ET.tostring(root, encoding="unicode")
+
+
+def _add(root: ET.Element, places: Sequence[Place]) -> None:
+    group = ET.SubElement(root, "g", {"class": "places"})
+    for place in places:
+        numbers = {"x": place.x, "y": place.y, "width": place.width, "height": place.height}
+        rectangle = ET.SubElement(group, "rect", {name: f"{value:.1f}" for name, value in numbers.items()})
+        ET.SubElement(rectangle, "title").text = clean(place.text)
 
 
 def for_file(svg: str, alt: str) -> str:

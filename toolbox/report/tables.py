@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolbox.plugin.protocols import Metric, Table
-from toolbox.report.inputs import DataView, RunView
+from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, ExternalView, RunView, Verdict
 from toolbox.report.plots import totals
 from toolbox.report.wording import (
     UNDEFINED,
@@ -15,8 +15,29 @@ from toolbox.report.wording import (
     interval,
     metric_label,
     number,
+    p_text,
     run_name,
+    signed,
+    signed_interval,
 )
+
+LONG, CARDS = 30, 6
+"""Rows up to which a table stands open; rows that a phone shows as cards at most."""
+
+CROSSWISE = ("metric", "value", "low", "high")
+"""Columns, after the first, of a plugin's table that gives one metric a line."""
+
+
+TESTS = {
+    "mcnemar-exact": "McNemar, exact",
+    "sign-flip-exact-by-group": "sign flips of groups, exact",
+    "delong": "DeLong",
+    "delong-by-group": "DeLong, by group",
+    "paired-bootstrap": "paired bootstrap",
+    "paired-bootstrap-by-group": "paired bootstrap of groups",
+    "two-way-t": "t, over images and seeds",
+}
+"""Tests as people call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +60,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table. The first cell of a row names it."""
+    """A table. The first cell of a row names it. ``cards``: on a phone its rows are cards, however many."""
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
+    cards: bool = False
+
+    @property
+    def long(self) -> bool:
+        """Whether it would fill screens, and scrolls in a box of its own instead."""
+        return len(self.rows) > LONG
+
+    @property
+    def stacks(self) -> bool:
+        """Whether a phone shows each row as a card; long tables of many columns are scrolled there."""
+        return len(self.columns) > 3 and (self.cards or len(self.rows) <= CARDS)
 
     @property
     def undefined(self) -> bool:
@@ -75,7 +107,96 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid
             ]
             for at, run in enumerate(runs, start=1)
         ],
+        cards=True,
     )
+
+
+def verdicts(found: ComparisonView) -> Grid:
+    """Every difference with its interval, p-value and verdict.
+
+    Of two arms by each metric; of more the deciding metric, and then only the best arm's against each other one.
+    """
+    shown = shown_verdicts(found)
+    two = len(found.arms) == 2
+    what = f"{found.arms[1].name} against {found.arms[0].name}, " if two else "The best against each other one, "
+    return Grid(
+        f"{what}on the same {found.n:,} images: the difference with its 95 % interval, and the verdict",
+        [
+            Column("metric" if two else "compared"),
+            Column("difference", figures=True),
+            Column("p after Holm" if any(v.holm for v in shown) else "p", figures=True),
+            Column("verdict"),
+            Column("test"),
+        ],
+        [_verdict_row(found, each, two) for each in shown],
+        cards=True,
+    )
+
+
+def shown_verdicts(found: ComparisonView) -> list[Verdict]:
+    """Of two arms all verdicts, of more those by the deciding metric that the best arm has part in."""
+    if len(found.arms) <= 2:
+        return list(found.verdicts)
+    best = max(found.arms, key=lambda arm: -1.0 if arm.value is None else arm.value).letter
+    return [each for each in found.verdicts if each.metric == found.metric and best in (each.a, each.b)]
+
+
+def _verdict_row(found: ComparisonView, verdict: Verdict, two: bool) -> list[Cell]:
+    a, b = found.arm(verdict.a).name, found.arm(verdict.b).name
+    unit = " points" if verdict.share else ""
+    better = f"{found.arm(verdict.winner).name} is better" if verdict.winner else "not distinguishable"
+    return [
+        Cell(verdict.label) if two else Cell(b, below=f"against {a}"),
+        Cell(signed(verdict.difference.value, verdict.share) + unit, below=signed_interval(verdict)),
+        Cell(p_text(verdict.p_value)),
+        Cell(better, below=_needed(verdict)),
+        Cell(TESTS.get(verdict.test, verdict.test.replace("-", " "))),
+    ]
+
+
+def _needed(verdict: Verdict) -> str:
+    if verdict.winner or not verdict.needed:
+        return ""
+    return f"about {verdict.needed:,} images would be needed to see a difference of this size"
+
+
+def arms(found: ComparisonView) -> Grid | None:
+    """Means and spreads over seeds; ``None`` where every arm is one run."""
+    if all(len(arm.runs) == 1 for arm in found.arms):
+        return None
+    return Grid(
+        f"Arms: mean {metric_label(found.metric)} over the seeds",
+        [Column("arm"), Column("runs"), Column("mean", True), Column("SD between seeds", True)],
+        [[Cell(arm.name), Cell(_names(arm)), Cell(number(arm.value)), Cell(number(arm.sd))] for arm in found.arms],
+    )
+
+
+def _names(arm: ArmView) -> str:
+    return ", ".join(arm.runs)
+
+
+def external(run: RunView, columns: Sequence[tuple[str, str]]) -> Grid | None:
+    """The run's evaluations on other datasets; ``None`` where there is none."""
+    if not run.external:
+        return None
+    return Grid(
+        f"{run_name(run)} on other data",
+        [Column("dataset"), Column("images", True), *(Column(label, figures=True) for _, label in columns)],
+        [
+            [
+                Cell(each.data, below=_trained_on(each)),
+                Cell(f"{each.n:,}"),
+                *(value_cell(each.evaluation.metrics.get(key)) for key, _ in columns),
+            ]
+            for each in run.external
+        ],
+    )
+
+
+def _trained_on(found: ExternalView) -> str:
+    if found.trained_on:
+        return f"leaky: {found.trained_on:,} of these images were trained on"
+    return "leaky" if found.leaky else ""
 
 
 def flags(run: RunView) -> list[str]:
@@ -92,32 +213,71 @@ def flags(run: RunView) -> list[str]:
 
 
 def all_metrics(run: RunView) -> Grid | None:
-    """Every metric of a run with interval and method; ``None`` where there is none."""
+    """Every metric of a run with its interval and, below that, its method; ``None`` where there is none."""
     metrics = run.evaluation.metrics if run.evaluation else {}
-    rows = [
-        [Cell(metric_label(key, metric.label)), *_spread(metric), Cell(metric.method)]
-        for key, metric in metrics.items()
-    ]
-    headings = [Column("metric"), Column("value", True), Column("95 % interval", True), Column("interval by")]
-    return Grid("All metrics", headings, rows) if rows else None
+    rows = [[Cell(metric_label(key, metric.label)), *_spread(metric)] for key, metric in metrics.items()]
+    headings = [Column("metric"), Column("value", True), Column("95 % interval", True)]
+    return Grid("All metrics, with the method of each interval", headings, rows) if rows else None
 
 
 def _spread(metric: Metric) -> tuple[Cell, Cell]:
     cell = value_cell(metric)
-    return Cell(cell.text, hint=cell.hint if cell.text == UNDEFINED else ""), Cell(cell.below)
+    return Cell(cell.text, hint=cell.hint if cell.text == UNDEFINED else ""), Cell(cell.below, below=metric.method)
 
 
 def from_plugin(table: Table) -> Grid:
-    """A plugin's table; a column holds figures if every value that is there is a number."""
+    """A plugin's table without columns that are empty; one holds figures if every value that is there is a number."""
+    kept = [at for at in range(len(table.columns)) if at == 0 or any(row[at] not in (None, "") for row in table.rows)]
     numeric = [
-        all(isinstance(row[at], numbers.Real) or row[at] is None for row in table.rows) and at > 0
-        for at in range(len(table.columns))
+        at > 0 and all(isinstance(row[at], numbers.Real) or row[at] is None for row in table.rows) for at in kept
     ]
     return Grid(
         table.title,
-        [Column(text, figures) for text, figures in zip(table.columns, numeric, strict=True)],
-        [[_plain(value) for value in row] for row in table.rows],
+        [Column(table.columns[at], figures) for at, figures in zip(kept, numeric, strict=True)],
+        [[_plain(row[at]) for at in kept] for row in table.rows],
     )
+
+
+def of_evaluation(tables: Sequence[Table]) -> list[Grid]:
+    """A run's tables as they are set: one with intervals takes the place of the same one without."""
+    names = {table.name for table in tables}
+    plain = {table.name: table for table in tables}
+    grids = []
+    for table in tables:
+        if f"{table.name}-intervals" in names and is_crosswise(plain[f"{table.name}-intervals"]):
+            continue
+        if is_crosswise(table):
+            grids.append(_crosswise(table, plain.get(table.name.removesuffix("-intervals"))))
+        else:
+            grids.append(from_plugin(table))
+    return grids
+
+
+def is_crosswise(table: Table) -> bool:
+    """Whether a table gives one metric a line, with its interval."""
+    return tuple(table.columns[1:5]) == CROSSWISE and len(table.columns) <= 6
+
+
+def _crosswise(table: Table, plain: Table | None) -> Grid:
+    """One row for each name, a column for each metric with its interval below; then what only ``plain`` has."""
+    metrics = list(dict.fromkeys(str(row[1]) for row in table.rows))
+    rows: dict[str, dict[str, Cell]] = {}
+    for name, metric, value, low, high, *method in table.rows:
+        found = Metric(_figure(value), _figure(low), _figure(high), str(method[0]) if method else "")
+        rows.setdefault(str(name), {})[str(metric)] = value_cell(found)
+    more = [at for at, column in enumerate(plain.columns) if at and column not in metrics] if plain else []
+    for row in plain.rows if plain else ():
+        rows.setdefault(str(row[0]), {}).update({plain.columns[at]: _plain(row[at]) for at in more})  # type: ignore[union-attr]  # more is empty without it
+    columns = [*metrics, *(plain.columns[at] for at in more if plain)]
+    return Grid(
+        table.title,
+        [Column(table.columns[0]), *(Column(text, figures=True) for text in columns)],
+        [[Cell(name), *(cells.get(column, Cell("")) for column in columns)] for name, cells in rows.items()],
+    )
+
+
+def _figure(value: str | float | int | None) -> float | None:
+    return float(value) if isinstance(value, numbers.Real) else None
 
 
 def _plain(value: object) -> Cell:
@@ -142,6 +302,12 @@ def class_counts(data: DataView) -> Grid:
         [Column("class"), *(Column(text, figures=True) for text in headings)],
         [[_plain(value) for value in row] for row in [*rows, ["all", *bottom]]],
     )
+
+
+def leaks(found: AuditView) -> Grid:
+    """How many leaks of each kind."""
+    rows = [[Cell(kind), Cell(f"{count:,}")] for kind, count in found.leaks]
+    return Grid("Leaks between the splits", [Column("what was found"), Column("leaks", figures=True)], rows)
 
 
 def quarantined(listed: Sequence[tuple[str, str]]) -> Grid:

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 
 from toolbox.plugin.protocols import Figure
 from toolbox.report import plots, tables
-from toolbox.report.inputs import ReportInputs, RunView
+from toolbox.report.inputs import ComparisonView, ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
+from toolbox.report.summary import summarise
 from toolbox.report.tables import Cell
-from toolbox.report.wording import clean, counted, metric_label, number, result_columns, shorten, summarise
+from toolbox.report.wording import (
+    clean,
+    counted,
+    metric_label,
+    number,
+    p_text,
+    result_columns,
+    run_name,
+    shorten,
+    signed,
+    signed_interval,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,6 +102,36 @@ def _metrics_of(run: RunView) -> Table:
     return table
 
 
+def heading(run: RunView) -> RenderableType:
+    """A run's name above what is shown of it."""
+    return _text(run_name(run), "bold")
+
+
+def differences(found: ComparisonView) -> RenderableType:
+    """What the runs of one test set differ by, a line for each pair (of two runs, for each metric)."""
+    from rich.console import Group
+
+    table = _plain_table()
+    table.add_column(_text("difference"), overflow="fold")
+    for title in ("value", "95 % interval", "p"):
+        table.add_column(_text(title), justify="right", no_wrap=True)
+    table.add_column(_text("verdict"), overflow="fold")
+    for verdict in tables.shown_verdicts(found):
+        names = f"{found.arm(verdict.b).name} − {found.arm(verdict.a).name}"
+        table.add_row(
+            _text(verdict.label if len(found.arms) == 2 else names),
+            _text(signed(verdict.difference.value, verdict.share) + (" pts" if verdict.share else "")),
+            _text(signed_interval(verdict)),
+            _text(p_text(verdict.p_value)),
+            _text(f"{found.arm(verdict.winner).name} is better", "bold green")
+            if verdict.winner
+            else _text("not distinguishable", "dim"),
+        )
+    if len(found.arms) > 2:
+        return table
+    return Group(_text(f"{found.arms[1].name} against {found.arms[0].name}, {found.n:,} images:", "bold"), table, "")
+
+
 def confusion_matrix(run: RunView) -> RenderableType | None:
     """The run's confusion matrix; ``None`` where it has none, or one too wide for a terminal."""
     figure = _confusion_figure(run)
@@ -111,8 +153,8 @@ def _confusion_figure(run: RunView) -> Figure | None:
     return next((f for f in figures if f.kind == "matrix" and "confusion" in f.name and f.rows == f.columns), None)
 
 
-def learning_curves(run: RunView, width: int) -> RenderableType | None:
-    """Loss and accuracy by epoch, side by side in ``width`` columns.
+def learning_curves(run: RunView, width: int, height: int = _CURVE_HEIGHT) -> RenderableType | None:
+    """Loss and accuracy by epoch, side by side in ``width`` columns and ``height`` lines.
 
     ``None`` where there is nothing to see: below :data:`NARROWEST` columns, or with a single epoch.
     """
@@ -124,7 +166,7 @@ def learning_curves(run: RunView, width: int) -> RenderableType | None:
         return None
     side = (min(width, _WIDEST) - 2) // 2
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(*(_panel(curve, side) for curve in curves))
+    grid.add_row(*(_panel(curve, side, height) for curve in curves))
     legend = _text("")
     for name in dict.fromkeys(series.name for curve in curves for series in curve.figure.series):
         sign, colour = _CURVES[name]
@@ -134,7 +176,7 @@ def learning_curves(run: RunView, width: int) -> RenderableType | None:
     return Group(grid, legend, "")
 
 
-def _panel(curve: Plot, width: int) -> Text:
+def _panel(curve: Plot, width: int, height: int) -> Text:
     """One plot, ``width`` columns wide: braille within axes that are labelled at their ends."""
     import plotille
     from rich.text import Text
@@ -146,8 +188,8 @@ def _panel(curve: Plot, width: int) -> Text:
     columns = width - _AXIS
     # The canvas ends one dot beyond the last that it draws: 2 dots by 4 in a character.
     right = 1 + (epochs - 1) * 2 * columns / (2 * columns - 1)
-    top = low + ((high - low) or 1.0) * 4 * _CURVE_HEIGHT / (4 * _CURVE_HEIGHT - 1)
-    canvas = plotille.Canvas(columns, _CURVE_HEIGHT, 1, low, right, top, mode="names")
+    top = low + ((high - low) or 1.0) * 4 * height / (4 * height - 1)
+    canvas = plotille.Canvas(columns, height, 1, low, right, top, mode="names")
     for series in curve.figure.series:
         sign, colour = _CURVES[series.name]
         points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
@@ -156,7 +198,7 @@ def _panel(curve: Plot, width: int) -> Text:
                 canvas.point(*point, color=colour, marker=sign or None)
         for start, end in pairwise(() if sign else points):
             canvas.line(*start, *end, color=colour)
-    ends = {0: number(high), _CURVE_HEIGHT - 1: number(low)}
+    ends = {0: number(high), height - 1: number(low)}
     lines = [f"{'':{_AXIS}}{curve.figure.y_label}"]
     lines += [f"{ends.get(at, ''):>{_AXIS - 2}} │{row}" for at, row in enumerate(canvas.plot().splitlines())]
     lines += [f"{'└':>{_AXIS}}{'─' * columns}", f"{'':{_AXIS}}1{epochs:>{columns - 1}}"]

@@ -42,11 +42,19 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """For people: the arm, its factors, seed and fold."""
-        parts = [self.arm, *(f"{name.rpartition('.')[2]}={value}" for name, value in self.factors.items())]
-        parts.append(f"seed {self.seed}")
+        parts = [self.cell_name, f"seed {self.seed}"]
         if self.fold is not None:
             parts.append(f"fold {self.fold}")
         return ", ".join(parts)
+
+    @property
+    def cell_name(self) -> str:
+        """The arm and its factors, for people: a word speaks for itself, a number needs its name."""
+        words = (
+            value if isinstance(value, str) else f"{name.rpartition('.')[2]}={value}"
+            for name, value in self.factors.items()
+        )
+        return ", ".join([self.arm, *words])
 
     @property
     def cell(self) -> tuple[str, tuple[tuple[str, str], ...]]:

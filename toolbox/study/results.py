@@ -98,7 +98,7 @@ def _cell(members: Sequence[PlannedRun], finished: Mapping[str, Run], entries: M
     hits, counts = _by_unit(made)
     value, low, high = _accuracy(hits, counts, first)
     return Cell(
-        name=_name(first),
+        name=first.cell_name,
         arm=first.arm,
         factors={name: str(value) for name, value in first.factors.items()},
         runs=len(made),
@@ -173,7 +173,7 @@ def _comparisons(plan: Plan, cells: Mapping[CellKey, list[PlannedRun]], finished
     ]
     found: list[tuple[str, Any]] = []
     for wanted, one, other in asked:
-        title = f"{_name(cells[one][0])} against {_name(cells[other][0])}"
+        title = f"{cells[one][0].cell_name} against {cells[other][0].cell_name}"
         a, b = _paired(cells[one], cells[other], finished)
         if not a:
             found.append((title, "no pair of runs is finished"))
@@ -249,8 +249,3 @@ def _fits(wanted: Comparison, key: CellKey) -> bool:
 
 def _failed(planned: PlannedRun, entries: Mapping[str, Entry]) -> bool:
     return planned.key in entries and entries[planned.key].status == "failed"
-
-
-def _name(planned: PlannedRun) -> str:
-    factors = [f"{name.rpartition('.')[2]}={value}" for name, value in planned.factors.items()]
-    return ", ".join([planned.arm, *factors])

@@ -27,7 +27,7 @@ from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.progress import Reporter
 from toolbox.settings.schema import Settings
-from toolbox.training import batches, build, inputs, loop, stages
+from toolbox.training import batches, build, inputs, loop, memory, stages
 from toolbox.training.inputs import Pixels
 from toolbox.training.loop import Labelled
 
@@ -66,7 +66,7 @@ def sing(
     """
     rows = shuffled(prepared.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
-    with inputs.scratch() as folder:
+    with inputs.scratch() as folder, memory.kept():
         model = registry.model(spec)
         wanted = build.wanted(spec, model, settings, len(classes), finetune=False)
         request = wanted.request

@@ -19,7 +19,7 @@ from toolbox.files import locks
 from toolbox.plugin.spec import parse
 from toolbox.progress import Reporter, SilentReporter
 from toolbox.runs import Run
-from toolbox.training import build, distributed, freeze, inputs, loop, once, record, stages
+from toolbox.training import build, distributed, freeze, inputs, loop, memory, once, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
 from toolbox.training.inputs import Activations, Chosen, Inputs, Online, Pixels
@@ -48,7 +48,8 @@ def run(
     """
     plans = stages.planned(experiment.settings, experiment.finetune, experiment.unfreeze)
     device = build.device_of(experiment.settings)
-    with inputs.scratch() as folder, threads(experiment.settings.threads), distributed.joined(device) as team:
+    wished = experiment.settings.threads
+    with inputs.scratch() as folder, threads(wished), memory.kept(), distributed.joined(device) as team:
         session = Session(experiment, folder, reporter if team.first else SilentReporter())
         said = record.describe(session)
         if resume is not None:

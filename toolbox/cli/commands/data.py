@@ -188,7 +188,7 @@ def audit(
     """Look for the same picture twice, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
     from toolbox.cli.render import audit_result, canary_result
     from toolbox.cli.terminal import Terminal
-    from toolbox.workspace import AUDIT_PAGE
+    from toolbox.data.audit import PAGE_NAME
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, data, {"device": device})
@@ -199,8 +199,8 @@ def audit(
         terminal.end(place.quarantined)
         return
     found = place.audit
-    terminal.show(*audit_result(found, place.path / AUDIT_PAGE))
-    terminal.emit({**found.document(), "page": str(place.path / AUDIT_PAGE)})
+    terminal.show(*audit_result(found, place.path / PAGE_NAME))
+    terminal.emit({**found.document(), "page": str(place.path / PAGE_NAME)})
     if found.leaks:
         raise typer.Exit(EXIT_REFUSED)
     terminal.end(place.quarantined)

@@ -24,19 +24,30 @@ def report(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="html|md|json", help="md and json are for other programs.")
+    ] = "html",
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Leave out every picture of the data, for reports that leave the house.")
+    ] = False,
     workspace: options.WorkspaceDir = Path(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write one HTML file on the runs, and print their results as a table."""
-    from rich.markup import escape
+    """Write one HTML file on the runs, and print their results with a verdict."""
+    from rich.text import Text
 
-    from toolbox.cli.render import runs_table
+    from toolbox.cli.render import report_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.report.document import document
+    from toolbox.report.forms import known
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal)
-    chosen = place.chosen_runs(runs or ())
-    path = place.report(runs or (), output)
-    terminal.show(*runs_table(chosen), f"Report: [bold]{escape(str(path))}[/]")
-    terminal.emit({"path": str(path), "runs": [run.evaluation for run in chosen]})
+    known(form)
+    inputs = place.report_inputs(runs or (), output, images=not no_images)
+    path = place.write_report(inputs, output, form)
+    terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
+    evaluations = [run.evaluation for run in place.chosen_runs(runs or ())]
+    told = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")} if as_json else {}
+    terminal.emit({"path": str(path), "runs": evaluations, **told})

@@ -1,0 +1,4 @@
+"""The leak audit."""
+
+FILE_NAME = "audit.json"
+PAGE_NAME = "audit.html"

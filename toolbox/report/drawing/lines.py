@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from toolbox.plugin.protocols import Figure, Series
@@ -26,8 +27,7 @@ _FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1.0)
 def size(figure: Figure) -> tuple[float, float]:
     """Width and height, with room for the legend."""
     legend = _legend_of(figure)
-    above = 0.0 if legend.inside else _LEGEND_ROW * legend.rows
-    return WIDTH, above + (310.0 if figure.square else 222.0)
+    return WIDTH, _LEGEND_ROW * legend.rows + (310.0 if figure.square else 222.0)
 
 
 def draw(axes: Axes, plot: Plot) -> None:
@@ -54,11 +54,13 @@ def _points(series: Series) -> tuple[list[float], list[float]]:
 
 
 def _series_style(index: int, series: Series, square: bool) -> dict[str, Any]:
-    _, ys = _points(series)
+    xs, ys = _points(series)
     gaps = [True, *(math.isnan(y) for y in ys), True]
     alone = any(left and right and not here for left, here, right in zip(gaps, gaps[1:], gaps[2:], strict=False))
     # A line needs two neighbours: a point between gaps would not be seen without a marker.
-    marked = alone or (not square and gaps.count(False) <= _MARKER_POINTS)
+    # An ROC's corners are no values of their own, the bins of a reliability diagram are.
+    stepped = square and any(left >= right for left, right in pairwise(xs))
+    marked = alone or (not stepped and gaps.count(False) <= _MARKER_POINTS)
     return {
         "color": LIGHT[SERIES[index % len(SERIES)]],
         "linestyle": _DASHES[index % len(_DASHES)],
@@ -80,7 +82,7 @@ def _limits(axes: Axes, plot: Plot) -> None:
     values = [y for series in figure.series for y in _points(series)[1] if not math.isnan(y)]
     if plot.bounded and values:
         low = min(values)
-        axes.set_ylim(max(-0.02, low - 0.15 * (1 - low) - 0.02), 1.02)
+        axes.set_ylim(max(-0.02, low - 0.15 * (1 - low) - 0.02), 1 + 0.04 * min(0.5, 1.02 - low))
     words = next((series.x for series in figure.series if any(isinstance(x, str) for x in series.x)), None)
     if words is not None:
         axes.set_xticks(range(len(words)), [shorten(str(word), 12) for word in words])
@@ -114,11 +116,10 @@ def _mark(axes: Axes, marks: Sequence[Mark]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Legend:
-    """Of a line plot: its words, how many stand beside each other, and whether it fits into the empty corner."""
+    """Of a line plot, above its axes: its words, and how many stand beside each other."""
 
     labels: Sequence[str]
     columns: int
-    inside: bool
 
     @property
     def rows(self) -> int:
@@ -131,17 +132,13 @@ def _legend_of(figure: Figure) -> _Legend:
     if len(labels) > _LEGEND:
         labels = [*labels[: _LEGEND - 1], f"and {len(labels) - _LEGEND + 1} more"]
     longest = max((len(label) for label in labels), default=0)
-    # Beneath an ROC curve there is room; a label of n letters is about 5.4 n wide, its line 32.
-    inside = figure.square and len(labels) <= 5 and longest <= 24
-    return _Legend(labels, max(1, min(len(labels), 3, int((WIDTH - 20) / (5.4 * longest + 32)))), inside)
+    # A label of n letters is about 5.4 n wide, its line 32. No corner of the axes is sure to be empty.
+    return _Legend(labels, max(1, min(len(labels), 3, int((WIDTH - 20) / (5.4 * longest + 32)))))
 
 
 def _draw_legend(axes: Axes, handles: Sequence[Artist], legend: _Legend, raised: bool) -> None:
     if not any(legend.labels):
         return
     shown = list(handles)[: len(legend.labels)]
-    if legend.inside:
-        axes.legend(shown, legend.labels, loc="lower right")
-    else:
-        place = (0.0, 1.05 if raised else 1.0)
-        axes.legend(shown, legend.labels, loc="lower left", bbox_to_anchor=place, ncols=legend.columns)
+    place = (0.0, 1.05 if raised else 1.0)
+    axes.legend(shown, legend.labels, loc="lower left", bbox_to_anchor=place, ncols=legend.columns)

@@ -1,0 +1,188 @@
+"""Collects what a report shows of the data: counts, split, audit, licence, samples and copies."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from toolbox.augment import lineage
+from toolbox.augment.recipe import FOLDER as AUGMENTED
+from toolbox.data import audit as audits
+from toolbox.data import manifest as manifests
+from toolbox.data.audit.findings import KINDS
+from toolbox.data.images import UnreadableImage, decode, read_file
+from toolbox.data.manifest import Manifest, Row
+from toolbox.data.source import Source, open_source
+from toolbox.errors import ToolboxError, UsageError
+from toolbox.evaluation import looks
+from toolbox.plugin.protocols import VirtualDataset
+from toolbox.plugin.registry import Registry
+from toolbox.report.inputs import AuditView, CopyRow, DataView, Thumb
+from toolbox.report.wording import shorten
+from toolbox.runs import Run, read_json
+
+SAMPLES_A_CLASS = 6
+SOURCES_SHOWN = 3
+COPIES_SHOWN = 6
+LICENCE_LINES, EXAMPLES, MEMBERS = 3, 5, 4
+
+
+def data_view(
+    workspace: Path, newest: Run, chosen: Sequence[Run], registry: Registry, images: bool, beside: Path
+) -> DataView:
+    """The data of the newest run; pictures of it only with ``images``. Links lead from the folder ``beside``."""
+    record = newest.record
+    data, split = record["data"], record["config"]["split"]
+    augmented = next((run.record for run in reversed(chosen) if run.record["augmented_set"]), None)
+    source = _source(data["spec"], registry)
+    samples, copies = _pictures(workspace, record, augmented, source) if images and source else ([], [])
+    return DataView(
+        description=data["spec"],
+        note=data["note"],
+        counts_before=data["counts"],
+        counts_after=augmented["training_files"] if augmented else None,
+        samples=samples,
+        copies=copies,
+        quarantined=_quarantined(workspace),
+        fingerprint=data["fingerprint"],
+        split_facts=[
+            ("protocol", split["protocol"]),
+            ("test share asked for", f"{split['test']:g}"),
+            ("validation share asked for", f"{split['val']:g}"),
+            ("split seed", str(split["seed"])),
+            ("grouped by", split["group_by"] or "what the dataset says"),
+            *_looks(newest),
+        ],
+        licence=_licence(source),
+        audit=_audit(workspace, data["fingerprint"], images, beside),
+    )
+
+
+def _source(spec: str, registry: Registry) -> Source | None:
+    """The dataset, if it is still there."""
+    try:
+        return open_source(spec, registry)
+    except ToolboxError:
+        return None
+
+
+def _looks(run: Run) -> list[tuple[str, str]]:
+    seen = looks.of_run(run)
+    return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
+
+
+def _licence(source: Source | None) -> tuple[str, str] | None:
+    """Name and first lines of the licence file in the dataset's folder, or the one above (of ``data/train``)."""
+    dataset = source.dataset if source else None
+    root = dataset.home if isinstance(dataset, VirtualDataset) else dataset.root if dataset else None
+    for folder in () if root is None else (root, root.parent):
+        for path in sorted(folder.glob("LICEN[CS]E*")):
+            with contextlib.suppress(OSError):
+                text = path.read_bytes()[:4000].decode("utf-8", errors="replace")
+                lines = [line.strip() for line in text.splitlines() if line.strip()]
+                return path.name, shorten(" ".join(lines[:LICENCE_LINES]), 300)
+    return None
+
+
+def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> AuditView | None:
+    """What ``audit.json`` says; without ``images`` without a link to the page with pictures."""
+    path = workspace / audits.FILE_NAME
+    try:
+        document = read_json(path)
+        compared = document["compared"]
+        words = "Pictures were not compared for near-duplicates."
+        if compared:
+            words = f"{compared['described']:,} different pictures were described, and the {compared['registered']:,} "
+            words += "likeliest pairs laid one over the other."
+        names = [audits.FILE_NAME, *([audits.PAGE_NAME] if images else [])]
+        leaks = [group for group in document["groups"] if group["leak"]]
+        return AuditView(
+            current=document["manifest"] == fingerprint,
+            leaks=[(KINDS.get(kind, kind), count) for kind, count in document["leaks_by_kind"].items()],
+            warnings=document["warnings"],
+            compared=words,
+            examples=[(KINDS.get(group["kind"], group["kind"]), _members(group)) for group in leaks[:EXAMPLES]],
+            links=[(name, _address(workspace / name, beside)) for name in names if (workspace / name).is_file()],
+        )
+    except (UsageError, KeyError, TypeError):
+        return None
+
+
+def _members(group: Mapping[str, Any]) -> str:
+    shown = [f"{path} ({split})" for path, split in zip(group["paths"], group["splits"], strict=False)][:MEMBERS]
+    more = group["count"] - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _address(path: Path, beside: Path) -> str:
+    """A link from a page in ``beside``: relative, so that both can be moved together."""
+    try:
+        return quote(Path(os.path.relpath(path.resolve(), beside.resolve())).as_posix())
+    except ValueError:  # another drive
+        return path.resolve().as_uri()
+
+
+def _pictures(
+    workspace: Path, record: Mapping[str, Any], augmented: Mapping[str, Any] | None, source: Source
+) -> tuple[list[Thumb], list[CopyRow]]:
+    """Samples and copies; none where data or manifest are no longer what the run was trained on."""
+    path = workspace / manifests.FILE_NAME
+    try:
+        manifest = manifests.read(path if path.exists() else Path(record["data"]["spec"]))
+        if manifest.fingerprint != record["data"]["fingerprint"]:
+            return [], []
+        samples = list(_samples(manifest, source))
+        return samples, list(_copies(workspace, augmented, manifest, source)) if augmented else []
+    except (ToolboxError, OSError, ValueError):
+        return [], []
+
+
+def _samples(manifest: Manifest, source: Source) -> Iterable[Thumb]:
+    for label in manifest.classes:
+        rows = [row for row in manifest.rows if row.label == label]
+        for row in rows[:: max(1, len(rows) // SAMPLES_A_CLASS)][:SAMPLES_A_CLASS]:
+            yield _thumb(row, source)
+
+
+def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, source: Source) -> Iterable[CopyRow]:
+    folder = workspace / AUGMENTED / record["augmented_set"]
+    rows = {row.id: row for row in manifest.part("train")}
+    first: dict[str, Row] = {}
+    for row in rows.values():
+        first.setdefault(row.label, row)
+    wanted = [row.id for row in [*first.values(), *rows.values()]][:SOURCES_SHOWN]
+    lines: dict[str, list[lineage.Line]] = {source_id: [] for source_id in dict.fromkeys(wanted)}
+    for line in lineage.read(folder / lineage.FILE_NAME):
+        if line.source in lines and len(lines[line.source]) < COPIES_SHOWN:
+            lines[line.source].append(line)
+    for source_id, found in lines.items():
+        copies = [
+            Thumb(rows[source_id].label, lineage.in_words(line.params), _file(folder / line.path)) for line in found
+        ]
+        yield CopyRow(_thumb(rows[source_id], source), copies)
+
+
+def _thumb(row: Row, source: Source) -> Thumb:
+    return Thumb(row.label, row.path, source.image(row))
+
+
+def _file(path: Path) -> Image.Image:
+    try:
+        return decode(read_file(path)).image
+    except UnreadableImage as error:
+        raise ValueError(str(error)) from error
+
+
+def _quarantined(workspace: Path) -> list[tuple[str, str]]:
+    path = workspace / "quarantine.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(line["path"], line["reason"]) for line in csv.DictReader(file)]

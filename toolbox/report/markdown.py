@@ -1,0 +1,127 @@
+"""A report as Markdown (CommonMark with GitHub's tables), for a wiki, a pull request or another program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import toolbox
+from toolbox.plugin.protocols import Figure
+from toolbox.report import tables
+from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
+from toolbox.report.summary import summarise
+from toolbox.report.tables import Cell, Column, Grid
+from toolbox.report.wording import clean, counted, number, result_columns, run_name
+
+# What could begin an element wherever it stands in a line.
+_ACTIVE = re.compile(r"([\\`*_\[\]<>|&#~$])")
+
+
+def render(inputs: ReportInputs) -> str:
+    """The report's words and tables. Equal inputs give equal text."""
+    summary, columns = summarise(inputs), result_columns(inputs.runs)
+    blocks: list[str] = [f"# {text(inputs.title)}", text(f"{summary.finding} {summary.limits}")]
+    blocks += [f"> **{text(each.title)}.** {text(each.text)}" for each in summary.caveats]
+    if inputs.runs:
+        blocks += ["## Results", table(tables.results(inputs.runs, columns))]
+        blocks += chain.from_iterable(_comparison(found) for found in inputs.comparisons)
+        blocks += [bullets(inputs.refused)] if inputs.refused else []
+    for run in inputs.runs:
+        blocks += _run(run, columns)
+    blocks += _data(inputs.data) if inputs.data else []
+    if inputs.steps or inputs.versions:
+        blocks.append("## How to repeat it")
+        blocks += chain.from_iterable((f"{text(step.makes)}:", code(step.command)) for step in inputs.steps)
+        blocks += [bullets([f"{name} {version}" for name, version in inputs.versions])] if inputs.versions else []
+    blocks += ["## Notes", bullets(inputs.notes)] if inputs.notes else []
+    blocks.append(f"Written by toolbox {toolbox.__version__}. Intervals are at the 95 % level.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def text(words: str) -> str:
+    """``words`` on one line, with nothing in them that Markdown or HTML would obey."""
+    return _ACTIVE.sub(r"\\\1", " ".join(clean(words).split()))
+
+
+def code(words: str) -> str:
+    """A block of code, fenced by more backticks than it holds."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
+    return f"{fence}\n{clean(words)}\n{fence}"
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {text(line)}" for line in lines)
+
+
+def table(grid: Grid) -> str:
+    """A table under its title; a value's interval follows it in brackets."""
+    heads = [text(column.text) or " " for column in grid.columns]
+    rules = ["---:" if column.figures else "---" for column in grid.columns]
+    rows = [[_cell(cell) for cell in row] for row in grid.rows]
+    lines = [f"| {' | '.join(each)} |" for each in (heads, rules, *rows)]
+    return f"{text(grid.title)}:\n\n" + "\n".join(lines)
+
+
+def _cell(cell: Cell) -> str:
+    return text(f"{cell.text} ({cell.below})" if cell.below else cell.text)
+
+
+def _comparison(found: ComparisonView) -> Iterator[str]:
+    arms = tables.arms(found)
+    if arms is not None:
+        yield table(arms)
+    yield table(tables.verdicts(found))
+    if found.notes:
+        yield bullets(found.notes)
+
+
+def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
+    yield f"## {text(run_name(run))}"
+    yield from (f"> {text(warning)}" for warning in run.warnings)
+    if run.history:
+        yield text(f"Trained for {counted(len(run.history), 'epoch')}.")
+    if run.evaluation:
+        for figure in run.evaluation.figures:
+            if figure.kind == "matrix" and len(figure.columns) <= 12:
+                yield table(_matrix(figure))
+        for grid in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
+            if grid is not None:
+                yield table(grid)
+    external = tables.external(run, columns)
+    if external is not None:
+        yield table(external)
+    yield bullets([f"{label}: {value}" for label, value in run.facts])
+
+
+def _matrix(figure: Figure) -> Grid:
+    rows = [
+        [Cell(name), *(Cell(f"{value:,.0f}" if float(value).is_integer() else number(value)) for value in values)]
+        for name, values in zip(figure.rows, figure.values, strict=True)
+    ]
+    heads = [Column(f"{figure.y_label} \\ {figure.x_label}"), *(Column(name, figures=True) for name in figure.columns)]
+    return Grid(figure.title, heads, rows)
+
+
+def _data(data: DataView) -> Iterator[str]:
+    yield "## Data"
+    yield text(data.description)
+    if data.note:
+        yield f"> {text(data.note)}"
+    if data.licence:
+        yield text(f"Licence, by {data.licence[0]}: {data.licence[1]}")
+    yield table(tables.class_counts(data))
+    yield bullets([*(f"{label}: {value}" for label, value in data.split_facts), f"fingerprint: {data.fingerprint}"])
+    yield from _audit(data.audit)
+    if data.quarantined:
+        yield table(tables.quarantined(data.quarantined))
+
+
+def _audit(audit: AuditView | None) -> Iterator[str]:
+    if audit is None or not audit.current:
+        yield "Leaks: not audited as it is now; `toolbox data audit` looks for them."
+    elif audit.leaks:
+        yield table(tables.leaks(audit))
+    else:
+        yield f"Leaks: none was found; {counted(audit.warnings, 'warning')}. {text(audit.compared)}"
