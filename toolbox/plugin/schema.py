@@ -123,11 +123,8 @@ def explain(error: ValidationError) -> str:
 def _as_word(value: Any, annotation: Any) -> Any:
     """``true`` and ``false`` as the words that they are where words are what there is to choose from."""
     word = str(value).lower()
-    return (
-        word
-        if isinstance(value, bool) and get_origin(annotation) is Literal and word in get_args(annotation)
-        else value
-    )
+    is_word = isinstance(value, bool) and get_origin(annotation) is Literal and word in get_args(annotation)
+    return word if is_word else value
 
 
 def _type_text(written: Any, resolved: Any) -> str:
