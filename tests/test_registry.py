@@ -18,6 +18,7 @@ from toolbox.errors import PluginError, UsageError
 from toolbox.plugin import choice, schema
 from toolbox.plugin.components import KINDS, DatasetComponent
 from toolbox.plugin.registry import Registry, as_kind
+from toolbox.plugin.spec import parse
 
 GOOD = """
     from toolbox.plugin.components import DatasetComponent
@@ -208,6 +209,11 @@ def test_the_signature_is_the_schema() -> None:
     assert (side.name, side.type, side.required, side.description) == ("side", "int", True, "pixels")
     assert (border.type, border.default) == ("a | b", "a")
     assert schema.validated(factory, {"side": "3"}, "it") == {"side": 3}
+
+    def of(*, which: Literal["predicted", "true"] = "true", sure: Literal[True] | None = None) -> None: ...
+
+    assert schema.validated(of, parse("it:which=true").parameters, "it") == {"which": "true"}
+    assert schema.validated(of, parse("it:sure=true").parameters, "it") == {"sure": True}
     for bad in ({}, {"side": 0}, {"side": 1, "border": "c"}, {"side": 1, "bordre": "a"}):
         with pytest.raises(UsageError):
             schema.validated(factory, bad, "it")

@@ -40,7 +40,15 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["finetune", "--help"], ["compare", "--help"], ["data", "split", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["finetune", "--help"],
+        ["augment", "--help"],
+        ["compare", "--help"],
+        ["data", "split", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str]) -> None:
     imported = modules_after(*arguments)

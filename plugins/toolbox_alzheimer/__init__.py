@@ -13,4 +13,5 @@ def toolbox_models() -> Iterator[ModelComponent]:
         name="alzheimer-cnn",
         summary="study A: a small CNN for 64-pixel grey MRI slices, with its two testing models",
         factory="toolbox_alzheimer.model:AlzheimerModel",
+        example="toolbox train alzheimer-cnn:variant=test-1 --epochs 20",
     )

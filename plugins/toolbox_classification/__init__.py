@@ -13,4 +13,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         name="classification",
         summary="study A's figures, calibration, curves, by class and by group, each with a 95 % interval",
         factory="toolbox_classification.heavy.evaluator:Classification",
+        example="toolbox evaluate --evaluator classification:positive=AD,prevalence=0.1",
     )

@@ -13,4 +13,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         name="csv",
         summary="image files listed in a table with paths and labels, and groups and splits if it has them",
         factory="toolbox_csv.dataset:CsvDataset",
+        example="toolbox data inspect --data csv:path=table.csv,path_column=file,label_column=diagnosis",
     )

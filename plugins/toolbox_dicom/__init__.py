@@ -14,4 +14,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         summary="slices of DICOM series; the patient is the group, named by a keyed hash alone",
         factory="toolbox_dicom.heavy.dataset:DicomDataset",
         requires=("vision-toolbox[dicom]",),
+        example="toolbox data inspect --data dicom:path=scans,count=8",
     )

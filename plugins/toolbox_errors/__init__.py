@@ -13,4 +13,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         name="errors",
         summary="the worst mistakes, and images whose label is probably wrong",
         factory="toolbox_errors.heavy.evaluator:Errors",
+        example="toolbox evaluate --evaluator errors:count=24",
     )

@@ -14,4 +14,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         summary="Grad-CAM heat maps of the best, the worst and the most doubtful answers",
         factory="toolbox_explain.heavy.evaluator:Explain",
         requires=("vision-toolbox[explain]",),
+        example="toolbox evaluate --evaluator explain:of=true",
     )

@@ -13,4 +13,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         name="folder",
         summary="class folders of image files, with or without train/val/test folders above them",
         factory="toolbox_folder.dataset:FolderDataset",
+        example="toolbox data inspect --data folder:path=cats_dogs,follow_links=true",
     )

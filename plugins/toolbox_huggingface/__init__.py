@@ -14,4 +14,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         summary="image datasets of the Hugging Face hub, or saved by its datasets library",
         factory="toolbox_huggingface.heavy.dataset:HuggingFaceDataset",
         requires=("vision-toolbox[huggingface]",),
+        example="toolbox data inspect --data huggingface:repo=owner/name",
     )

@@ -14,4 +14,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         summary="slices of NIfTI volumes (.nii, .nii.gz); the subject is the group",
         factory="toolbox_nifti.heavy.dataset:NiftiDataset",
         requires=("vision-toolbox[nifti]",),
+        example="toolbox data inspect --data nifti:path=scans,plane=coronal,count=8",
     )

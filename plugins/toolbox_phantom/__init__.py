@@ -13,4 +13,5 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         name="phantom",
         summary="embedded synthetic axial MRI-like slices of AD and MCI subjects; no download",
         factory="toolbox_phantom.dataset:PhantomDataset",
+        example="toolbox train alzheimer-cnn --data phantom:subjects=40,size=64",
     )

@@ -13,4 +13,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         name="robustness",
         summary="accuracy under blur, noise, brightness, rotation and JPEG, at several severities",
         factory="toolbox_robustness.heavy.evaluator:Robustness",
+        example="toolbox evaluate --evaluator 'robustness:severities=[1,3]'",
     )

@@ -13,4 +13,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         name="subgroups",
         summary="the figures by a manifest column, and each subgroup against the rest",
         factory="toolbox_subgroups.heavy.evaluator:Subgroups",
+        example="toolbox evaluate --evaluator subgroups:column=scanner",
     )

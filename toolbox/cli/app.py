@@ -7,11 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import typer
 
-from toolbox.cli import terminal
+from toolbox.cli import completion, terminal
 from toolbox.cli.commands import augment as augmenting
 from toolbox.cli.commands import (
     cache,
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
     # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext():
+        with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext(), _for_the_shell():
             code = int(app(words, prog_name="toolbox", standalone_mode=False) or 0)
     except ToolboxError as error:
         return terminal.failure(error.message, error.hint, error.exit_code, as_json)
@@ -104,6 +104,13 @@ def run(arguments: Sequence[str]) -> int:
         return terminal.crash(error, as_json)
     # Typer turns Ctrl-C into its exit code without a word.
     return terminal.failure("interrupted", _GO_ON, code, as_json) if code == EXIT_INTERRUPTED else code
+
+
+def _for_the_shell() -> AbstractContextManager[None]:
+    """What there is to do around the answer, where this is a press of TAB and no command."""
+    if completion.VARIABLE not in os.environ:
+        return nullcontext()
+    return completion.answering()
 
 
 @contextmanager

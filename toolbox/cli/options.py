@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolbox.cli import completion
+
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
     from toolbox.workspace import Workspace
@@ -21,7 +23,13 @@ _OUTPUT = "Output"
 
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="SPEC", help="A folder, a manifest file, or a dataset spec.", rich_help_panel=DATA),
+    typer.Option(
+        "--data",
+        metavar="SPEC",
+        help="A folder, a manifest file, or a dataset spec; see 'toolbox list datasets'.",
+        rich_help_panel=DATA,
+        autocompletion=completion.DATA,
+    ),
 ]
 WorkspaceDir = Annotated[
     Path, typer.Option("--workspace", "-C", metavar="DIR", help="The folder to work in.", rich_help_panel=DATA)
@@ -54,16 +62,31 @@ AllowLeaks = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any setting by its dotted name; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting by its dotted name; may be repeated.",
+        autocompletion=completion.SETTING,
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of training and augmentation.")]
-Augmenter = Annotated[str | None, typer.Option("--augmenter", metavar="SPEC", help="Augmenter component spec.")]
+Augmenter = Annotated[
+    str | None,
+    typer.Option(
+        "--augmenter",
+        metavar="SPEC",
+        help="Augmenter component spec; see 'toolbox list augmenters'.",
+        autocompletion=completion.AUGMENTER,
+    ),
+]
 Evaluator = Annotated[
     list[str] | None,
     typer.Option(
         "--evaluator",
         metavar="SPEC",
-        help="A further evaluator, beside those of the settings ('classification'); may be repeated.",
+        help="A further evaluator, beside those of the settings ('classification'); may be repeated; see 'toolbox list"
+        " evaluators'.",
+        autocompletion=completion.EVALUATOR,
     ),
 ]
 Device = Annotated[
@@ -89,7 +112,13 @@ Compile = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.", rich_help_panel=_RUN),
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with an interrupted run.",
+        rich_help_panel=_RUN,
+        autocompletion=completion.RUN,
+    ),
 ]
 FromRun = Annotated[
     str | None,
@@ -98,6 +127,7 @@ FromRun = Annotated[
         metavar="RUN",
         help="Do a run again, with all that it was made with; other options change it.",
         rich_help_panel=_RUN,
+        autocompletion=completion.RUN,
     ),
 ]
 Size = Annotated[int | None, typer.Option("--size", help="Side of the square input, pixels.", rich_help_panel=_HOW)]

@@ -17,6 +17,7 @@ API_VERSION = 1
 """Version of the contract between core and plugins; raised when a plugin written for the old one would break."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+_EXAMPLE = re.compile(r"toolbox [^\n]+\Z")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
@@ -33,10 +34,11 @@ class Component:
     requires: distributions (or extras) that the factory needs beyond the plugin's own dependencies.
     api_version: the :data:`API_VERSION` the component was written for. What doesn't say is of the first version, and
         stays so: a later toolbox knows from it that the plugin is older.
+    example: a command line that uses it, ``toolbox …``, which ``toolbox show`` prints; without one, a plain one.
 
     Raises
     ------
-    ValueError: a name, factory or summary that is not of this form.
+    ValueError: a name, factory, summary or example that is not of this form.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Component:
     factory: str
     requires: tuple[str, ...] = ()
     api_version: int = 1
+    example: str = ""
 
     kind: ClassVar[Kind]
 
@@ -54,6 +57,8 @@ class Component:
             raise ValueError(f"factory {self.factory!r} of {self.name!r}: write 'package.module:callable'")
         if not isinstance(self.summary, str) or not self.summary.strip():
             raise ValueError(f"component {self.name!r} has no summary")
+        if not isinstance(self.example, str) or (self.example and not _EXAMPLE.match(self.example)):
+            raise ValueError(f"example {self.example!r} of {self.name!r}: write one line that begins with 'toolbox '")
 
 
 @dataclass(frozen=True, slots=True)

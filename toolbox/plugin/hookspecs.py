@@ -37,7 +37,7 @@ class Hooks:
 
     @hookspec
     def toolbox_datasets(self) -> Iterable[DatasetComponent]:
-        """Datasets on offer.
+        """Where samples come from: ``--data NAME``.
 
         Example::
 
@@ -53,7 +53,7 @@ class Hooks:
 
     @hookspec
     def toolbox_augmenters(self) -> Iterable[AugmenterComponent]:
-        """Augmenters on offer.
+        """What makes copies, or mixes batches: ``--augmenter NAME``.
 
         Example::
 
@@ -62,14 +62,14 @@ class Hooks:
                 yield AugmenterComponent(
                     name="alzheimer",
                     summary="study A: small rotation, shift, shear, zoom and flip together",
-                    factory="toolbox_kornia.recipes:alzheimer",
+                    factory="toolbox_kornia.heavy.studies:Alzheimer",
                 )
         """
         raise NotImplementedError
 
     @hookspec
     def toolbox_models(self) -> Iterable[ModelComponent]:
-        """Models on offer.
+        """What is trained: ``toolbox train NAME`` and ``finetune NAME``.
 
         Example::
 
@@ -79,13 +79,14 @@ class Hooks:
                     name="resnet50",
                     summary="ResNet-50 with ImageNet weights, from timm",
                     factory="toolbox_timm.models:resnet50",
+                    example="toolbox finetune resnet50 --unfreeze-last",
                 )
         """
         raise NotImplementedError
 
     @hookspec
     def toolbox_evaluators(self) -> Iterable[EvaluatorComponent]:
-        """Evaluators on offer.
+        """What judges predictions: ``--evaluator NAME``.
 
         Example::
 
@@ -94,7 +95,7 @@ class Hooks:
                 yield EvaluatorComponent(
                     name="classification",
                     summary="confusion matrix, accuracy, precision, recall, F1, ROC and AUC",
-                    factory="toolbox_classification.evaluator:Classification",
+                    factory="toolbox_classification.heavy.evaluator:Classification",
                 )
         """
         raise NotImplementedError

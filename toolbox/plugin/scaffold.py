@@ -120,6 +120,7 @@ def toolbox_{kind}s() -> Iterator[{title}Component]:
         summary="{SUMMARIES[kind]}",
         factory="toolbox_sketch.{kind}:Sketch{title}",
         api_version=1,
+        example="{COMMANDS[kind]}",
     )
 ''')
     return "".join(parts)

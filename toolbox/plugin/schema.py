@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
 
 from toolbox.errors import PluginError, UsageError, closest
+from toolbox.plugin.components import Component, Kind
 from toolbox.plugin.protocols import Components
 
 
@@ -79,11 +80,27 @@ def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) 
     for key in given:
         if key not in model.model_fields:
             raise UsageError(f"{what} has no parameter {key!r}", closest(key, model.model_fields))
+    given = {key: _as_word(value, model.model_fields[key].annotation) for key, value in given.items()}
     try:
         checked = model(**given)
     except ValidationError as error:
         raise UsageError(f"{what}: {explain(error)}") from error
     return {key: getattr(checked, key) for key in given}
+
+
+_USES: dict[Kind, str] = {
+    "dataset": "toolbox data inspect --data",
+    "augmenter": "toolbox augment --augmenter",
+    "model": "toolbox train",
+    "evaluator": "toolbox evaluate --evaluator",
+}
+
+
+def example(component: Component, known: Sequence[Parameter]) -> str:
+    """A command line that uses ``component``: its author's, else a plain one with what must be given."""
+    needed = ",".join(f"{parameter.name}=…" for parameter in known if parameter.required)
+    spec = f"{component.name}:{needed}" if needed else component.name
+    return component.example or f"{_USES[component.kind]} {spec}"
 
 
 def handed(factory: Callable[..., Any]) -> list[str]:
@@ -101,6 +118,13 @@ def explain(error: ValidationError) -> str:
         given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
         parts.append(f"{where}: {message}{given}")
     return "; ".join(parts)
+
+
+def _as_word(value: Any, annotation: Any) -> Any:
+    """``true`` and ``false`` as the words that they are where words are what there is to choose from."""
+    word = str(value).lower()
+    is_word = isinstance(value, bool) and get_origin(annotation) is Literal and word in get_args(annotation)
+    return word if is_word else value
 
 
 def _type_text(written: Any, resolved: Any) -> str:

@@ -6,7 +6,8 @@ studies' figures stand in the examples.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -192,3 +193,16 @@ def known_names() -> dict[str, str]:
         else:
             names[name] = info.description or ""
     return names
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """What the setting ``name`` may be, where that is one of a few words."""
+    section, _, key = name.rpartition(".")
+    model = Settings.model_fields[section].annotation if section else Settings
+    annotation: Any = model.model_fields[key].annotation  # type: ignore[union-attr]  # a Section by construction
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    if len(kinds) == 1 and get_origin(annotation) is not Literal:
+        annotation = kinds[0]  # one or nothing
+    if annotation is bool:
+        return ("true", "false")
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolbox.cli import options
+from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import open_workspace
 from toolbox.errors import EXIT_FAILED, UsageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command(rich_help_panel="Experiment")(augment)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(augment)
 
 
 def augment(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 from toolbox.cli.options import open_workspace
 
 
@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN_A RUN_B [RUN]...", help="Runs by id or number.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN_A RUN_B [RUN]...", help="Runs by id or number.", autocompletion=completion.RUN),
+    ],
     metric: Annotated[
         list[str] | None,
         typer.Option("--metric", metavar="NAME", help="What decides (accuracy); repeated, the others are shown too."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 
 if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
@@ -20,10 +20,17 @@ def register(app: typer.Typer) -> None:
 
 
 def list_components(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="dataset, augmenter, model or evaluator.")] = "",
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KIND]", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND
+        ),
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
-    """List the components on offer, and who offers them."""
+    """List the components on offer, by kind, and the plugin that each comes from."""
+    from itertools import groupby
+
     from rich.table import Table
     from rich.text import Text
 
@@ -34,11 +41,14 @@ def list_components(
     terminal = Terminal(as_json)
     registry = Registry()
     offers = registry.offers(as_kind(kind) if kind else None)
-    table = Table("kind", "name", "what it is", "plugin", box=None, pad_edge=False, header_style="bold")
-    for offer in offers:
-        component = offer.component
-        table.add_row(component.kind, Text(component.name, "bold"), Text(component.summary), Text(offer.plugin, "dim"))
-    terminal.show(table)
+    table = Table("name", "what it is", "plugin", box=None, pad_edge=False, header_style="dim")
+    for of_kind, group in groupby(offers, key=lambda offer: offer.component.kind):
+        table.add_row(Text(f"{of_kind}s", "bold cyan"))
+        for offer in sorted(group, key=lambda offer: (offer.plugin, offer.component.name)):
+            component = offer.component
+            table.add_row(Text(f"  {component.name}", "bold"), Text(component.summary), Text(offer.plugin))
+        table.add_section()
+    terminal.show(table, Text("'toolbox show KIND NAME' tells more of one, and an example.", "dim"))
     mention_faults(registry, terminal.reporter().warn)
     rows = [
         {
@@ -54,8 +64,14 @@ def list_components(
 
 
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The component, or a spec of a model.")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND),
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The component, or a spec of a model.", autocompletion=completion.OF_KIND),
+    ],
     as_json: options.AsJson = False,
 ) -> None:
     """Show one component: what it does, its parameters, and where it comes from."""
@@ -82,12 +98,15 @@ def show(
         default = "required" if item.required else _shown(item.default)
         table.add_row(Text(item.name, "bold"), Text(item.type), Text(default), Text(item.description))
     terminal.show("", table if parameters else Text("It has no parameters.", "dim"))
+    example = schema.example(offer.component, parameters)
+    terminal.show("", Text("For example:", "dim"), Text(f"  {example}"))
     document: dict[str, Any] = {
         "kind": offer.component.kind,
         "name": spec.name,
         "plugin": offer.plugin,
         "summary": offer.component.summary,
         "description": describe(factory),
+        "example": example,
         "parameters": [
             {
                 "name": item.name,

@@ -7,20 +7,31 @@ from typing import Annotated
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
+from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import open_workspace
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command(rich_help_panel="Experiment")(evaluate)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(evaluate)
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id or number; the newest without one.")] = "",
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="A run's id or number; the newest without one.", autocompletion=completion.RUN
+        ),
+    ] = "",
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="OTHER", help="Another dataset with the same classes: an external test."),
+        typer.Option(
+            "--data",
+            metavar="OTHER",
+            help="Another dataset with the same classes: an external test.",
+            autocompletion=completion.DATA,
+        ),
     ] = None,
     evaluator: options.Evaluator = None,
     workspace: options.WorkspaceDir = Path(),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 from toolbox.cli.options import open_workspace
 
 
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, number or folder.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, number or folder.", autocompletion=completion.RUN)
+    ],
     form: Annotated[
         str, typer.Option("--format", metavar="safetensors|torch-export|onnx", help="What kind of file.")
     ] = "safetensors",

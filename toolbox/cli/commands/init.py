@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from toolbox.cli import completion
 from toolbox.cli.options import AsJson, Quiet, WorkspaceDir
 
 
@@ -16,7 +17,12 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    path: Annotated[str, typer.Argument(metavar="[PATH]", help="Your dataset: a folder, a manifest, or a spec.")] = "",
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PATH]", help="Your dataset: a folder, a manifest, or a spec.", autocompletion=completion.DATA
+        ),
+    ] = "",
     workspace: WorkspaceDir = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over a toolbox.toml that is there.")] = False,
     as_json: AsJson = False,

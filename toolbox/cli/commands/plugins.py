@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
@@ -18,7 +18,9 @@ group = typer.Typer(help="Plugins: install them, look at them, write your own.",
 USE, WRITE = "Use", "Write"
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The plugin, or its distribution.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The plugin, or its distribution.", autocompletion=completion.PLUGIN)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -166,7 +168,12 @@ def freeze(as_json: options.AsJson = False) -> None:
 
 @group.command(rich_help_panel=WRITE)
 def check(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The plugin; all of them where none is named.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="The plugin; all of them where none is named.", autocompletion=completion.PLUGIN
+        ),
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Check that a plugin keeps what the toolbox relies on; exit code 2 where it doesn't."""
@@ -210,7 +217,12 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the plugin and of what it offers.")],
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="KIND", help="dataset, augmenter (default), model, evaluator; may be repeated."),
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="dataset, augmenter (default), model, evaluator; may be repeated.",
+            autocompletion=completion.KIND,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where its folder toolbox-NAME is made.")] = Path(),
     as_json: options.AsJson = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolbox.cli import options
+from toolbox.cli import completion, options
 from toolbox.cli.options import open_workspace
 
 
@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
 
 def report(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids or numbers of runs; all of them without any.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Ids or numbers of runs; all of them without any.", autocompletion=completion.RUN
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
     form: Annotated[

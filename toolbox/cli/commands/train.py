@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolbox import environment
-from toolbox.cli import options
+from toolbox.cli import completion, options
+from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import every_stage, open_workspace
 from toolbox.errors import UsageError
 
@@ -19,14 +20,20 @@ if TYPE_CHECKING:
     from toolbox.workspace import Workspace
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Model component spec; see 'toolbox list models'.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model component spec; see 'toolbox list models'.",
+        show_default=False,
+        autocompletion=completion.MODEL,
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    app.command(rich_help_panel="Experiment")(train)
-    app.command(rich_help_panel="Experiment")(finetune)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(train)
+    app.command(cls=Command, epilog=EPILOG, rich_help_panel="Experiment")(finetune)
 
 
 def train(

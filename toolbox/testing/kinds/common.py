@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from pydantic import ValidationError
 
-from toolbox.errors import PluginError
+from toolbox.errors import PluginError, UsageError
 from toolbox.plugin import schema
 from toolbox.plugin.components import API_VERSION
 from toolbox.plugin.protocols import Augmenter, Dataset, Evaluator, MixingAugmenter, Model, VirtualDataset
 from toolbox.plugin.registry import describe
+from toolbox.plugin.spec import parse
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.subject import NotMadeError, Subject
 
@@ -123,6 +125,27 @@ def defaults_valid(subject: Subject) -> Problems:
             model.__pydantic_validator__.validate_assignment(model.model_construct(), name, info.default)
         except ValidationError as error:
             yield f"the default of {name!r}, {info.default!r}, is not valid: {schema.explain(error)}"
+
+
+@check
+def example_valid(subject: Subject) -> Problems:
+    """The example, where the descriptor has one, names the component, with parameters that it has."""
+    component = subject.offer.component
+    if not component.example:
+        return
+    try:
+        words = shlex.split(component.example)
+    except ValueError as error:
+        yield f"the example {component.example!r} is not what a shell can read: {error}"
+        return
+    specs = [word for word in words if word.partition(":")[0] == component.name]
+    if not specs:
+        yield f"the example {component.example!r} does not use it"
+    for spec in specs:
+        try:
+            schema.validated(subject.factory, parse(spec).parameters, "the example")
+        except UsageError as error:
+            yield f"{error.message} {error.hint}".rstrip()
 
 
 @made

@@ -12,6 +12,7 @@ def toolbox_datasets() -> Iterator[DatasetComponent]:
         name="npz",
         summary="the images of a NumPy archive (.npz), MedMNIST's or your own",
         factory="toolbox_example.heavy.dataset:NpzDataset",
+        example="toolbox data inspect --data npz:path=breastmnist.npz",
     )
 
 
@@ -22,6 +23,7 @@ def toolbox_augmenters() -> Iterator[AugmenterComponent]:
         name="erase",
         summary="random erasing: a rectangle of each copy is blanked",
         factory="toolbox_example.heavy.augmenter:Erase",
+        example="toolbox augment --augmenter erase:area=0.2 --factor 5",
     )
 
 
@@ -32,6 +34,7 @@ def toolbox_models() -> Iterator[ModelComponent]:
         name="small-cnn",
         summary="three convolution blocks with BatchNorm, trained from scratch",
         factory="toolbox_example.heavy.model:SmallCnn",
+        example="toolbox train small-cnn:width=8",
     )
 
 
@@ -42,4 +45,5 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         name="graded",
         summary="for classes that have an order: weighted kappa and mean distance",
         factory="toolbox_example.heavy.evaluator:Graded",
+        example="toolbox evaluate --evaluator graded:weights=linear",
     )

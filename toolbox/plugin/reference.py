@@ -1,0 +1,137 @@
+"""The hook reference in ``plugins/README.md``, rendered from the hook specifications and what they lead to.
+
+To renew it::
+
+    python -m toolbox.plugin.reference plugins/README.md
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+from toolbox.errors import UsageError
+from toolbox.files.atomic import write_text
+from toolbox.plugin import protocols
+from toolbox.plugin.components import Component, Kind
+from toolbox.plugin.hookspecs import PROJECT, Hooks
+
+BEGIN, END = "<!-- hooks: generated, see toolbox/plugin/reference.py -->", "<!-- hooks: end -->"
+WIDTH = 120
+
+MADE: dict[Kind, tuple[type, ...]] = {
+    "dataset": (protocols.Dataset, protocols.VirtualDataset),
+    "augmenter": (protocols.Augmenter, protocols.MixingAugmenter),
+    "model": (protocols.Model,),
+    "evaluator": (protocols.Evaluator,),
+}
+"""What a factory may return, by kind."""
+
+
+def hooks() -> dict[str, Callable[..., Any]]:
+    """Every hook specification by its name."""
+    return {name: function for name, function in vars(Hooks).items() if hasattr(function, f"{PROJECT}_spec")}
+
+
+def offered_by(hook: Callable[..., Any]) -> type[Component]:
+    """The class of the descriptors that ``hook`` gives."""
+    (descriptor,) = get_args(get_type_hints(hook)["return"])
+    return cast(type[Component], descriptor)
+
+
+def example(hook: Callable[..., Any]) -> str:
+    """The example in a specification's docstring, as code."""
+    return textwrap.dedent(_halves(hook)[1]).strip()
+
+
+def render() -> str:
+    """The whole reference."""
+    lines = [*_descriptor()]
+    for name, hook in hooks().items():
+        lines += _hook(name, hook)
+    return "\n".join(lines).strip() + "\n"
+
+
+def renewed(text: str) -> str:
+    """``text`` with the reference between its marks as it is now.
+
+    Raises
+    ------
+    UsageError: it has no such marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UsageError(f"the file has no place for the hook reference: {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n\n{render()}\n{END}{after}"
+
+
+def _descriptor() -> Iterator[str]:
+    """What all descriptors have in common."""
+    yield "### What a hook gives"
+    yield ""
+    yield _wrapped("Every hook gives descriptors, small and frozen. All kinds have the same fields:")
+    yield ""
+    doc = inspect.getdoc(Component) or ""
+    fields = doc.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    for item in re.split(r"\n(?=\S)", fields):
+        name, _, text = item.partition(": ")
+        yield _wrapped(f"- `{name}`: {_markdown(text)}", "  ")
+    yield ""
+
+
+def _hook(name: str, hook: Callable[..., Any]) -> Iterator[str]:
+    descriptor = offered_by(hook)
+    yield from (f"### `{name}`", "", _wrapped(f"{_markdown(_halves(hook)[0])} Gives `{descriptor.__name__}`s."), "")
+    yield from ("```python", example(hook), "```", "")
+    for number, made in enumerate(MADE[descriptor.kind]):
+        start = "The factory returns" if number == 0 else "Or it returns"
+        yield _wrapped(f"{start} a `{made.__module__}.{made.__name__}`. {_markdown(_paragraph(made))}")
+        yield ""
+        yield from (_wrapped(line, "  ") for line in _members(made))
+        yield ""
+
+
+def _members(made: type) -> Iterator[str]:
+    """Methods and attributes of a protocol, in their order, with the first paragraph on each."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(made))).body
+    assert isinstance(tree, ast.ClassDef)
+    for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(node, ast.FunctionDef):
+            needed = "" if node.name in getattr(made, "__abstractmethods__", ()) else " (optional)"
+            arguments = ", ".join(argument.arg for argument in node.args.args[1:])
+            yield f"- `{node.name}({arguments})`{needed}: {_markdown(_paragraph(getattr(made, node.name)))}"
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and after.value.value
+            text = inspect.cleandoc(str(said)).partition("\n\n")[0] if said else ""
+            yield f"- `{node.target.id} = {ast.unparse(node.value) if node.value else '…'}`: {_markdown(text)}"
+
+
+def _halves(hook: Callable[..., Any]) -> tuple[str, str]:
+    text, _, code = (inspect.getdoc(hook) or "").partition("\n\nExample::\n")
+    return text, code
+
+
+def _paragraph(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0]
+
+
+def _markdown(text: str) -> str:
+    """A docstring's text in one line, its roles and literals as Markdown's code."""
+    text = re.sub(r":\w+:`([^`]+)`", r"`\1`", " ".join(text.split()))
+    return text.replace("``", "`")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        write_text(Path(argument), renewed(Path(argument).read_text("utf-8")))
