@@ -181,6 +181,15 @@ def test_a_run_that_fails_stops_no_other(toolbox: Toolbox, tmp_path: Path) -> No
     assert len(done.document["failures"]) == 2 and "nowhere.pth" in done.document["failures"][0][1]
 
 
+def test_a_plan_tells_what_can_not_be_run_here(toolbox: Toolbox, tmp_path: Path, photos: Path) -> None:
+    arm = '[arms.originals]\nmethod = "finetune"\nmodel = "timm:arch=test_vit"'
+    text = SMALL.replace("[arms.originals]", arm)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        told = toolbox("study", "plan", write(tmp_path, text), "--data", photos, "-C", tmp_path / "ws")
+    assert told.code == 0 and "can't be had" in told.stdout and "in all" in told.stdout
+
+
 def test_other_data_without_editing_the_file(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
     text = SMALL.replace("seeds = [0, 1]", "seeds = [0]")
     done = toolbox("study", "run", write(tmp_path, text), "--data", photos, "-C", tmp_path / "ws", "--json")

@@ -37,10 +37,16 @@ def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> 
         how = f"{first.method} {first.model}" + (", last block" if first.unfreeze_last else "")
         states = Counter(entries[run.key].status for run in members if run.key in entries)
         state = ", ".join(f"{count} {state}" for state, count in states.items())
-        each = duration(estimate.costs[first.key].seconds)
+        each = "?" if first.key in estimate.problems else duration(estimate.costs[first.key].seconds)
         table.add_row(Text(name), Text(how), str(len(members)), each, Text(state, "dim"))
     whole = f"{len(plan.runs)} runs, about {duration(estimate.seconds)} in all, {gigabytes(estimate.bytes)} of disk"
-    return [Text(plan.study.title, "bold"), table, Text(f"{whole} (less where trainings stop early).")]
+    failing = [
+        Text(f"{name}: {estimate.problems[members[0].key]}; it will fail", "yellow")
+        for name, members in cells.items()
+        if members[0].key in estimate.problems
+    ]
+    said = Text(f"{whole} (less where trainings stop early).")
+    return [Text(plan.study.title, "bold"), table, *failing, said]
 
 
 def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableType]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from toolbox.errors import EnvironmentFailure
 from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.progress import Reporter, SilentReporter, tracked
@@ -30,11 +31,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a whole study takes, and each of its runs (by key)."""
+    """What a whole study takes, and each of its runs (by key).
+
+    ``problems``: why some could not be probed, by key; nothing is counted for them, and they will fail the same way.
+    """
 
     seconds: float
     bytes: int
     costs: dict[str, Cost]
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) -> Estimate:
@@ -44,13 +49,19 @@ def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) 
 
     Raises
     ------
-    UsageError, EnvironmentFailure: what the runs themselves would raise before they train.
+    UsageError: what the runs themselves would raise before they train.
     """
     kinds: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
         kinds.setdefault(_kind(run), []).append(run)
     probed = tracked(_probes(list(kinds), kinds, scratch, registry), reporter, "probing", len(kinds), "kinds of run")
-    costs = {run.key: cost for kind, cost in probed for run in kinds[kind]}
+    costs: dict[str, Cost] = {}
+    problems: dict[str, str] = {}
+    for kind, found in probed:
+        for run in kinds[kind]:
+            costs[run.key] = found if isinstance(found, Cost) else Cost(0, 0)
+            if isinstance(found, str):
+                problems[run.key] = found
     seconds = sum(cost.seconds for cost in costs.values())
     disk = sum(cost.bytes for cost in costs.values())
     sets: dict[tuple[str, str], Cost] = {}
@@ -58,14 +69,18 @@ def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) 
         sets[run.split_key, _set_of(run)] = costs[run.key]
     seconds += sum(cost.set_seconds for cost in sets.values())
     disk += sum(cost.set_bytes for cost in sets.values())
-    return Estimate(seconds, disk, costs)
+    return Estimate(seconds, disk, costs, problems)
 
 
 def _probes(
     names: list[str], kinds: dict[str, list[PlannedRun]], scratch: Path, registry: Registry
-) -> Iterator[tuple[str, Cost]]:
+) -> Iterator[tuple[str, Cost | str]]:
+    """The cost of each kind, or what is missing here to run it (weights that can't be had)."""
     for name in names:
-        yield name, _probe(kinds[name][0], scratch, registry)
+        try:
+            yield name, _probe(kinds[name][0], scratch, registry)
+        except EnvironmentFailure as error:
+            yield name, error.message
 
 
 def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
