@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from tests.conftest import Toolbox
 from toolbox.cache import folder as folders
 from toolbox.cache.table import NoRoom, Rows, Table
-from toolbox.training import once
+from toolbox.training import inputs, once
 from toolbox.training.inputs import Pixels
 from toolbox.workspace import Workspace
 
@@ -213,6 +213,39 @@ def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
     (tmp_path / "cache" / "tables").write_text("in the way")
     found = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
     assert [stage["cached"] for stage in found[3]["stages"]] == [False, False]
+
+
+def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
+    Maker()(["a"])
+    theirs = [own_cache / name for name in ("thesis.txt", "tables/mine/x", "scratch/mine/x", "scratch/tmpabc/x")]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x" * 1000)
+        os.utime(path.parent if path.parent != own_cache else path, (0, 0))
+        os.utime(path, (0, 0))
+    killed = own_cache / "scratch" / "training-abc"
+    killed.mkdir()
+    os.utime(killed, (0, 0))
+    with inputs.scratch():
+        assert not killed.exists()
+    Maker()(["a", "b"], "b", limit=400)  # no room for both tables
+    assert toolbox("cache", "clear").code == 0 and not folders.entries()
+    assert all(path.is_file() for path in theirs)
+
+
+def test_a_shape_that_was_spoilt_is_noticed(own_cache: Path) -> None:
+    Maker()(["a"])
+    (about,) = own_cache.glob("tables/*/table.json")
+    about.write_text(about.read_text().replace("3\n", "4\n"))
+    assert right(Maker()(["a", "b"]), ["a", "b"])
+
+
+def test_a_folder_that_can_not_be_made_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path / "file"))
+    with inputs.scratch() as folder:
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: Toolbox, own_cache: Path) -> None:

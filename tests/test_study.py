@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Toolbox
-from toolbox import Study
+from toolbox import Study, runs
 from toolbox.errors import UsageError
 from toolbox.study import file as files
 from toolbox.study import ledger
@@ -85,6 +85,11 @@ def test_folds_are_runs_of_their_own(tmp_path: Path) -> None:
         ("epochs = 1", "epochs = -1", "epochs"),
         ("audit.near", "seed = 3\naudit.near", "seeds and folds belong to the study"),
         ("[matrix]", "[matrix", "not valid TOML"),
+        ('b = "augmented"', 'b = ["augmented"]', "there is no arm ['augmented']"),
+        ('b = "augmented"', 'b = "augmented"\nmetric = "acuracy"', "can't be compared by 'acuracy'"),
+        ('model = "alzheimer-cnn"', "model = 5", "model is 5"),
+        ('model = "alzheimer-cnn"', 'model = "alzheimer-cnn"\nunfreeze_last = "no"', "unfreeze_last is 'no'"),
+        ("[matrix]", f"[matrix]\n'training.lr' = {[1] * 900}\n'training.epochs' = {[1] * 900}", "combinations"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -92,6 +97,19 @@ def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, 
     with pytest.raises(UsageError) as caught:
         Study(write(tmp_path, SMALL.replace(old, new, 1)), workspace=tmp_path).plan  # noqa: B018
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("key", ["exclude", "compare"])
+def test_lists_that_are_none_are_told(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UsageError, match=f"{key} is a list of tables"):
+        files.read(write(tmp_path, f"{key} = 5"))
+
+
+def test_a_ledger_with_spoilt_lines_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    ledger.append(tmp_path, {"key": ["a"], "status": "finished", "run": "x"})
+    ledger.append(tmp_path, {"key": "b", "status": "finished", "run": 5})
+    ledger.append(tmp_path, {"key": "c", "status": "finished", "run": "x"})
+    assert list(ledger.read(tmp_path)) == ["c"]
 
 
 def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
@@ -209,3 +227,12 @@ def test_splits_side_by_side_give_the_same_as_one_after_the_other(toolbox: Toolb
     assert one.code == two.code == 0, two.stderr
     values = [[cell["value"] for cell in done.document["cells"]] for done in (one, two)]
     assert values[0] == pytest.approx(values[1]) and two.document["failures"] == []
+
+
+def test_a_history_and_predictions_that_were_spoilt(tmp_path: Path) -> None:
+    run = runs.Run(tmp_path)
+    (tmp_path / runs.HISTORY).write_bytes(b'{"epoch": 1}\nnull\n\xff\n')
+    assert run.history() == [{"epoch": 1}]
+    (tmp_path / runs.PREDICTIONS).write_bytes(b"\xff\xfeid,path")
+    with pytest.raises(UsageError, match="no file of predictions"):
+        list(runs.read_predictions(tmp_path / runs.PREDICTIONS))

@@ -73,11 +73,14 @@ class Run:
         if not path.exists():
             return []
         lines = []
-        for text in path.read_text("utf-8").splitlines():
+        for text in path.read_text("utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 break
+            if not isinstance(line, dict):
+                break
+            lines.append(line)
         return lines
 
 
@@ -207,8 +210,11 @@ def write_predictions(
 
 def read_predictions(path: Path) -> Iterator[dict[str, str]]:
     """The lines of a ``predictions.csv``."""
-    with atomic.told("read", path), path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    try:
+        with atomic.told("read", path), path.open(encoding="utf-8", newline="") as file:
+            yield from csv.DictReader(file)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} is no file of predictions: {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,16 @@ SCRATCH = "scratch"
 
 ABOUT = "table.json"
 """What a table is about; its time of change is when the table was last used."""
+
+PREFIX = "training-"
+"""How the folders in :data:`SCRATCH` begin."""
+
+DESCRIPTIONS = "near-duplicates"
+"""How the files of the audit's descriptions begin."""
+
+_OWN = re.compile(
+    rf"{TABLES}/[0-9a-f]{{32}}|{SCRATCH}/{PREFIX}\w+|{DESCRIPTIONS}-\d+\.sqlite(-journal|-wal|-shm)?", re.ASCII
+)
 
 DAY = 86_400
 
@@ -54,19 +65,27 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """What lies in the cache, what was used last first."""
+    """What lies in the cache, what was used last first.
+
+    What the toolbox did not put there is somebody else's, whatever folder TOOLBOX_CACHE_DIR names: it is neither
+    counted nor deleted.
+    """
     root = cache_folder()
     found = []
-    with contextlib.suppress(OSError):
-        for path in sorted(root.iterdir()):
-            if path.name == TABLES:
-                found += [entry for folder in sorted(path.iterdir()) if (entry := _table(folder))]
-            elif path.name == SCRATCH:
-                # A folder for each training in progress; what a killed one left is taken away after a day.
-                found += [_other(folder, SCRATCH) for folder in sorted(path.iterdir())]
-            else:
-                found.append(_other(path, "descriptions" if "near-duplicates" in path.name else "other"))
+    for path in (*_in(root), *_in(root / TABLES), *_in(root / SCRATCH)):
+        if not _OWN.fullmatch(path.relative_to(root).as_posix()) or path.is_symlink():
+            continue
+        if path.parent == root:
+            found.append(_other(path, "descriptions"))
+        else:
+            found.append(_table(path) if path.parent.name == TABLES else _other(path, SCRATCH))
     return sorted(found, key=lambda entry: -entry.used)
+
+
+def _in(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
 
 
 def clear(chosen: Iterable[Entry]) -> tuple[int, list[Path]]:
@@ -103,12 +122,9 @@ def make_room(needed: int, limit: int, keep: Path) -> bool:
     return total + needed <= limit and needed <= _free(keep)
 
 
-def sweep_scratch(root: Path) -> None:
-    """Take away what trainings that were killed left in ``root`` more than a day ago."""
-    with contextlib.suppress(OSError):
-        for path in root.iterdir():
-            if time.time() - path.stat().st_mtime > DAY:
-                shutil.rmtree(path, ignore_errors=True)
+def sweep_scratch() -> None:
+    """Take away what trainings that were killed left more than a day ago."""
+    clear(each for each in entries() if each.kind == SCRATCH and time.time() - each.used > DAY)
 
 
 def _free(path: Path) -> int:
@@ -118,7 +134,7 @@ def _free(path: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def _table(folder: Path) -> Entry | None:
+def _table(folder: Path) -> Entry:
     about: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         loaded = json.loads((folder / ABOUT).read_text("utf-8"))
@@ -126,7 +142,7 @@ def _table(folder: Path) -> Entry | None:
     entry = _other(folder, "table", about if isinstance(about, dict) else {})
     with contextlib.suppress(OSError):
         entry = Entry(folder, "table", entry.about, entry.bytes, (folder / ABOUT).stat().st_mtime)
-    return entry if folder.is_dir() else None
+    return entry
 
 
 def _other(path: Path, kind: str, about: Mapping[str, Any] | None = None) -> Entry:

@@ -137,6 +137,7 @@ class Table:
             loaded = json.loads((self.folder / folders.ABOUT).read_text("utf-8"))
             form = tuple(int(side) for side in loaded["shape"])
             good = loaded["dtype"] == kind.str and loaded["about"] == json.loads(json.dumps(self.about))
+            good = good and loaded["checksum"] == _checksum(form)
             good = good and (self.folder / _VALUES).is_file() and all(side > 0 for side in form)
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -148,7 +149,12 @@ class Table:
             (self.folder / name).unlink(missing_ok=True)
         for name in (_VALUES, _KEYS):
             (self.folder / name).touch()
-        document = {"about": dict(self.about), "shape": list(form), "dtype": kind.str}
+        document = {
+            "about": dict(self.about),
+            "shape": list(form),
+            "dtype": kind.str,
+            "checksum": _checksum(form),
+        }
         atomic.write_json(self.folder / folders.ABOUT, document)
         return form
 
@@ -216,3 +222,8 @@ class Table:
                 settle()
         if (left := len(list(waiting))) > 0:
             raise ValueError(f"{left} rows of {len(keys)} were not made")
+
+
+def _checksum(form: tuple[int, ...]) -> int:
+    """Of a shape: rows read by a shape that was spoilt on the disk would be whole and wrong."""
+    return zlib.crc32(json.dumps(form).encode())

@@ -40,6 +40,7 @@ from toolbox.errors import UsageError, closest
 from toolbox.files.atomic import told
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside
+from toolbox.statistics.compare import known
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
 EXPERIMENT = ("method", "model", "unfreeze_last", "epochs")
@@ -83,10 +84,10 @@ def read(path: Path) -> StudyFile:
     ------
     UsageError: no TOML, a key that nobody knows (the closest one is named), a comparison of unknown arms.
     """
-    with told("read", path):
-        raw = path.read_bytes()
+    with told("read", path), path.open("rb") as file:
+        raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
-        raise UsageError(f"{path} is {len(raw):,} bytes long: that is no study file")
+        raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no study file")
     try:
         table = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -106,12 +107,12 @@ def read(path: Path) -> StudyFile:
         base=base,
         arms=arms or {"all": {}},
         matrix=matrix,
-        exclude=tuple(_condition(item, matrix, f"{path}, [[exclude]]") for item in table.get("exclude", [])),
+        exclude=tuple(_condition(item, matrix, f"{path}, [[exclude]]") for item in _list(table, "exclude", path)),
         seeds=_numbers(table.get("seeds", [0]), path),
         folds=_folds(table.get("folds", 0), path),
         compare=(),
     )
-    compare = tuple(_comparison(item, study) for item in table.get("compare", []))
+    compare = tuple(_comparison(item, study) for item in _list(table, "compare", path))
     return replace(study, compare=compare)
 
 
@@ -119,6 +120,13 @@ def _table(table: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
     found = table.get(key, {})
     if not isinstance(found, Mapping):
         raise UsageError(f"{path}: {key} is a table", f"Write [{key}] and its entries below.")
+    return found
+
+
+def _list(table: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    found = table.get(key, [])
+    if not isinstance(found, list):
+        raise UsageError(f"{path}: {key} is a list of tables", f"Write [[{key}]] and its entries below.")
     return found
 
 
@@ -135,6 +143,10 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
         )
     if values.get("method", "train") not in ("train", "finetune"):
         raise UsageError(f"{where}: method is {values['method']!r}; it is 'train' or 'finetune'")
+    if not isinstance(values.get("unfreeze_last", False), bool):
+        raise UsageError(f"{where}: unfreeze_last is {values['unfreeze_last']!r}; it is true or false")
+    if not isinstance(values.get("model", ""), str | Mapping):
+        raise UsageError(f"{where}: model is {values['model']!r}", 'Write a name, say model = "resnet50".')
     return {**values, **paths_beside(settings, path.parent)}
 
 
@@ -143,7 +155,8 @@ def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
     for name, choices in flat.items():
         if not isinstance(choices, list) or not choices:
             raise UsageError(f"{path}, [matrix]: {name} needs a list of values")
-        _values({name: choices[0]}, f"{path}, [matrix]", path)
+        for choice in choices:
+            _values({name: choice}, f"{path}, [matrix]", path)
     return {name: tuple(choices) for name, choices in flat.items()}
 
 
@@ -161,12 +174,12 @@ def _comparison(table: Any, study: StudyFile) -> Comparison:
     if not isinstance(table, Mapping) or not {"a", "b"} <= set(table):
         raise UsageError(f"{where} names two arms", 'For example a = "originals", b = "augmented".')
     for side in ("a", "b"):
-        if table[side] not in study.arms:
+        if not isinstance(table[side], str) or table[side] not in study.arms:
             raise UsageError(f"{where}: there is no arm {table[side]!r}", closest(str(table[side]), study.arms))
     rest = {name: value for name, value in table.items() if name not in ("a", "b", "metric")}
-    return Comparison(
-        table["a"], table["b"], str(table.get("metric", "accuracy")), _condition(rest, study.matrix, where)
-    )
+    # Told before the first run, not after the last.
+    metric = known(str(table.get("metric", "accuracy")))
+    return Comparison(table["a"], table["b"], metric, _condition(rest, study.matrix, where))
 
 
 def _numbers(value: Any, path: Path) -> tuple[int, ...]:

@@ -37,6 +37,9 @@ def read(folder: Path) -> dict[str, Entry]:
             try:
                 document = json.loads(line)
                 entry = Entry(**{name: document[name] for name in Entry.__dataclass_fields__ if name in document})
+                texts = (entry.key, entry.status, entry.run, entry.error)
+                if not all(isinstance(text, str) for text in texts):
+                    continue
             except (ValueError, TypeError):
                 continue
             found[entry.key] = entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from toolbox.study.file import EXPERIMENT, StudyFile
 
 FILE_NAME = "plan.json"
 MAX_RUNS = 10_000
+_MAX_COMBINATIONS = 10 * MAX_RUNS  # before [[exclude]]; to look at more of them takes long
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ def make(study: StudyFile, below: Sequence[Layer], above: Layer, registry: Regis
     ------
     UsageError: a bad setting (the arm is named), an unknown model, no run at all, or more than :data:`MAX_RUNS`.
     """
+    cells = len(study.arms) * prod(len(choices) for choices in study.matrix.values())
+    most = cells * len(study.seeds) * max(1, study.folds)
+    if most > _MAX_COMBINATIONS:
+        raise UsageError(f"{study.path} has {most:,} combinations; {MAX_RUNS:,} runs are the most")
     runs = list(_runs(study, below, above, registry, data))
     if not runs:
         raise UsageError(f"{study.path} leaves no run", "Look at its [[exclude]] tables.")

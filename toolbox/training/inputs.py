@@ -17,12 +17,13 @@ import numpy.typing as npt
 import torch
 
 from toolbox.augment.copies import generator
-from toolbox.cache.folder import SCRATCH, cache_folder, sweep_scratch
+from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
 from toolbox.data.images import as_array, squashed
 from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
+from toolbox.errors import EnvironmentFailure
 from toolbox.files.atomic import make_folder, told
 from toolbox.plugin.protocols import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.progress import Reporter, tracked
@@ -202,19 +203,30 @@ class Chosen:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for memory-mapped files that goes away with the training."""
-    parent = make_folder(cache_folder() / SCRATCH)
-    sweep_scratch(parent)
-    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
+    sweep_scratch()
+    try:
+        made = _folder_in(cache_folder() / SCRATCH)
+    except (EnvironmentFailure, OSError):  # nothing of a result hangs on the cache's folder
+        made = _folder_in(None)
+    with made as folder:
         yield Path(folder)
+
+
+def _folder_in(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """A new folder in ``parent``, or where the system has its temporary files."""
+    if parent is not None:
+        make_folder(parent)
+    return tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
 
 
 def room(shape: tuple[int, ...], dtype: type[np.generic], folder: Path) -> npt.NDArray[np.generic]:
     """An array to fill: in memory, or memory-mapped in ``folder`` from :data:`IN_MEMORY` on."""
     if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY:
         return np.empty(shape, dtype)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        name = file.name
-    with told("write", Path(name)):
+    make_folder(folder)  # somebody may have cleared the cache
+    with told("write", folder):
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            name = file.name
         return np.memmap(name, dtype, "w+", shape=shape)
 
 
