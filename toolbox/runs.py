@@ -46,13 +46,26 @@ class Run:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """``run.json``."""
-        return read_json(self.path / RUN)
+        """``run.json``, checked.
+
+        Raises
+        ------
+        UsageError: it is missing, or not what it should be.
+        """
+        from toolbox import run_schema
+
+        document = read_json(self.path / RUN)
+        run_schema.check(document, run_schema.Record, self.path / RUN)
+        return document
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """``evaluation.json``."""
-        return read_json(self.path / EVALUATION)
+        """``evaluation.json``, checked as ``run.json`` is."""
+        from toolbox import run_schema
+
+        document = read_json(self.path / EVALUATION)
+        run_schema.check(document, run_schema.EvaluationRecord, self.path / EVALUATION)
+        return document
 
     @property
     def finished(self) -> bool:
