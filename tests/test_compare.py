@@ -219,6 +219,8 @@ def test_the_command_from_training_to_verdict(toolbox: Toolbox, photos: Path, tm
     assert not any("pixels" in note for note in document["notes"])
     shown = toolbox("compare", 1, 2, "-C", place)
     assert "McNemar, exact" in shown.stdout and "2 times" in shown.stdout
+    narrow = toolbox("compare", 1, 2, "-C", place, env={"COLUMNS": "80"}).stdout
+    assert "log loss" in narrow.partition("difference")[0].partition("95 %")[0]
     Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "split.seed": 5}).finetune("timm:arch=test_resnet")
     refused = toolbox("compare", 1, 3, "-C", place)
     assert refused.code == 4 and "different images" in refused.stderr
