@@ -65,5 +65,5 @@ def predict(
                 unreadable.append(result)
     if table not in (None, "-"):
         count = len(found)
-        terminal.results.print(f"{count:,} image{'s' * (count != 1)} in {table}", markup=False, soft_wrap=True)
+        terminal.messages.print(f"{count:,} image{'s' * (count != 1)} in {table}", markup=False, soft_wrap=True)
     terminal.end(unreadable, where=predictions.where(as_json, table))
