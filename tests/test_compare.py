@@ -208,7 +208,9 @@ def _answers(right: np.ndarray) -> Answers:
     return Answers(targets, np.eye(2)[np.where(right, targets, 1 - targets)], Units.from_groups([], len(right)))
 
 
-def test_the_command_from_training_to_verdict(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
+def test_the_command_from_training_to_verdict(
+    toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "ws"
     for seed in (0, 1):
         Workspace(place, data=photos, settings={**QUICK, "seed": seed}).finetune("timm:arch=test_resnet")
@@ -219,6 +221,9 @@ def test_the_command_from_training_to_verdict(toolbox: Toolbox, photos: Path, tm
     assert not any("pixels" in note for note in document["notes"])
     shown = toolbox("compare", 1, 2, "-C", place)
     assert "McNemar, exact" in shown.stdout and "2 times" in shown.stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = toolbox("compare", 1, 2, "-C", place).stdout
+    assert "log loss" in narrow.partition("difference")[0].partition("95 %")[0]
     Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "split.seed": 5}).finetune("timm:arch=test_resnet")
     refused = toolbox("compare", 1, 3, "-C", place)
     assert refused.code == 4 and "different images" in refused.stderr

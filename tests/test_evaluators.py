@@ -267,6 +267,13 @@ def test_errors_looks_through_validation_too_and_leaves_out_what_is_gone() -> No
     assert Errors().evaluate(given).tables == Errors().evaluate(shuffled(given)).tables
 
 
+def test_errors_says_when_there_is_none() -> None:
+    given = evidence([0, 1] * 6, np.array([[0.9, 0.1], [0.1, 0.9]] * 6), lambda at: blob(0, 0))
+    found = Errors().evaluate(given)
+    assert found.tables == [] and found.galleries == []
+    assert "no mistake" in found.notes[0] and "none of 12 labels" in found.notes[1]
+
+
 # ---------------------------------------------------------------------------------------------------- subgroups
 
 

@@ -81,6 +81,7 @@ def test_check_ends_with_2_where_something_is_wrong(site: Path, toolbox: Toolbox
         (["uninstall", "timm"], 4, "toolbox plugins disable timm"),
         (["uninstall", "vision-toolbox", "--yes"], 4, "is the toolbox itself"),
         (["uninstall", "numpy", "--yes"], 2, "no installed plugin"),
+        (["check", "."], 2, "toolbox plugins install ."),
         (["uninstall", "fnie", "--yes"], 2, "Did you mean 'fine'?"),
         (["uninstall", "fine", "--yes"], 1, "still there"),
         (["disable", "fnie"], 2, "Did you mean 'fine'?"),

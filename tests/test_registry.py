@@ -208,6 +208,12 @@ def test_the_signature_is_the_schema() -> None:
     side, border = schema.parameters(factory, "it")
     assert (side.name, side.type, side.required, side.description) == ("side", "int", True, "pixels")
     assert (border.type, border.default) == ("a | b", "a")
+
+    def several(
+        *, kinds: tuple[Literal["a", "b"], ...] = ("a",), levels: list[Annotated[int, Field(ge=1)]]
+    ) -> None: ...
+
+    assert [each.type for each in schema.parameters(several, "it")] == ["list of a | b", "list of int"]
     assert schema.validated(factory, {"side": "3"}, "it") == {"side": 3}
 
     def of(*, which: Literal["predicted", "true"] = "true", sure: Literal[True] | None = None) -> None: ...

@@ -200,7 +200,8 @@ def find(workspace: Path, name: str = "") -> Run:
     for run in runs:
         if run.id == name or (name.isdecimal() and _number(run.id) == int(name)):
             return run
-    raise UsageError(f"there is no run {name!r} in {workspace / FOLDER}", closest(name, [run.id for run in runs]))
+    hint = closest(name, [run.id for run in runs]) if runs else "Train one: 'toolbox finetune …'."
+    raise UsageError(f"there is no run {name!r} in {workspace / FOLDER}", hint)
 
 
 def write_predictions(

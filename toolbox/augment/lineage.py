@@ -46,7 +46,7 @@ def in_words(params: Mapping[str, Any]) -> str:
         if isinstance(value, bool):
             parts += [name] if value else []
         elif isinstance(value, float):
-            parts.append(f"{name} {value:.3g}")
+            parts.append(f"{name} {value:.3g}".replace(" -", " −"))
         else:
             parts.append(f"{name} {value}")
     return ", ".join(parts)

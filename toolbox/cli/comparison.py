@@ -16,7 +16,7 @@ def comparison_result(document: Mapping[str, Any]) -> list[RenderableType]:
     decided = document["verdict"] != "not distinguishable"
     return [
         Text(f"{document['n']:,} images of the {document['split']} split, the same for every run", "bold"),
-        _arms(document),
+        *_arms(document),
         "",
         _differences(document),
         *(Text(f"note: {text}", "yellow") for text in document["notes"]),
@@ -24,31 +24,29 @@ def comparison_result(document: Mapping[str, Any]) -> list[RenderableType]:
     ]
 
 
-def _arms(document: Mapping[str, Any]) -> RenderableType:
+def _arms(document: Mapping[str, Any]) -> list[RenderableType]:
+    """Which runs each letter stands for, and below it their metrics: in one table 80 columns lose the last of them."""
     from rich.table import Table
     from rich.text import Text
 
     from toolbox.statistics.scores import METRICS
 
-    metrics = list(document["arms"][0]["metrics"])
     many = any(len(arm["runs"]) > 1 for arm in document["arms"])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    # A run's id mostly names its model, and 80 columns are few.
     told = all(arm["model"].casefold() in run.casefold() for arm in document["arms"] for run in arm["runs"])
-    longest = max(len(run) for arm in document["arms"] for run in arm["runs"])
-    table.add_column("")
-    table.add_column("runs", overflow="fold", min_width=min(24, longest))
-    for heading in (*([] if told else ["model"]), *(["seeds"] if many else [])):
-        table.add_column(heading, overflow="fold")
+    names = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "runs", *([] if told else ["model"]), *(["seeds"] if many else [])):
+        names.add_column(heading, overflow="fold")
+    metrics = list(document["arms"][0]["metrics"])
+    values = Table("", box=None, pad_edge=False, header_style="bold")
     for name in metrics:
-        table.add_column(METRICS[name].label, justify="right")
+        values.add_column(METRICS[name].label, justify="right", overflow="fold")
     for arm in document["arms"]:
         runs = ", ".join(arm["runs"][:3]) + (f" and {len(arm['runs']) - 3} more" if len(arm["runs"]) > 3 else "")
-        seeds = [", ".join(map(str, arm["seeds"]))] if many else []
-        values = [_spread(arm["metrics"][name]) for name in metrics]
         model = [] if told else [Text(arm["model"])]
-        table.add_row(arm["name"].upper(), Text(runs), *model, *seeds, *values)
-    return table
+        seeds = [", ".join(map(str, arm["seeds"]))] if many else []
+        names.add_row(arm["name"].upper(), Text(runs), *model, *seeds)
+        values.add_row(arm["name"].upper(), *(_spread(arm["metrics"][name]) for name in metrics))
+    return [names, "", values]
 
 
 def _spread(found: Mapping[str, Any]) -> str:

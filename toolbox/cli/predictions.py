@@ -41,7 +41,7 @@ def outputs(
     if table is not None:
         chosen.append(stack.enter_context(_csv(table, found.classes, top)))
     if terminal.as_json:
-        chosen.append(stack.enter_context(_json(found, top)))
+        chosen.append(stack.enter_context(_json(found, top, terminal.document_stream)))
     if chosen or terminal.quiet:
         return chosen, table != "-"
     return [stack.enter_context(_lines(found, terminal, top))], False
@@ -185,14 +185,14 @@ def _csv(table: str, classes: Sequence[str], top: int | None) -> Iterator[Table]
 
 
 @contextmanager
-def _json(found: Predictions, top: int | None) -> Iterator[Document]:
+def _json(found: Predictions, top: int | None, stream: IO[str]) -> Iterator[Document]:
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as file:
         document = Document(file, found, top)
         yield document
         document.close()
         file.seek(0)
-        shutil.copyfileobj(file, sys.stdout)
-        sys.stdout.flush()
+        shutil.copyfileobj(file, stream)
+        stream.flush()
 
 
 def _percent(probability: float) -> str:

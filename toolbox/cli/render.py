@@ -165,6 +165,7 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
     from rich.text import Text
 
     from toolbox.data.audit.findings import KINDS
+    from toolbox.report.wording import likeliest_pairs
 
     found = {kind: [finding for finding in audit.findings if finding.kind == kind] for kind in KINDS}
     table = Table("what", "leaks", "warnings", box=None, pad_edge=False, header_style="bold")
@@ -184,8 +185,9 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
     things: list[RenderableType] = [verdict, *([table] if audit.findings else []), *([shown] if count else [])]
     if audit.comparison is not None:
         compared = audit.comparison
-        pairs = f"the {compared.registered:,} likeliest pairs" if compared.registered else "no pair alike enough to be"
-        text = f"{compared.described:,} pictures described, {pairs} registered"
+        text = (
+            f"{compared.described:,} pictures described, {likeliest_pairs(compared.registered)} laid one over the other"
+        )
         more = f" ({compared.left_out:,} less likely ones were not)" if compared.left_out else ""
         things.append(Text(text + more, "dim"))
     return [*things, Text(f"Side by side: {page}")]

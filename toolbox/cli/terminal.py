@@ -66,9 +66,14 @@ class Terminal:
         if self.as_json:
             from toolbox.files.atomic import json_text
 
-            stream = _document_stream or sys.stdout
+            stream = self.document_stream
             stream.write(json_text(dict(document)))
             stream.flush()
+
+    @property
+    def document_stream(self) -> TextIO:
+        """Where a command's one document belongs: stdout, which with ``--json`` nothing else reaches."""
+        return _document_stream or sys.stdout
 
     def reporter(self) -> RichReporter:
         """Where computing code sends its progress."""

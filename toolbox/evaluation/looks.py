@@ -30,7 +30,7 @@ class Looks:
     @property
     def words(self) -> str:
         """A sentence for people."""
-        text = f"this test set was looked at {self.count:,} time{'s' * (self.count != 1)}"
+        text = "this test set was looked at " + ("once" if self.count == 1 else f"{self.count:,} times")
         if self.count < MANY:
             return text
         return f"{text}; used so often it is a validation set: keep some images that no run has seen"

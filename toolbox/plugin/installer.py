@@ -158,6 +158,9 @@ def named(name: str) -> list[Installed]:
     plugins = installed()
     found = [plugin for plugin in plugins if plugin.called(name)]
     if not found:
+        if Path(name).exists():
+            hint = f"Plugins go by their names here. Install it first: toolbox plugins install {name}"
+            raise UsageError(f"no installed plugin is called {name!r}", hint)
         known = {plugin.name for plugin in plugins} | {plugin.distribution for plugin in plugins if plugin.distribution}
         raise UsageError(
             f"no installed plugin is called {name!r}", closest(name, known) or "See 'toolbox plugins list'."

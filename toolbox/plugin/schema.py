@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
@@ -129,9 +129,13 @@ def _as_word(value: Any, annotation: Any) -> Any:
 
 def _type_text(written: Any, resolved: Any) -> str:
     """The annotation as its author would say it, without the machinery around it."""
-    if isinstance(resolved, type) and not getattr(resolved, "__args__", ()):
+    if isinstance(resolved, type) and not get_args(resolved):
         return resolved.__name__
-    text = str(resolved if resolved is not None else written)
-    if text.startswith("typing.Literal"):
-        return " | ".join(str(choice) for choice in resolved.__args__)
-    return text.replace("typing.", "")
+    origin, inner = get_origin(resolved), get_args(resolved)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in inner)
+    if origin is Annotated:
+        return _type_text(written, inner[0])
+    if origin in (list, tuple, Sequence) and inner and set(inner[1:]) <= {...}:
+        return f"list of {_type_text(written, inner[0])}"
+    return str(resolved if resolved is not None else written).replace("typing.", "")

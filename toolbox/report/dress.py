@@ -46,6 +46,7 @@ def environment() -> Environment:
     )
     environment.filters["number"] = wording.number
     environment.filters["path"] = _breakable
+    environment.filters["likeliest_pairs"] = wording.likeliest_pairs
     return environment
 
 

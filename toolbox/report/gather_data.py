@@ -25,7 +25,7 @@ from toolbox.evaluation import looks
 from toolbox.plugin.protocols import VirtualDataset
 from toolbox.plugin.registry import Registry
 from toolbox.report.inputs import AuditView, CopyRow, DataView, Thumb
-from toolbox.report.wording import shorten
+from toolbox.report.wording import likeliest_pairs, shorten
 from toolbox.runs import Run, read_json
 
 SAMPLES_A_CLASS = 6
@@ -99,8 +99,8 @@ def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> Aud
         compared = document["compared"]
         words = "Pictures were not compared for near-duplicates."
         if compared:
-            words = f"{compared['described']:,} different pictures were described, and the {compared['registered']:,} "
-            words += "likeliest pairs laid one over the other."
+            pairs = likeliest_pairs(compared["registered"])
+            words = f"{compared['described']:,} different pictures were described, and {pairs} laid one over the other."
         names = [audits.FILE_NAME, *([audits.PAGE_NAME] if images else [])]
         leaks = [group for group in document["groups"] if group["leak"]]
         return AuditView(

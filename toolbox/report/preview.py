@@ -76,11 +76,17 @@ def _draw(title: str, families: Sequence[Family], path: Path) -> None:
                     text, image = pictures[place]
                     cell.imshow(image, cmap="gray" if image.mode == "L" else None, vmin=0, vmax=255)
                     weight = "bold" if place == 0 else "normal"
-                    cell.set_title(_lines(text), fontsize=6.5, color=LIGHT["muted"], fontweight=weight, pad=3)
+                    title = _lines(text) if place else _end(text)
+                    cell.set_title(title, fontsize=6.5, color=LIGHT["muted"], fontweight=weight, pad=3)
         buffer = io.BytesIO()
         kind = "svg" if path.suffix.lower() == ".svg" else "png"
         figure.savefig(buffer, format=kind, dpi=150, facecolor=figure.get_facecolor())
     write_bytes(path, buffer.getvalue())
+
+
+def _end(path: str) -> str:
+    """The last two parts of a source's path, one below the other: what names it, within a picture's width."""
+    return "\n".join(shorten(part, 22) for part in path.split("/")[-2:])
 
 
 def _lines(text: str) -> str:

@@ -117,6 +117,13 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def likeliest_pairs(n: int) -> str:
+    """Of the pairs that may be near-duplicates those that were compared by their pixels."""
+    return (
+        "no pair was alike enough to be" if n == 0 else "the likeliest pair" if n == 1 else f"the {n:,} likeliest pairs"
+    )
+
+
 def p_text(p: float) -> str:
     """``.02``, ``< .001``: a table's p-value."""
     from toolbox.statistics.wording import p_value

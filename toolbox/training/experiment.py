@@ -184,7 +184,7 @@ class Training:
         pictures = data
         if frozen_trunk and not isinstance(trunk, torch.nn.Identity):
             # Both stages need the trunk's output: computed once here, the last block's is made from it.
-            data = _once(session, trunk, once.TRUNK, parts.trunk, data, "the trunk's activations")
+            data = _once(session, trunk, once.TRUNK, parts.trunk, data, "the frozen trunk's features")
         cached = isinstance(data.train.inputs, Activations)
         before: Forward = last if cached else lambda x: last(trunk(x))
         self._stage(0, parts.head, before, head, data)

@@ -65,7 +65,8 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
     if wish == "augmented" and not sets:
         raise UsageError("no augmented set matches the data and its split", "Run 'toolbox augment' first.")
     if not sets:
-        reporter.info(f"training on the {len(originals)} originals (no augmented set matches)")
+        why = "" if wish == "originals" else " (no augmented set matches)"
+        reporter.info(f"training on the {len(originals)} originals{why}")
         return TrainingSource("originals", originals, prepared.source, *held_out)
     return _augmented(sets[0], prepared, held_out, reporter)
 

@@ -81,8 +81,8 @@ class Errors(Evaluator):
                 "errors-worst",
                 "Worst mistakes",
                 list(islice(_pictures(mistakes, "said"), self.count)),
-                f"Of {len(mistakes):,} mistakes on {len(evidence.ids):,} images those that give the true class the"
-                " least probability.",
+                f"Of {len(mistakes):,} mistake{'s' * (len(mistakes) != 1)} on {len(evidence.ids):,} images those that"
+                " give the true class the least probability.",
             ),
             Gallery(
                 "errors-labels",
@@ -92,12 +92,16 @@ class Errors(Evaluator):
             ),
         ]
         notes = []
+        if not mistakes:
+            notes.append(f"errors: no mistake on {len(evidence.ids):,} images")
+        if not doubted:
+            notes.append(f"errors: none of {len(labels):,} labels ({checked}) is doubted")
         if evidence.split == "train":
             notes.append("errors: the model was trained on these images, so that it hides mistakes and wrong labels")
         return Evaluation(
             tables=[
-                self._table("errors-worst", "Worst mistakes", "said", mistakes),
-                self._table("errors-labels", "Labels to look at again", "rather", doubted),
+                *([self._table("errors-worst", "Worst mistakes", "said", mistakes)] if mistakes else []),
+                *([self._table("errors-labels", "Labels to look at again", "rather", doubted)] if doubted else []),
             ],
             galleries=[gallery for gallery in galleries if gallery.pictures],
             extra={"mistakes": len(mistakes), "doubted_labels": len(doubted)},

@@ -31,7 +31,7 @@ class Corruption:
 
     def words(self, severity: int) -> str:
         """The strength, for people."""
-        return self.unit.format(self.strengths[severity - 1])
+        return self.unit.format(self.strengths[severity - 1]).replace("-", "−").replace("%", " %")
 
 
 def _blur(image: Array, sigma: float, rng: np.random.Generator) -> Array:
@@ -73,10 +73,10 @@ def _with_channels(image: npt.NDArray[np.generic]) -> Array:
 
 
 CORRUPTIONS: dict[Kind, Corruption] = {
-    "blur": Corruption(_blur, (1, 2, 3, 4, 6), "Gaussian, σ {:g} pixels of 224"),
-    "noise": Corruption(_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "Gaussian, σ {:.0%} of the range"),
-    "brightness": Corruption(_lighter, (0.1, 0.2, 0.3, 0.4, 0.5), "+{:.0%} of the range"),
-    "darkness": Corruption(_lighter, (-0.1, -0.2, -0.3, -0.4, -0.5), "{:.0%} of the range"),
+    "blur": Corruption(_blur, (1, 2, 3, 4, 6), "Gaussian, σ {:g} of 224 px"),
+    "noise": Corruption(_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "Gaussian, σ {:.0%} of range"),
+    "brightness": Corruption(_lighter, (0.1, 0.2, 0.3, 0.4, 0.5), "+{:.0%} of range"),
+    "darkness": Corruption(_lighter, (-0.1, -0.2, -0.3, -0.4, -0.5), "{:.0%} of range"),
     "rotation": Corruption(_rotation, (5, 10, 15, 20, 30), "{:g}° to either side"),
     "jpeg": Corruption(_jpeg, (25, 18, 15, 10, 7), "quality {:g}"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -180,6 +181,9 @@ def _unwrapped(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    """A default as a spec takes it: lists as JSON."""
+    if isinstance(value, list | tuple):
+        return json.dumps(value, ensure_ascii=False)
     return "none" if value is None else repr(value) if value == "" else str(value)
 
 

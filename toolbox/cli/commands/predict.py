@@ -65,4 +65,7 @@ def predict(
                 output.add(result)
             if isinstance(result, Quarantined):
                 unreadable.append(result)
+    if table not in (None, "-"):
+        count = len(found)
+        terminal.messages.print(f"{count:,} image{'s' * (count != 1)} in {table}", markup=False, soft_wrap=True)
     terminal.end(unreadable, where=predictions.where(as_json, table))
