@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Toolbox
+from tests.records import evaluation, record
 from toolbox import runs
 from toolbox.errors import Refused, UsageError
 from toolbox.evaluation import looks
@@ -33,11 +35,7 @@ def made(
     **changed: str,
 ) -> Run:
     """A run whose answers to two classes in turn are right where ``right`` says so; ``changed`` alters sample 0."""
-    record = {
-        "status": "finished", "model": model, "seed": seed, "leaky": leaky, "weights": "random", "kind": "train",
-        "train_on": "originals", "unfreeze_last": False, "request": {}, "config": {"seed": seed}, "data": {"note": ""},
-    }  # fmt: skip
-    run = runs.create(place, model, record)
+    run = runs.create(place, model, record(model=model, seed=seed, leaky=leaky, config={"seed": seed}))
     right = np.asarray(right, dtype=bool)
     count = len(right)
     truth = np.arange(count) % 2
@@ -52,7 +50,7 @@ def made(
     runs.write_predictions(
         run.path / runs.PREDICTIONS, rows[::-1] if seed % 2 else rows, _ordered(second, seed), ["a", "b"]
     )
-    (run.path / runs.EVALUATION).write_text("{}")
+    (run.path / runs.EVALUATION).write_text(json.dumps(evaluation()))
     return run
 
 

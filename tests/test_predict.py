@@ -176,7 +176,7 @@ def test_nonsense_is_told_in_one_line(toolbox: Toolbox, ours: Path) -> None:
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, "request": {"classes": "many"}}))
     weights.touch()
-    assert "does not describe a model" in toolbox("predict", "1", photos, "-C", ws).stderr
+    assert "run.json is damaged at request.classes" in toolbox("predict", "1", photos, "-C", ws).stderr
 
 
 def test_a_grey_model_and_pictures_of_every_kind(toolbox: Toolbox, tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""``run.json`` and ``evaluation.json`` that were edited are told in a line, whatever was done to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records import evaluation, record
+from toolbox import runs
+from toolbox.errors import UsageError
+from toolbox.runs import Run
+
+
+def write(place: Path, name: str, document: Any) -> Run:
+    (place / name).write_text(json.dumps(document), "utf-8")
+    return Run(place)
+
+
+@pytest.mark.parametrize("key", sorted(record()))
+@pytest.mark.parametrize("value", [[1], {"a": [None]}, float("nan"), "…"], ids=["list", "table", "nan", "text"])
+def test_a_run_json_of_other_types_is_told(tmp_path: Path, key: str, value: Any) -> None:
+    sound = write(tmp_path, runs.RUN, record())
+    assert sound.finished and sound.record["model"] == "m"
+    spoilt = write(tmp_path, runs.RUN, record(**{key: value}))
+    if isinstance(value, type(record()[key])) and key not in ("mean", "std", "versions", "data", "request"):
+        assert spoilt.record[key] == value  # of the right type: its meaning is somebody else's affair
+        return
+    with pytest.raises(UsageError, match=f"run.json is damaged at {key}"):
+        _ = spoilt.record
+    assert not Run(tmp_path).finished
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n", None),
+        ("metrics", []),
+        ("metrics", {"accuracy": {"value": float("nan"), "low": 0, "high": 1}}),
+        ("group_confusion_matrix", [[float("inf")]]),
+        ("tables", [{"name": "a"}]),
+        ("figures", [3]),
+        ("classes", "ab"),
+    ],
+)
+def test_an_evaluation_json_of_other_types_is_told(tmp_path: Path, key: str, value: Any) -> None:
+    assert write(tmp_path, runs.EVALUATION, evaluation()).evaluation["n"] == 0
+    with pytest.raises(UsageError, match=f"evaluation.json is damaged at {key}"):
+        _ = write(tmp_path, runs.EVALUATION, evaluation(**{key: value})).evaluation
