@@ -20,12 +20,13 @@ def write(place: Path, name: str, document: Any) -> Run:
 
 
 @pytest.mark.parametrize("key", sorted(record()))
-@pytest.mark.parametrize("value", [[1], {"a": [None]}, float("nan"), "…"], ids=["list", "table", "nan", "text"])
+@pytest.mark.parametrize("value", [[None], {"a": [None]}, float("nan"), "…"], ids=["list", "table", "nan", "text"])
 def test_a_run_json_of_other_types_is_told(tmp_path: Path, key: str, value: Any) -> None:
     sound = write(tmp_path, runs.RUN, record())
     assert sound.finished and sound.record["model"] == "m"
     spoilt = write(tmp_path, runs.RUN, record(**{key: value}))
-    if isinstance(value, type(record()[key])) and key not in ("mean", "std", "versions", "data", "request"):
+    free = {"config", "augmented_recipe"} if isinstance(value, dict) else set()
+    if key in free or (isinstance(value, str) and isinstance(record()[key], str)):
         assert spoilt.record[key] == value  # of the right type: its meaning is somebody else's affair
         return
     with pytest.raises(UsageError, match=f"run.json is damaged at {key}"):
