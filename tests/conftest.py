@@ -18,7 +18,6 @@ from PIL import Image
 
 from toolbox.plugin.registry import Registry
 
-
 # A shell's background jobs ignore Ctrl-C, and so would the commands that these tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
