@@ -9,7 +9,7 @@ the same pass, too: its share of the whole is what input, batches and softmax le
 
 - bare: the module (channels-last, inference mode) on float batches that are ready.
 - predict: ``Predictor.over``, which the two commands run, on images that are decoded: threads, batches, softmax.
-- evaluate: ``probabilities_for`` on a dataset whose pictures are in memory, at the model's size.
+- evaluate: ``Predictor.of_rows`` on a dataset whose pictures are in memory, at the model's size.
 - from files: ``Predictor.files`` on JPEG photos of 640 x 480 pixels; decoding is then part of the work.
 """
 
@@ -124,7 +124,7 @@ def measure(
         ways: dict[str, Callable[[], object]] = {
             "bare": bare,
             "predict": lambda: list(predictor.over(range(count), lambda number: images[number])),
-            "evaluate": lambda: use.probabilities_for(run, rows, source, registry, settings, SilentReporter()),
+            "evaluate": lambda: use.load(run, registry, settings).of_rows(rows, source, SilentReporter()),
             "from files": lambda: list(predictor.files(paths)),
             "normalising": normalising,
         }
