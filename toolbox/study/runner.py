@@ -63,8 +63,12 @@ def finished(plan: Plan, folder: Path) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for planned in plan.runs:
         entry = entries.get(planned.key)
-        if entry is not None and entry.status == "finished" and Run(folder / entry.run).finished:
-            found[planned.key] = Run(folder / entry.run)
+        if entry is None or entry.status != "finished":
+            continue
+        run = Run(folder / entry.run)
+        # A line that was edited may lead anywhere.
+        if run.path.resolve().is_relative_to(folder.resolve()) and run.finished:
+            found[planned.key] = run
     return found
 
 
