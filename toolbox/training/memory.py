@@ -18,7 +18,8 @@ def kept() -> Iterator[None]:
     """Have glibc hand large blocks out of its heap, and not give them back to the system, while the block runs.
 
     Otherwise it maps every large tensor anew, and the system clears its pages at each first touch: nearly a
-    quarter of the processor time of `alzheimer-cnn`'s training, measured on a virtual Linux machine. Elsewhere this does nothing.
+    quarter of the processor time of ``alzheimer-cnn``'s training, measured on a virtual machine with Linux. Elsewhere
+    this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

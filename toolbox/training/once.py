@@ -11,6 +11,7 @@ it, and not on its other images; so batches have :data:`STEADY` images here, alw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,8 +93,11 @@ def activations(
     table = Table(_about(session, step, names, stored.name))
     part = session.cast(part)
 
+    @cache
     def form() -> tuple[int, ...]:
-        return tuple(_rows(part, given[0], np.zeros(1, np.int64), stored)[0].shape)
+        """A row's shape, from one image: it does not depend on the batch, and is asked for twice."""
+        output = part(given[0].batch(torch.zeros(1, dtype=torch.int64)))
+        return tuple(_as_kept(output).shape[1:])
 
     def computed(one: Frozen) -> Activations:
         def make(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
@@ -125,13 +129,17 @@ def activations(
 
 
 def _rows(part: Forward, one: Frozen, places: npt.NDArray[np.int64], stored: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The rows of a batch at ``places``, maps as channels-last; filled up to :data:`STEADY` with its last image."""
+    """The rows of a batch at ``places``; the batch is filled up to :data:`STEADY` with its last image."""
     filled = np.concatenate([places, np.repeat(places[-1:], STEADY - len(places))])
-    output = part(one.batch(torch.from_numpy(filled)))[: len(places)].float().cpu()
-    output = output.permute(0, 2, 3, 1) if output.dim() == 4 else output
+    output = _as_kept(part(one.batch(torch.from_numpy(filled)))[: len(places)].float().cpu())
     if stored.itemsize == 2:  # what is too large for half precision becomes its largest number, not infinity
         output = output.clamp(-65504, 65504)
     return output.numpy().astype(stored)
+
+
+def _as_kept(output: torch.Tensor) -> torch.Tensor:
+    """Maps as channels-last: ``[B, H, W, C]``, which is how they lie in memory; anything else as it is."""
+    return output.permute(0, 2, 3, 1) if output.dim() == 4 else output
 
 
 def _about(session: Session, step: str, names: frozenset[str], stored: str) -> dict[str, Any]:
