@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 
 HOOK = """
-from toolbox.plugin.components import *
-from toolbox.plugin.hookspecs import hookimpl
+from toolbox.api.components import *
+from toolbox.api.hooks import hookimpl
 
 @hookimpl
 """

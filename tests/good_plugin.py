@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import Field
 from torch import nn
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import (
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import (
     Augmenter,
     BuiltModel,
     Evaluation,
@@ -30,8 +30,8 @@ from toolbox.plugin.protocols import (
     Stages,
     VirtualDataset,
 )
+from toolbox.models.heads import DenseHead, parse_head
 from toolbox.statistics.proportions import wilson
-from toolbox.training.heads import DenseHead, parse_head
 
 
 class Squares(VirtualDataset):

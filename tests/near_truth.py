@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data import images, index
 from toolbox.data.audit import near
 from toolbox.data.source import Source
-from toolbox.plugin.protocols import Sample, VirtualDataset
-from toolbox.progress import SilentReporter
 
 SAME = Path(__file__).with_name("near_truth_brain_tumour.txt")
 SIDES = (0.5, 2.0)

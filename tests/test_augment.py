@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.augment import copies, engines, lineage, making, planes, recipe
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
-from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import fingerprint
 from toolbox.files.locks import only_one
 from toolbox.plugin.registry import Registry
@@ -52,7 +52,7 @@ def test_each_line_of_lineage_is_enough_to_make_its_file_again(photos: Path, tmp
     folder = ws.augment().path
     augmenter = ws.registry.augmenter("alzheimer")
     for line in list(lineage.read(folder / lineage.FILE_NAME))[::7]:
-        source = copies.stacked(Image.open(photos / line.source).convert("RGB"), 24, 1)
+        source = encode.stacked(Image.open(photos / line.source).convert("RGB"), 24, 1)
         made = augmenter.apply(source, [line.params], 24)[0]
         assert np.array_equal(made, as_array(Image.open(folder / line.path)))
         assert fingerprint.of_bytes((folder / line.path).read_bytes()) == line.sha256
@@ -81,7 +81,7 @@ def test_the_source_itself_comes_first_if_asked_for(photos: Path, tmp_path: Path
     ws = Workspace(tmp_path, data=photos, settings={**SMALL, "augment.include_source": True, "augment.format": "png"})
     folder = ws.augment().path
     line = next(line for line in lineage.read(folder / lineage.FILE_NAME) if line.copy == 0)
-    expected = copies.resized(Image.open(photos / line.source), 24)
+    expected = encode.resized(Image.open(photos / line.source), 24)
     assert line.params == {} and np.array_equal(as_array(Image.open(folder / line.path)), expected)
 
 
@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(
     ws.prepared  # noqa: B018  # the manifest is written
     (small_disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 100_000))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "_check_disk", lambda *given: None)
+        patch.setattr(writer, "_check_disk", lambda *given: None)
         with pytest.raises(EnvironmentFailure) as caught:
             ws.augment()
     assert "No space left" in caught.value.message and "free some space" in caught.value.hint
@@ -397,7 +397,7 @@ def test_what_another_recipe_left_is_never_mixed_in(photos: Path, tmp_path: Path
             ws = Workspace(tmp_path / "ws", data=photos, settings={**SMALL, "augment.factor": factor})
             with pytest.MonkeyPatch.context() as patch:
                 if factor != factors[-1]:
-                    patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+                    patch.setattr(writer, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
                     with pytest.raises(KeyboardInterrupt):
                         ws.augment(tmp_path / out)
                 else:
@@ -409,8 +409,8 @@ def test_files_of_other_versions_are_made_anew(photos: Path, tmp_path: Path) -> 
     whole = tree(Workspace(tmp_path / "a", data=photos, settings=SMALL).augment().path)
     ws = Workspace(tmp_path / "b", data=photos, settings=SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making.environment, "versions_of", lambda names: {"simplejpeg": "0.1"})
-        patch.setattr(making, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(writer.environment, "versions_of", lambda names: {"simplejpeg": "0.1"})
+        patch.setattr(writer, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ws.augment()
     (partial,) = (tmp_path / "b" / "augmented").glob(".*.partial")
@@ -429,11 +429,11 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 
 def test_draws_depend_on_the_key_alone() -> None:
     draw = [
-        copies.generator(0, "p", 1).random(),
-        copies.generator(0, "p", 2).random(),
-        copies.generator(1, "p", 1).random(),
+        encode.generator(0, "p", 1).random(),
+        encode.generator(0, "p", 2).random(),
+        encode.generator(1, "p", 1).random(),
     ]
-    assert len(set(draw)) == 3 and copies.generator(0, "p", 1).random() == draw[0]
+    assert len(set(draw)) == 3 and encode.generator(0, "p", 1).random() == draw[0]
 
 
 def test_reduction_is_filtered_against_aliasing() -> None:
@@ -487,10 +487,10 @@ def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
     rows = [manifests.Row(id=str(number), path="", label="") for number in range(len(counts))]
     wanted = {row.id: count for row, count in zip(rows, counts, strict=True)}
     every = [(row.id, number) for row in rows for number in range(wanted[row.id])]
-    shards = list(making._shards(rows, wanted, done))
+    shards = list(writer._shards(rows, wanted, done))
     left = [(task.row.id, number) for shard in shards for task in shard for number in range(task.first, task.last)]
     assert left == every[done:]
-    assert all(0 < sum(map(len, shard)) <= making.SHARD for shard in shards)
+    assert all(0 < sum(map(len, shard)) <= writer.SHARD for shard in shards)
 
 
 @pytest.mark.parametrize("path", ["../out.jpg", "/etc/passwd", "a/../../b.jpg", "c:/x.jpg", "a\\b.jpg", ""])

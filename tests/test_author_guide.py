@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.fresh import environment
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.plugin import reference
 from toolbox.plugin.registry import Registry
 

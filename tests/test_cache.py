@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from tests.conftest import Toolbox
 from toolbox.cache import folder as folders
 from toolbox.cache.table import NoRoom, Rows, Table
-from toolbox.training import inputs, once
+from toolbox.training import activation_cache, inputs
 from toolbox.training.inputs import Pixels
 from toolbox.workspace import Workspace
 
@@ -153,8 +153,8 @@ def ended(ws: Workspace, **more: Any) -> tuple[dict[str, torch.Tensor], list[str
 def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: Path, tmp_path: Path) -> None:
     cold = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
     assert {entry.about["of"] for entry in folders.entries() if entry.kind == "table"} == {
-        once.TRUNK,
-        once.FEATURES,
+        activation_cache.TRUNK,
+        activation_cache.FEATURES,
         "decoded pictures",
     }
     warm = ended(Workspace(tmp_path / "2", data=photos, settings=QUICK))
@@ -172,7 +172,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    rows = once._rows
+    rows = activation_cache._rows
 
     def counting(part: Any, one: Any, places: Any, stored: Any) -> Any:
         if isinstance(one, Pixels):
@@ -183,9 +183,9 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     first = Workspace(tmp_path / "first", data=photos, settings=QUICK).finetune(TINY)
     same = {**QUICK, "training.weights": str(first.path / "model.safetensors")}
     Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
-    monkeypatch.setattr(once, "_rows", counting)
+    monkeypatch.setattr(activation_cache, "_rows", counting)
     decoded: list[str] = []
-    monkeypatch.setattr(once.inputs, "decoded", lambda rows, *rest: decoded.extend(row.id for row in rows))
+    monkeypatch.setattr(activation_cache.inputs, "decoded", lambda rows, *rest: decoded.extend(row.id for row in rows))
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
         run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
         assert run.record["stages"][0]["cached"]
@@ -200,7 +200,7 @@ def test_half_precision_takes_half_the_disk_and_trains_nearly_the_same(photos: P
         for entry in folders.entries()
         if entry.kind == "table"
     }
-    for step in (once.TRUNK, once.FEATURES):
+    for step in (activation_cache.TRUNK, activation_cache.FEATURES):
         assert sizes[step, "float32"] == 2 * sizes[step, "float16"]
     for kept, halved in zip(full[1], half[1], strict=True):
         assert np.allclose([*map(float, kept.split())], [*map(float, halved.split())], atol=0.01)
@@ -255,7 +255,7 @@ def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: T
     assert told.code == 0 and "to compute once and keep" in told.stderr
     shown = toolbox("cache")
     assert shown.code == 0 and 'features before the head, timm:arch="test_resnet", float32, 32 px' in shown.stdout
-    (old,) = (entry for entry in folders.entries() if entry.about.get("of") == once.FEATURES)
+    (old,) = (entry for entry in folders.entries() if entry.about.get("of") == activation_cache.FEATURES)
     os.utime(old.path / "table.json", (time.time() - 9 * folders.DAY,) * 2)
     assert toolbox("cache", "clear", "--older-than", 8, "--dry-run").code == 0 and old.path.exists()
     cleared = toolbox("cache", "clear", "--older-than", 8, "--json").document

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torchmetrics.functional import classification as tm
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Evaluation, Evidence
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Evaluation, Evidence
 from toolbox.statistics.scores import METRICS
 from toolbox_classification.heavy.evaluator import Classification
 

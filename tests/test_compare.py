@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import Toolbox
 from tests.records import evaluation, record
-from toolbox import runs
-from toolbox.errors import Refused, UsageError
-from toolbox.evaluation import looks
+from toolbox.api.errors import Refused, UsageError
+from toolbox.evaluation import test_set_uses
 from toolbox.evaluation.compare import compare, compare_arms
 from toolbox.report.gather import run_view
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
 from toolbox.statistics.scores import Answers, Units
@@ -232,10 +232,10 @@ def test_looks_at_a_test_set_are_counted(toolbox: Toolbox, photos: Path, tmp_pat
     run = ws.finetune("timm:arch=test_resnet")
     assert run.evaluation["looks"]["count"] == 1
     assert ws.evaluate()["looks"] == {**run.evaluation["looks"], "count": 2, "by_run": 2}
-    path = tmp_path / "ws" / looks.FILE_NAME
-    path.write_text(path.read_text() * (looks.MANY // 2) + '{"test_set": "cut')
-    seen = looks.of_run(ws.run())
-    assert seen is not None and seen.count == looks.MANY and "validation set" in seen.words
+    path = tmp_path / "ws" / test_set_uses.FILE_NAME
+    path.write_text(path.read_text() * (test_set_uses.MANY // 2) + '{"test_set": "cut')
+    seen = test_set_uses.of_run(ws.run())
+    assert seen is not None and seen.count == test_set_uses.MANY and "validation set" in seen.words
     assert ("looks at its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
     assert "validation set" in toolbox("evaluate", "-C", tmp_path / "ws").stdout
 

@@ -13,7 +13,7 @@ from tests import test_dataset_dicom as dicom
 from tests import test_dataset_huggingface as huggingface
 from tests import test_dataset_nifti as nifti
 from tests.conftest import write_photos
-from toolbox.plugin.components import KINDS, Kind
+from toolbox.api.components import KINDS, Kind
 from toolbox.plugin.registry import Registry
 from toolbox.testing import Finding, check_component, check_plugin, checks, needs_more
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.plugin.registry import Registry
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.errors import EnvironmentFailure, UsageError
+from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.plugin.registry import Registry
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Toolbox
+from toolbox.api.errors import UsageError
 from toolbox.data.slices import chosen_slices
-from toolbox.errors import UsageError
 from toolbox.plugin.registry import Registry
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.conftest import in_a_process
-from toolbox import runs
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.training.distributed import ALONE, Team
 
 TOLERANCE = 1e-4

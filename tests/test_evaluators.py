@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.stats import fisher_exact
 from torch import nn
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import BuiltModel, Evaluation, Evidence, ModelRequest, Parts, TrainedModel
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import BuiltModel, Evaluation, Evidence, ModelRequest, Parts, TrainedModel
 from toolbox.plugin.registry import Registry
 from toolbox.statistics.proportions import holm, wilson
 from toolbox.statistics.scores import Units

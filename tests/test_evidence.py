@@ -16,14 +16,14 @@ from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
 from toolbox import Workspace
+from toolbox.api.components import EvaluatorComponent
+from toolbox.api.errors import PluginError
+from toolbox.api.hooks import hookimpl
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture
 from toolbox.data.images import decode, read_file
-from toolbox.errors import PluginError
 from toolbox.evaluation import galleries
-from toolbox.plugin.components import EvaluatorComponent
-from toolbox.plugin.hookspecs import hookimpl
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture
 from toolbox.plugin.registry import GROUP, Registry
-from toolbox.runs import Run
+from toolbox.runs.folder import Run
 
 LONG = ("explain:count=2", "robustness:severities=[3],resamples=200", "errors")
 ALL = tuple(word for spec in LONG for word in ("--evaluator", spec))

@@ -19,13 +19,13 @@ import torch
 from safetensors import safe_open
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.errors import ToolboxError, UsageError
+from toolbox.api.errors import ToolboxError, UsageError
+from toolbox.api.protocols import BuiltModel
 from toolbox.files import fingerprint
-from toolbox.plugin.protocols import BuiltModel
+from toolbox.models import export as exporting
+from toolbox.models import predict
 from toolbox.plugin.registry import Registry
-from toolbox.runs import Run
-from toolbox.training import export as exporting
-from toolbox.training import use
+from toolbox.runs.folder import Run
 from toolbox.workspace import Workspace
 
 QUICK = {"training.size": 32, "head.epochs": 0, "training.epochs": 0, "training.pretrained": False}
@@ -58,7 +58,7 @@ def run_of(place: Path, number: int) -> Run:
 
 def expected(run: Run, registry: Registry, images: npt.NDArray[np.uint8]) -> torch.Tensor:
     """Logits for uint8 ``[N, C, H, W]``, by the formula and the run's module."""
-    built = use.load_model(run, registry, CPU)
+    built = predict.load_model(run, registry, CPU)
     mean, std = (torch.tensor(values).reshape(1, -1, 1, 1) for values in (built.mean, built.std))
     with torch.inference_mode():
         logits: torch.Tensor = built.module((torch.from_numpy(images) / 255 - mean) / std)
@@ -161,7 +161,7 @@ def test_what_differs_is_never_put_in_place(ours: Path, registry: Registry, monk
 
 
 def test_what_is_no_number_is_never_put_in_place(ours: Path, registry: Registry) -> None:
-    built = use.load_model(run_of(ours, 1), registry, CPU)
+    built = predict.load_model(run_of(ours, 1), registry, CPU)
     whole = exporting.Deployable(built).eval()
     with pytest.raises(ToolboxError, match="differ by inf"):
         exporting._checked(whole, (3, 32, 32), lambda images: whole(images)[0] * torch.nan)
@@ -176,7 +176,7 @@ class Odd(torch.nn.Module):
 
 @pytest.mark.parametrize("form", FORMATS[1:])
 def test_a_model_that_no_exporter_can_follow_is_one_error(ours: Path, registry: Registry, form: str) -> None:
-    built = use.load_model(run_of(ours, 1), registry, CPU)
+    built = predict.load_model(run_of(ours, 1), registry, CPU)
     odd = BuiltModel(Odd(), built.parts, built.mean, built.std)
     write = {"torch-export": exporting._torch_export, "onnx": exporting._onnx}[form]
     with pytest.raises(ToolboxError, match="can't take this model"):
@@ -239,7 +239,7 @@ def test_plain_timm_loads_a_run_with_a_linear_head(
     module = timm.create_model(
         architecture, num_classes=2, checkpoint_path=run.path / "model.safetensors", **options
     ).eval()
-    built = use.load_model(run, registry, CPU)
+    built = predict.load_model(run, registry, CPU)
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(module(images), built.module(images), rtol=0, atol=1e-5)
@@ -254,7 +254,7 @@ def test_plain_timm_lacks_the_heads_keys_alone(
     photos: Path, tmp_path: Path, registry: Registry, model: str, architecture: str, head: str
 ) -> None:
     run = Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "head.type": head}).finetune(model)
-    built = use.load_model(run, registry, CPU)
+    built = predict.load_model(run, registry, CPU)
     with torch.device("meta"):  # timm's VGG has half a gigabyte of dense layers
         module = timm.create_model(architecture, num_classes=0)
     module.to_empty(device="cpu").eval()

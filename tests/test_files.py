@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.files import atomic, fingerprint
 from toolbox.files.locks import only_one
 from toolbox.files.names import safe_name

@@ -14,13 +14,13 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from tests.conftest import Toolbox, write_photos
-from toolbox import runs
-from toolbox.errors import EnvironmentFailure, UsageError
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.progress import Reporter, SilentReporter, Task
+from toolbox.api.protocols import ModelRequest
 from toolbox.files import locks
-from toolbox.plugin.protocols import ModelRequest
 from toolbox.plugin.registry import Registry
-from toolbox.progress import Reporter, SilentReporter, Task
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.workspace import Workspace
 
 resource = pytest.importorskip("resource", reason="signals and limits of a POSIX system")
@@ -47,7 +47,7 @@ STEPS = 5  # an epoch: 20 training images (of 24) in batches of 4
 KILLER = """
 import os, signal, sys
 from pathlib import Path
-from toolbox.progress import SilentReporter
+from toolbox.api.progress import SilentReporter
 from toolbox.workspace import Workspace
 
 folder, photos, case, number, number_of_signal, where = sys.argv[1:]

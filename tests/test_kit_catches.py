@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from toolbox.plugin.components import KINDS, Kind
+from toolbox.api.components import KINDS, Kind
 from toolbox.plugin.registry import Registry
 from toolbox.testing import Finding, check_component, check_plugin
 
 GOOD = (Path(__file__).parent / "good_plugin.py").read_text("utf-8")
 REGISTRATION = """
-from toolbox.plugin.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
-from toolbox.plugin.hookspecs import hookimpl
+from toolbox.api.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
+from toolbox.api.hooks import hookimpl
 
 @hookimpl
 def toolbox_datasets():
@@ -183,7 +183,7 @@ AUGMENTER: dict[str, tuple[str, str, str]] = {
     ),
     "a wrong affine": (
         "    def draw(self",
-        "    def affine(self, params):\n        from toolbox.plugin.protocols import Affine\n"
+        "    def affine(self, params):\n        from toolbox.api.protocols import Affine\n"
         "        return Affine((0.5, 0.0, 0.1, 0.0, 1.0, 0.0))\n\n    def draw(self",
         "affine-maps-are-what-they-say",
     ),
@@ -400,7 +400,7 @@ def test_what_is_broken_is_caught(
 @pytest.mark.parametrize(
     ("old", "new", "check"),
     [
-        ("from toolbox.plugin.hookspecs", "import torch\nfrom toolbox.plugin.hookspecs", "light-when-registered"),
+        ("from toolbox.api.hooks", "import torch\nfrom toolbox.api.hooks", "light-when-registered"),
         ("brighter or darker", "x" * 200, "described"),
         ('"HEAVY:Brighten"', '"HEAVY:Brighten", example="toolbox augment --augmenter brighten:by=x"', "example-valid"),
         ('"HEAVY:Brighten"', '"HEAVY:Brighten", example="toolbox augment --augmenter darken"', "example-valid"),

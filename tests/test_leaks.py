@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Toolbox, write_photos
+from toolbox.api.errors import UsageError
 from toolbox.data.audit import findings
 from toolbox.data.audit.near import Comparison, Pair
 from toolbox.data.manifest import Manifest, Row
-from toolbox.errors import UsageError
-from toolbox.training.canary import shuffled
+from toolbox.evaluation.canary import shuffled
 
 
 def row(name: str, split: str, label: str = "a", pixels: str = "", group: str = "", **columns: str) -> Row:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from toolbox.api.errors import UsageError
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
-from toolbox.errors import UsageError
 
 # What a file or class may be called; the reader strips outer spaces, as spreadsheets add them.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\\"), min_size=1, max_size=20).map(

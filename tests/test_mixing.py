@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional as F
 
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import ImageInfo, MixingAugmenter
 from toolbox.data.manifest import Row
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import ImageInfo, MixingAugmenter
 from toolbox.plugin.registry import Registry
-from toolbox.progress import SilentReporter
 from toolbox.training import loop
 from toolbox.training.batches import order
 from toolbox.training.inputs import OnlineCopies, OnlineMixes, Pixels, mixed, online

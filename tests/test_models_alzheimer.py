@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, ModelRequest
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import BuiltModel, ModelRequest
+from toolbox.models.heads import WIDEST, DenseHead, HeadPlan, parse_head
 from toolbox.plugin.schema import validated
-from toolbox.training.heads import WIDEST, DenseHead, HeadPlan, parse_head
 from toolbox_alzheimer.model import AlzheimerModel
 
 STUDY = ModelRequest(classes=2, channels=1, size=64)

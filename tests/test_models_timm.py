@@ -20,8 +20,8 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import BuiltModel, ModelRequest, Parts
 from toolbox.plugin.schema import parameters, validated
 from toolbox_timm import models
 from toolbox_timm.heavy import hub

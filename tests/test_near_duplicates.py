@@ -15,13 +15,13 @@ from PIL import Image, ImageOps
 
 from tests.benchmarks import near_duplicates as benchmark
 from tests.near_truth import REPORTED, Doubled, measure, originals, variant
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data import index
 from toolbox.data.audit import describe, near, propose, register, store
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source, open_source
-from toolbox.plugin.protocols import Sample, VirtualDataset
 from toolbox.plugin.registry import Registry
-from toolbox.progress import SilentReporter
 
 
 class Held(VirtualDataset):

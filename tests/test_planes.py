@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from toolbox.augment import copies
+from toolbox.api.protocols import Affine, Border
+from toolbox.augment import encode
 from toolbox.augment.planes import Planes, filtered
 from toolbox.augment.recipe import Recipe
 from toolbox.augment.warp import Images, Rows, back_to_pixels, halved, inverse, warp
 from toolbox.data.images import as_array
-from toolbox.plugin.protocols import Affine, Border
 from toolbox.plugin.registry import Registry
 
 SCIPY_MODES: dict[Border, str] = {"reflect": "reflect", "replicate": "nearest", "constant": "grid-constant"}
@@ -171,7 +171,7 @@ def test_copies_from_planes_are_those_of_rgb_within_the_tolerance(real_data: Pat
     for path in paths:
         array = filtered(as_array(Image.open(path).convert("RGB")), size)
         (from_planes,) = Planes(array, size).moved([move], 90)
-        from_rgb = copies.encode(warp(array[None], [move], size)[0], recipe(size, quality=90))
+        from_rgb = encode.encode(warp(array[None], [move], size)[0], recipe(size, quality=90))
         difference = decoded(from_planes) - decoded(from_rgb)
         assert np.abs(difference).mean() < TOLERANCE[size], path
         assert np.abs(difference.mean(axis=(0, 1))).max() < 0.5, "no colour is shifted"
@@ -191,7 +191,7 @@ def test_even_and_odd_sides_keep_colours_in_their_places(size: int, shape: tuple
     array = filtered(image, size)
     move = Affine(MOVES[name].matrix, "replicate", MOVES[name].interpolation)
     (from_planes,) = Planes(array, size).moved([move], 95)
-    from_rgb = copies.encode(warp(array[None], [move], size)[0], recipe(size, quality=95))
+    from_rgb = encode.encode(warp(array[None], [move], size)[0], recipe(size, quality=95))
     both = (decoded(from_planes), decoded(from_rgb))
     weights = [(values[:, :, 0] - values[:, :, 2] - 20).clip(0) for values in both]
     centres = [ndimage.center_of_mass(weight) for weight in weights]
@@ -208,7 +208,7 @@ def test_grey_is_one_plane_and_the_same_as_grey_encoded() -> None:
     image = filtered(noise(50, 60, 1), 24)
     (data,) = Planes(image, 24).moved([MOVES["rotation"]], 80)
     assert Image.open(io.BytesIO(data)).mode == "L"
-    assert data == copies.encode(warp(image[None], [MOVES["rotation"]], 24)[0], recipe(24, 80))
+    assert data == encode.encode(warp(image[None], [MOVES["rotation"]], 24)[0], recipe(24, 80))
 
 
 def test_the_door_is_open_to_all_and_agrees_with_apply(registry: Registry) -> None:
@@ -221,7 +221,7 @@ def test_the_door_is_open_to_all_and_agrees_with_apply(registry: Registry) -> No
         except Exception:  # it mixes batches, or needs parameters
             continue
         for number in range(12):
-            params = augmenter.draw(copies.generator(0, name, number), copies.ImageInfo(80, 96, 3))
+            params = augmenter.draw(encode.generator(0, name, number), encode.ImageInfo(80, 96, 3))
             affine = augmenter.affine(params)
             if affine is not None:
                 doors += 1

@@ -10,7 +10,7 @@ import pytest
 
 from tests import broken
 from tests.conftest import Toolbox, in_a_process
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.plugin import installer
 from toolbox.plugin.installer import Installer
 
@@ -144,7 +144,7 @@ def test_what_a_plugin_prints_while_it_works_is_not_in_the_document(tmp_path: Pa
         """
         import os, subprocess, sys
         from toolbox import DatasetComponent, hookimpl
-        from toolbox.plugin.protocols import Sample, VirtualDataset
+        from toolbox.api.protocols import Sample, VirtualDataset
         from PIL import Image
 
         class Loud(VirtualDataset):

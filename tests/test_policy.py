@@ -27,7 +27,7 @@ OFFERS = [pytest.param(offer, id=f"{offer.component.kind} {offer.component.name}
 
 PLUGIN = """
 from toolbox import hookimpl
-from toolbox.plugin.components import {descriptor}, {other}
+from toolbox.api.components import {descriptor}, {other}
 
 @hookimpl
 def {hook}():

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from toolbox.errors import EnvironmentFailure, UsageError
-from toolbox.plugin.protocols import ModelRequest
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.protocols import ModelRequest
+from toolbox.models import precision
 from toolbox.plugin.registry import Registry
 from toolbox.settings.schema import TrainingSettings
-from toolbox.training import precision
 from toolbox.workspace import Workspace
 
 CPU = torch.device("cpu")

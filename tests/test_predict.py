@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import Toolbox, in_a_process, write_photos
+from toolbox.api.errors import ToolboxError, UsageError
 from toolbox.data import manifest
+from toolbox.data.image_paths import picked
 from toolbox.data.index import Quarantined
-from toolbox.data.pick import picked
-from toolbox.errors import ToolboxError, UsageError
+from toolbox.models import predict
 from toolbox.plugin.registry import Registry
-from toolbox.runs import Run
+from toolbox.runs.folder import Run
 from toolbox.settings.schema import Settings
-from toolbox.training import use
 from toolbox.workspace import Workspace
 
 QUICK = {"training.size": 32, "head.epochs": 1, "training.pretrained": False, "training.batch_size": 8}
@@ -243,9 +243,9 @@ def test_names_that_are_no_text(toolbox: Toolbox, ours: Path) -> None:
     assert toolbox("predict", "1", os.fsdecode(odd), "-C", ours / "ws", "--json").document["n"] == 1
 
 
-def predictor(place: Path, registry: Registry, **settings: object) -> use.Predictor:
+def predictor(place: Path, registry: Registry, **settings: object) -> predict.Predictor:
     run = Run(next((place / "ws" / "runs").iterdir()))
-    return use.load(run, registry, Settings.model_validate({"training": settings}))
+    return predict.load(run, registry, Settings.model_validate({"training": settings}))
 
 
 @settings(deadline=None, max_examples=50)
@@ -255,7 +255,7 @@ def test_every_item_comes_back_once_in_order_with_its_own_answer(
 ) -> None:
     ready = predictor(place, registry, batch_size=batch_size)
 
-    def read(item: tuple[int, bool]) -> use.Array | str:
+    def read(item: tuple[int, bool]) -> predict.Array | str:
         number, good = item
         return np.full((32, 32, 3), 6 * number, np.uint8) if good else f"bad {number}"
 
@@ -275,7 +275,7 @@ def test_decoding_keeps_ahead_of_the_model_and_no_further(place: Path, registry:
     begun: list[int] = []
     ahead = threading.Event()
 
-    def read(number: int) -> use.Array:
+    def read(number: int) -> predict.Array:
         begun.append(number)
         if len(begun) >= 20:
             ahead.set()
@@ -294,7 +294,7 @@ def test_decoding_keeps_ahead_of_the_model_and_no_further(place: Path, registry:
 def test_results_come_while_the_rest_is_not_yet_read(place: Path, registry: Registry) -> None:
     image = place / "photos" / "left" / "left-00.png"
     stream = predictor(place, registry, batch_size=2).files([image] * 1000 + [Path("missing.png")])
-    assert isinstance(next(stream), use.Predicted)
+    assert isinstance(next(stream), predict.Predicted)
     rest = list(stream)
     assert len(rest) == 1000 and isinstance(rest[-1], Quarantined)
 
@@ -307,16 +307,16 @@ def test_a_model_that_gives_no_numbers_is_an_error(place: Path, registry: Regist
 
 
 def test_an_interruption_leaves_no_half_table(toolbox: Toolbox, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = use.Predictor.probabilities
+    original = predict.Predictor.probabilities
     calls: list[int] = []
 
-    def interrupted(self: use.Predictor, images: use.Array) -> object:
+    def interrupted(self: predict.Predictor, images: predict.Array) -> object:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return original(self, images)
 
-    monkeypatch.setattr(use.Predictor, "probabilities", interrupted)
+    monkeypatch.setattr(predict.Predictor, "probabilities", interrupted)
     (ours / "out.csv").write_text("old")
     done = toolbox("predict", "1", ours / "photos", "-C", ours / "ws", "--csv", ours / "out.csv", "--batch-size", 4)
     assert done.code == 130 and (ours / "out.csv").read_text() == "old"

@@ -21,14 +21,14 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
+from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.protocols import Dataset
 from toolbox.data.images import decode, squashed
 from toolbox.data.manifest import Row
 from toolbox.data.prepare import run as prepare
 from toolbox.data.prepare.names import file_names
 from toolbox.data.source import Source
-from toolbox.errors import EnvironmentFailure
 from toolbox.files.names import filesystem_key
-from toolbox.plugin.protocols import Dataset
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -14,16 +14,16 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from toolbox.errors import PluginError, UsageError
-from toolbox.plugin import choice, schema
-from toolbox.plugin.components import KINDS, DatasetComponent
+from toolbox.api.components import KINDS, DatasetComponent
+from toolbox.api.errors import PluginError, UsageError
+from toolbox.plugin import disabled, schema
 from toolbox.plugin.registry import Registry, as_kind
 from toolbox.plugin.spec import parse
 
 GOOD = """
-    from toolbox.plugin.components import DatasetComponent
-    from toolbox.plugin.hookspecs import hookimpl
-    from toolbox.plugin.protocols import Dataset, Sample
+    from toolbox.api.components import DatasetComponent
+    from toolbox.api.hooks import hookimpl
+    from toolbox.api.protocols import Dataset, Sample
 
     class Few(Dataset):
         def __init__(self, *, many: int = 3) -> None:
@@ -40,7 +40,7 @@ GOOD = """
         yield DatasetComponent("wrong", "returns a number", "PLUGIN:not_a_dataset")
         yield DatasetComponent("gone", "has no factory", "PLUGIN:Gone")
 """
-HOOK = "from toolbox.plugin.hookspecs import hookimpl\n@hookimpl\n"
+HOOK = "from toolbox.api.hooks import hookimpl\n@hookimpl\n"
 BROKEN = {
     "raises": "raise RuntimeError('no luck')",
     "exits": "import sys; sys.exit('bye')",
@@ -51,17 +51,17 @@ BROKEN = {
     "unmarked": "def toolbox_datasets():\n    return []",
     "not_iterable": f"{HOOK}def toolbox_datasets():\n    pass",
     "twice": (
-        "from toolbox.plugin.components import DatasetComponent\n"
+        "from toolbox.api.components import DatasetComponent\n"
         f"{HOOK}def toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b')] * 2"
     ),
     "interrupts": "raise KeyboardInterrupt",
     "endless": (
-        "from toolbox.plugin.components import DatasetComponent\n"
+        "from toolbox.api.components import DatasetComponent\n"
         f"{HOOK}def toolbox_datasets():\n    while True: yield DatasetComponent('x', 'y', 'a:b')"
     ),
     "in_hook": f"{HOOK}def toolbox_datasets():\n    raise OSError('hook')",
     "old_api": (
-        "from toolbox.plugin.components import DatasetComponent\n"
+        "from toolbox.api.components import DatasetComponent\n"
         f"{HOOK}def toolbox_datasets():\n    return [DatasetComponent('x', 'y', 'a:b', api_version=99)]"
     ),
 }
@@ -126,23 +126,23 @@ def test_a_name_that_the_toolbox_has_stays_the_toolboxs(modules: Path) -> None:
 
 
 def test_disabled_plugins_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    choice.keep(["timm"])
+    disabled.keep(["timm"])
     monkeypatch.setenv("TOOLBOX_DISABLE_PLUGINS", "alzheimer,")
     registry = Registry()
     assert {status.name: status.disabled_by for status in registry.plugins if status.disabled_by} == {
-        "timm": choice.BY_COMMAND,
+        "timm": disabled.BY_COMMAND,
         "alzheimer": "TOOLBOX_DISABLE_PLUGINS",
     }
     with pytest.raises(UsageError, match=r"timm \(by 'toolbox plugins disable'\)"):
         registry.model("resnet50")
-    choice.forget(["timm", "never-heard-of"])
+    disabled.forget(["timm", "never-heard-of"])
     assert Registry().find("model", "resnet50")
 
 
 @pytest.mark.parametrize("text", ["{", '{"disabled": 3}', "[]"])
 def test_a_broken_list_of_disabled_plugins_is_named(text: str) -> None:
-    choice.keep(["timm"])
-    choice.file().write_text(text, "utf-8")
+    disabled.keep(["timm"])
+    disabled.file().write_text(text, "utf-8")
     with pytest.raises(UsageError, match=r"plugins\.json"):
         Registry()
 
@@ -228,9 +228,9 @@ def test_the_signature_is_the_schema() -> None:
 def test_a_factory_can_have_other_components_made(modules: Path) -> None:
     """By a parameter annotated as Components, which is no option of the component."""
     twice = """
-        from toolbox.plugin.components import DatasetComponent
-        from toolbox.plugin.hookspecs import hookimpl
-        from toolbox.plugin.protocols import Components, Dataset
+        from toolbox.api.components import DatasetComponent
+        from toolbox.api.hooks import hookimpl
+        from toolbox.api.protocols import Components, Dataset
 
         class Twice(Dataset):
             def __init__(self, *, of: str, parts: Components) -> None:

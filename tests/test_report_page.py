@@ -29,10 +29,10 @@ from tests.report_examples import (
     the_data,
     thumb,
 )
-from toolbox.errors import EnvironmentFailure
-from toolbox.plugin.protocols import Evaluation, Figure, Metric, Series, Table
+from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.protocols import Evaluation, Figure, Metric, Series, Table
 from toolbox.report import pictures, tables, wording
-from toolbox.report.forms import write
+from toolbox.report.formats import write
 from toolbox.report.html import render
 from toolbox.report.inputs import CopyRow, DataView, Epoch, Thumb
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.report_examples import a_run, evaluation, history, hostile
-from toolbox.report import terminal
+from toolbox.cli.views import report
 
 
 def printed(thing: object, width: int = 80) -> str:
@@ -22,38 +22,38 @@ def printed(thing: object, width: int = 80) -> str:
 
 def test_terminal_results_hold_what_the_page_holds() -> None:
     several = printed(
-        terminal.results_table([a_run("001", 0.9), a_run("002", 0.95, leaky=True), a_run("3", evaluation=None)])
+        report.results_table([a_run("001", 0.9), a_run("002", 0.95, leaky=True), a_run("3", evaluation=None)])
     )
     assert "0.900–1.000" in several and "leaky" in several and "nothing yet" in several
-    one = printed(terminal.results_table([a_run("001", 0.9)]))
+    one = printed(report.results_table([a_run("001", 0.9)]))
     assert re.search(r"accuracy +0\.900 +0\.850–0\.950", one) and re.search(r"precision +–", one)
 
 
 def test_terminal_matrix() -> None:
-    text = printed(terminal.confusion_matrix(a_run("001", evaluation=evaluation(0.9, classes=("[red]", "dogs")))))
+    text = printed(report.confusion_matrix(a_run("001", evaluation=evaluation(0.9, classes=("[red]", "dogs")))))
     assert re.search(r"\[red\] +9 +1", text) and re.search(r"dogs +1 +9", text)
-    assert terminal.confusion_matrix(a_run("001", evaluation=None)) is None
+    assert report.confusion_matrix(a_run("001", evaluation=None)) is None
     wide = evaluation(0.9, classes=[f"c{at}" for at in range(30)])
-    assert terminal.confusion_matrix(a_run("001", evaluation=wide)) is None
+    assert report.confusion_matrix(a_run("001", evaluation=wide)) is None
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_terminal_curves_fit(width: int) -> None:
-    text = printed(terminal.learning_curves(a_run("001", history=history(20, 30)), width), width)
+    text = printed(report.learning_curves(a_run("001", history=history(20, 30)), width), width)
     assert "loss" in text and "accuracy" in text and "50 epochs: head then last block" in text
     assert "•" in text and any("\u2801" <= sign <= "\u28ff" for sign in text)
 
 
 def test_terminal_curves_show_every_epoch() -> None:
-    text = printed(terminal.learning_curves(a_run("001", history=history(5, validation=False)), 100), 100)
+    text = printed(report.learning_curves(a_run("001", history=history(5, validation=False)), 100), 100)
     legend = 2
     assert text.count("•") == 2 * 5 + legend
 
 
 def test_no_curves_where_they_could_not_be_read() -> None:
-    assert terminal.learning_curves(a_run("001"), 59) is None
-    assert terminal.learning_curves(a_run("001", history=history(1)), 80) is None
-    assert terminal.learning_curves(a_run("001", history=[]), 80) is None
+    assert report.learning_curves(a_run("001"), 59) is None
+    assert report.learning_curves(a_run("001", history=history(1)), 80) is None
+    assert report.learning_curves(a_run("001", history=[]), 80) is None
 
 
 def test_hostile_names_do_not_reach_the_terminal() -> None:
@@ -61,6 +61,6 @@ def test_hostile_names_do_not_reach_the_terminal() -> None:
     text = "".join(
         printed(thing, 400)
         for run in inputs.runs
-        for thing in (terminal.results_table([run, run]), terminal.confusion_matrix(run), terminal.summary(inputs))
+        for thing in (report.results_table([run, run]), report.confusion_matrix(run), report.summary(inputs))
     )
     assert "\x1b" not in text and "\x00" not in text and "[red]" in text

@@ -16,7 +16,7 @@ from tests.report_examples import ATTRIBUTE, SCRIPT, Page, full, hostile
 from toolbox.report import markdown
 from toolbox.report.comparing import comparisons
 from toolbox.report.document import document
-from toolbox.report.forms import write
+from toolbox.report.formats import write
 from toolbox.workspace import Workspace
 
 MODEL = "timm:arch=test_resnet"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.records import evaluation, record
-from toolbox import runs
-from toolbox.errors import UsageError
-from toolbox.runs import Run
+from toolbox.api.errors import UsageError
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 
 
 def write(place: Path, name: str, document: Any) -> Run:

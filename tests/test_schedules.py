@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from toolbox.errors import UsageError
-from toolbox.progress import SilentReporter
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import SilentReporter
 from toolbox.settings.schema import LastSettings, TrainingSettings
 from toolbox.training import batches, loop, schedules, stages
 from toolbox.training.inputs import Pixels
@@ -189,7 +189,7 @@ def test_what_is_learned_without_looking(changes: dict[str, object], shares: lis
 def test_learning_rates_fall_from_block_to_block() -> None:
     module = nn.Sequential(*(nn.Linear(1, 1) for _ in range(4)))
     names = [frozenset({f"{index}.weight", f"{index}.bias"}) for index in range(4)]
-    from toolbox.plugin.protocols import Parts
+    from toolbox.api.protocols import Parts
 
     parts = Parts(names[0] | names[1], names[2], names[3], (names[0], names[1], names[2]))
     scales = stages.layer_scales(parts, 0.5)

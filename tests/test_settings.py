@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.settings import layers, template
 from toolbox.settings.schema import Settings, known_names
 

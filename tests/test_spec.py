@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.plugin.spec import Spec, looks_like_path, parse, parse_value
 
 VALUES = st.recursive(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolbox.api.errors import UsageError
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.split import assign, share
-from toolbox.errors import UsageError
 from toolbox.settings.schema import SplitSettings
 
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from tests.conftest import Toolbox, write_photos
-from toolbox.errors import PluginError, UsageError
-from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest, Parts
+from toolbox.api.errors import PluginError, UsageError
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts
+from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
-from toolbox.progress import SilentReporter
 from toolbox.settings.schema import Settings
-from toolbox.training import build, stages
+from toolbox.training import stages
 from toolbox.workspace import Workspace
 
 TINY = "timm:arch=test_resnet"

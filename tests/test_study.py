@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Toolbox
-from toolbox import Study, runs
-from toolbox.errors import UsageError
+from toolbox import Study
+from toolbox.api.errors import UsageError
+from toolbox.runs import folder as runs
 from toolbox.study import file as files
 from toolbox.study import ledger
 

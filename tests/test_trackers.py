@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.conftest import Toolbox
-from toolbox import Workspace, tracking
-from toolbox.errors import EnvironmentFailure, Interrupted, UsageError
-from toolbox.plugin.protocols import Tracker
-from toolbox.progress import SilentReporter
-from toolbox.runs import Run
+from toolbox import Workspace
+from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import Tracker
+from toolbox.runs.folder import Run
+from toolbox.training import trackers
 
 QUICK = {"training.size": 32, "training.epochs": 3, "training.early_stopping": False, "audit.near": False}
 
@@ -96,11 +97,11 @@ class Recorder(Tracker):
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """What a third party's tracker called ``recorder`` was told."""
     points = [
-        EntryPoint("recorder", f"{__name__}:Recorder", tracking.GROUP),
-        EntryPoint("absent", "no_such_package_here:Tracker", tracking.GROUP),
-        EntryPoint("broken", f"{__name__}:no_such_name", tracking.GROUP),
+        EntryPoint("recorder", f"{__name__}:Recorder", trackers.GROUP),
+        EntryPoint("absent", "no_such_package_here:Tracker", trackers.GROUP),
+        EntryPoint("broken", f"{__name__}:no_such_name", trackers.GROUP),
     ]
-    monkeypatch.setattr(tracking, "entry_points", lambda group: points)
+    monkeypatch.setattr(trackers, "entry_points", lambda group: points)
     monkeypatch.setattr(Recorder, "told", [])
     return Recorder.told
 

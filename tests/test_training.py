@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from toolbox.errors import ToolboxError, UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import ModelRequest
+from toolbox.api.errors import ToolboxError, UsageError, WeightsUnavailable
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import ModelRequest
+from toolbox.models import freeze, weights
 from toolbox.plugin.registry import Registry
-from toolbox.progress import SilentReporter
 from toolbox.settings.schema import StageSettings, TrainingSettings
-from toolbox.training import batches, freeze, loop, stages, weights
+from toolbox.training import batches, loop, stages
 from toolbox.training.inputs import Pixels, in_order
 from toolbox.training.loop import Labelled
 from toolbox.training.stages import Stage

@@ -12,21 +12,16 @@ __version__ = "0.1.0"
 _LAZY = {
     "Study": "toolbox.study.study",
     "Workspace": "toolbox.workspace",
-    "hookimpl": "toolbox.plugin.hookspecs",
-    "DatasetComponent": "toolbox.plugin.components",
-    "AugmenterComponent": "toolbox.plugin.components",
-    "ModelComponent": "toolbox.plugin.components",
-    "EvaluatorComponent": "toolbox.plugin.components",
+    "hookimpl": "toolbox.api.hooks",
+    "DatasetComponent": "toolbox.api.components",
+    "AugmenterComponent": "toolbox.api.components",
+    "ModelComponent": "toolbox.api.components",
+    "EvaluatorComponent": "toolbox.api.components",
 }
 
 if TYPE_CHECKING:
-    from toolbox.plugin.components import (
-        AugmenterComponent,
-        DatasetComponent,
-        EvaluatorComponent,
-        ModelComponent,
-    )
-    from toolbox.plugin.hookspecs import hookimpl
+    from toolbox.api.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
+    from toolbox.api.hooks import hookimpl
     from toolbox.study.study import Study
     from toolbox.workspace import Workspace
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox.progress import Reporter
-from toolbox.runs import Run
+from toolbox.api.progress import Reporter
+from toolbox.runs.folder import Run
 from toolbox.workspace import Workspace
 
 # Study A's augmentation (the original and four copies) for its small network and for a pretrained one.

@@ -19,35 +19,37 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import environment, runs, tracking
+from toolbox import environment
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.data import audit as audits
 from toolbox.data import manifest, workspace_manifest
+from toolbox.data.image_paths import picked
 from toolbox.data.index import Quarantined
-from toolbox.data.pick import picked
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import Prepared
-from toolbox.errors import UsageError
 from toolbox.files import atomic
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
-from toolbox.progress import Reporter, SilentReporter
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.settings.schema import ComponentSpec, Settings
+from toolbox.training import trackers
 
 if TYPE_CHECKING:
-    from toolbox.augment.checking import Replayed, Verified
-    from toolbox.augment.making import Estimate, Result
     from toolbox.augment.recipe import Recipe
+    from toolbox.augment.verify import Replayed, Verified
+    from toolbox.augment.writer import Estimate, Result
     from toolbox.data.audit.findings import Audit
     from toolbox.data.prepare.plan import Plan as PreparePlan
     from toolbox.data.prepare.run import Result as PrepareResult
+    from toolbox.evaluation.canary import Canary
+    from toolbox.models.export import Exported
+    from toolbox.models.predict import Predicted
     from toolbox.report.inputs import ReportInputs
-    from toolbox.training.canary import Canary
-    from toolbox.training.export import Exported
     from toolbox.training.session import Experiment
-    from toolbox.training.use import Predicted
 
 REPORT = "report.html"
 PREVIEW = "preview.png"
@@ -197,19 +199,19 @@ class Workspace:
 
     def canary(self, model: str | Spec = "alzheimer-cnn", epochs: int = 30) -> Canary:
         """Train a small ``model`` on labels shuffled by group, over folds that divide groups and that don't."""
-        from toolbox.training.canary import sing
+        from toolbox.evaluation.canary import sing
 
         spec = model if isinstance(model, Spec) else parse(model)
         return sing(self.prepared, spec, epochs, self.settings, self.registry, self.reporter)
 
     def plan_augment(self) -> AugmentPlan:
         """What :meth:`augment` would make; writes nothing but the manifest."""
-        from toolbox.augment import making, recipe
+        from toolbox.augment import recipe, writer
 
         wanted = recipe.of_settings(self.settings, self.prepared.manifest)
         augmenter = self.registry.augmenter(wanted.spec)
         rows = recipe.sources(self.settings.split.protocol, self.prepared.manifest)
-        measured = making.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
+        measured = writer.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
         return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
 
     def augment(self, out: Path | None = None) -> Result:
@@ -217,7 +219,7 @@ class Workspace:
 
         They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
         """
-        from toolbox.augment import engines, making, recipe
+        from toolbox.augment import engines, recipe, writer
 
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
@@ -225,7 +227,7 @@ class Workspace:
         with engines.early(chosen.workers, chosen.factor) as early:
             wanted = recipe.of_settings(self.settings, self.prepared.manifest)
             final = out or self.path / recipe.FOLDER / wanted.name
-            result = making.run(
+            result = writer.run(
                 wanted,
                 self.prepared.manifest,
                 self.source,
@@ -260,19 +262,19 @@ class Workspace:
 
         Without a name the only one there is.
         """
-        from toolbox.augment import checking, recipe
+        from toolbox.augment import recipe, verify
 
-        return checking.verify(recipe.find(self.path, name), self.reporter)
+        return verify.verify(recipe.find(self.path, name), self.reporter)
 
     def replay(self, path: Path, out: Path | None = None) -> Replayed:
         """Make every file of a lineage again, from the images of this workspace's data, below ``out``."""
-        from toolbox.augment import checking
+        from toolbox.augment import verify
 
-        wanted = checking.recipe_beside(path)
+        wanted = verify.recipe_beside(path)
         augmenter = self.registry.augmenter(wanted.spec)
         found = self.prepared
         target = out or self.path / "replayed" / path.resolve().parent.name
-        return checking.replay(
+        return verify.replay(
             path, found.manifest, found.source, augmenter, target, self.reporter, self.settings.augment.workers
         )
 
@@ -380,18 +382,18 @@ class Workspace:
         ------
         UsageError: no such run or file, a folder or pattern without images, or a run that can't be loaded.
         """
-        from toolbox.training import use
+        from toolbox.models import predict
 
         found = self.run(run)
         paths = picked(images)[:limit]
-        predictor = use.load(found, self.registry, self._plain_settings)
+        predictor = predict.load(found, self.registry, self._plain_settings)
         return Predictions(found, predictor.classes, paths, predictor.files(paths))
 
     def export(
         self, run: str, form: str = "safetensors", out: str | Path | None = None, *, overwrite: bool = False
     ) -> Exported:
         """Write a run's model as one file (safetensors, torch-export, onnx), checked before it is put in place."""
-        from toolbox.training.export import export
+        from toolbox.models.export import export
 
         return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
 
@@ -421,7 +423,7 @@ class Workspace:
     def write_report(self, inputs: ReportInputs, output: Path | None = None, form: str = "html") -> Path:
         """Write what :meth:`report_inputs` gave, and the figures of its runs."""
         from toolbox.report.figures import write_figures
-        from toolbox.report.forms import write
+        from toolbox.report.formats import write
 
         path = output or self.path / Path(REPORT).with_suffix(f".{form}")
         write(inputs, path, form)
@@ -506,7 +508,7 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
-        trackers = tracking.made([] if self._follows else self.settings.training.trackers, self.reporter)
+        run_trackers = trackers.made([] if self._follows else self.settings.training.trackers, self.reporter)
         from toolbox.data.audit import gate
 
         leaks_on_purpose = self.settings.split.protocol == "augment-then-split"
@@ -527,7 +529,7 @@ class Workspace:
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
-            trackers=trackers,
+            trackers=run_trackers,
         )
 
     def _experiment_of(self, run: Run) -> Experiment:

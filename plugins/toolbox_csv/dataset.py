@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.protocols import Dataset, Sample
 from toolbox.data.manifest import COLUMNS
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Dataset, Sample
 
 SPLITS = {
     "": "",

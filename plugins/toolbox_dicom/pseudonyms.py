@@ -10,7 +10,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.files.atomic import make_folder, told
 
 KEY_BYTES = 32

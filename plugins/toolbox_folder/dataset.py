@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Dataset, Sample
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Dataset, Sample
 from toolbox_folder.walk import Found, Walk, subfolders
 
 SPLIT_NAMES = {

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolbox.api.errors import UsageError
 from toolbox.data.images import SUFFIXES
-from toolbox.errors import UsageError
 
 FOREIGN = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".exr"}

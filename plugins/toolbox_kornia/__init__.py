@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from toolbox.plugin.components import AugmenterComponent
-from toolbox.plugin.hookspecs import hookimpl
+from toolbox.api.components import AugmenterComponent
+from toolbox.api.hooks import hookimpl
 
 
 @hookimpl

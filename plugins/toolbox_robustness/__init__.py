@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from toolbox.plugin.components import EvaluatorComponent
-from toolbox.plugin.hookspecs import hookimpl
+from toolbox.api.components import EvaluatorComponent
+from toolbox.api.hooks import hookimpl
 
 
 @hookimpl

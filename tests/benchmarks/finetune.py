@@ -29,8 +29,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from toolbox.progress import SilentReporter
-from toolbox.training import freeze, inputs, loop, schedules, stages
+from toolbox.api.progress import SilentReporter
+from toolbox.models import freeze
+from toolbox.training import inputs, loop, schedules, stages
 from toolbox.training.batches import order
 from toolbox.training.session import Experiment, Session
 from toolbox.workspace import Workspace

@@ -15,9 +15,9 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from toolbox.api.progress import SilentReporter
 from toolbox.data.audit import describe
 from toolbox.data.audit.propose import Proposals, propose
-from toolbox.progress import SilentReporter
 
 
 def descriptions(count: int, copies: int, alike: float, seed: int = 0) -> npt.NDArray[np.float16]:

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from toolbox.api.progress import SilentReporter
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.plugin.protocols import Sample, VirtualDataset
+from toolbox.models import predict
 from toolbox.plugin.registry import Registry
-from toolbox.progress import SilentReporter
 from toolbox.settings.schema import Settings
-from toolbox.training import use
 from toolbox.training.inputs import Pixels
 from toolbox.workspace import Workspace
 
@@ -102,9 +102,9 @@ def measure(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = trained(folder, model, size).run()
-        predictor = use.load(run, registry, settings)
+        predictor = predict.load(run, registry, settings)
         # Building the module is no part of an evaluation's speed on many images.
-        use.load = lambda *_: predictor
+        predict.load = lambda *_: predictor
         paths = [folder / f"{number}.jpg" for number in range(count)]
         for path, picture in zip(paths, pictures, strict=True):
             picture.resize((640, 480), Image.Resampling.BICUBIC).save(path, quality=85)
@@ -124,7 +124,7 @@ def measure(
         ways: dict[str, Callable[[], object]] = {
             "bare": bare,
             "predict": lambda: list(predictor.over(range(count), lambda number: images[number])),
-            "evaluate": lambda: use.load(run, registry, settings).of_rows(rows, source, SilentReporter()),
+            "evaluate": lambda: predict.load(run, registry, settings).of_rows(rows, source, SilentReporter()),
             "from files": lambda: list(predictor.files(paths)),
             "normalising": normalising,
         }

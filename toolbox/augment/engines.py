@@ -19,8 +19,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import connection
 from typing import Any, Protocol, TypeVar, cast
 
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.data.index import threaded
-from toolbox.errors import EnvironmentFailure
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -240,7 +240,7 @@ def _serve(pipe: connection.Connection) -> None:
             pipe.send_bytes(_answer(work, pipe.recv_bytes()))
 
 
-_WARM = ("cv2", "simplejpeg", "toolbox.augment.job")
+_WARM = ("cv2", "simplejpeg", "toolbox.augment.worker")
 """What a worker of ours will need, whatever its work; imported while it waits."""
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.files.atomic import told
 
 FILE_NAME = "lineage.jsonl"

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from toolbox.api.protocols import Affine
 from toolbox.augment.warp import Images, Sampler, back_to_pixels, halved
-from toolbox.plugin.protocols import Affine
 
 
 class Planes:

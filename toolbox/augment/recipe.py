@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolbox.api.errors import UsageError, closest
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
-from toolbox.errors import UsageError, closest
 from toolbox.files import fingerprint
 from toolbox.files.names import safe_name
 from toolbox.plugin.spec import Spec, parse

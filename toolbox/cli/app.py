@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import typer
 
+from toolbox.api.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 from toolbox.cli import completion, terminal
 from toolbox.cli.commands import augment as augmenting
 from toolbox.cli.commands import (
@@ -28,7 +29,6 @@ from toolbox.cli.commands import (
     train,
 )
 from toolbox.cli.commands import report as reporting
-from toolbox.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 
 NO_PLUGINS = "--no-plugins"
 _GO_ON = "The same command goes on where an augmentation was; 'toolbox train --resume RUN' where a training was."
@@ -119,7 +119,7 @@ def _without_plugins(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    from toolbox.plugin.choice import ALL, VARIABLE
+    from toolbox.plugin.disabled import ALL, VARIABLE
 
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = f"{before or ''},{ALL}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from toolbox.plugin.components import Kind
+    from toolbox.api.components import Kind
 
 VARIABLE = "_TOOLBOX_COMPLETE"
 """Set by the shell's completion function, with what it wants done."""
@@ -98,7 +98,7 @@ def settings(ctx: typer.Context, incomplete: str) -> Offered:
 
 def kinds(ctx: typer.Context, incomplete: str) -> Offered:
     """Completes a kind of component."""
-    from toolbox.plugin.components import KINDS
+    from toolbox.api.components import KINDS
 
     return KINDS
 
@@ -119,7 +119,7 @@ def plugins(ctx: typer.Context, incomplete: str) -> Offered:
 
 def runs(ctx: typer.Context, incomplete: str) -> Offered:
     """Completes the id of a run in the workspace."""
-    from toolbox.runs import all_of
+    from toolbox.runs.folder import all_of
 
     return [run.id for run in all_of(Path(ctx.params.get("workspace") or "."))]
 

@@ -9,9 +9,9 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from toolbox.errors import EXIT_FAILED, EXIT_QUARANTINED
-from toolbox.progress import Task
-from toolbox.quiet import stdout_on_stderr
+from toolbox.api.errors import EXIT_FAILED, EXIT_QUARANTINED
+from toolbox.api.progress import Task
+from toolbox.api.quiet import stdout_on_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from toolbox.api.errors import UsageError
 from toolbox.data.manifest import Row
-from toolbox.errors import UsageError
 
 
 def deal(units: Mapping[str, Sequence[Row]], folds: int, seed: int) -> dict[str, int]:

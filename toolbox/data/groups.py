@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from toolbox.api.errors import UsageError, closest
 from toolbox.data.manifest import Row
-from toolbox.errors import UsageError, closest
 
 
 def with_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:

@@ -16,12 +16,12 @@ from typing import TypeVar
 
 from PIL import Image
 
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter, tracked
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
-from toolbox.errors import UsageError
 from toolbox.files import atomic, fingerprint
-from toolbox.plugin.protocols import Sample, VirtualDataset
-from toolbox.progress import Reporter, tracked
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter
 from toolbox.data import manifest as manifests
 from toolbox.data.index import Index
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
-from toolbox.errors import UsageError
-from toolbox.progress import Reporter
 
 SAMPLES_A_CLASS = 5
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from toolbox.errors import UsageError, closest
+from toolbox.api.errors import UsageError, closest
 
 
 def labels_from(table: Path, id_column: str, label_column: str) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 
 COLUMNS = ("id", "path", "label", "group", "split", "fold", "sha256", "pixels", "width", "height")

@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
+from toolbox.api.errors import EnvironmentFailure, UsageError, closest
+from toolbox.api.protocols import Dataset, Sample, VirtualDataset
 from toolbox.data import manifest as manifests
 from toolbox.data.images import Decoded, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
-from toolbox.errors import EnvironmentFailure, UsageError, closest
 from toolbox.files import fingerprint
-from toolbox.plugin.protocols import Dataset, Sample, VirtualDataset
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, looks_like_path, parse
 

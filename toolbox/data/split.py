@@ -14,10 +14,10 @@ from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
+from toolbox.api.errors import UsageError
 from toolbox.data import folds
 from toolbox.data.groups import joined, units, with_groups
 from toolbox.data.manifest import SPLITS, Manifest, Row
-from toolbox.errors import UsageError
 from toolbox.settings.schema import SplitSettings
 
 

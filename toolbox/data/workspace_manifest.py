@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter
 from toolbox.data import index, manifest, split
 from toolbox.data.audit import findings
 from toolbox.data.index import Index, Quarantined
 from toolbox.data.manifest import Manifest
 from toolbox.data.source import Source
-from toolbox.errors import UsageError
-from toolbox.progress import Reporter
 from toolbox.settings.schema import SplitSettings
 
 

@@ -7,19 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from toolbox import runs
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter
 from toolbox.data import index, manifest
 from toolbox.data.index import Quarantined
 from toolbox.data.manifest import Row
 from toolbox.data.source import open_source
-from toolbox.errors import UsageError
-from toolbox.evaluation import looks, predictions
+from toolbox.evaluation import test_set_uses
 from toolbox.evaluation.evaluate import evaluate, save
-from toolbox.evaluation.predictions import of_rows, split_of
-from toolbox.evaluation.supply import Supply, of_run
+from toolbox.evaluation.evidence import Supply, of_run
 from toolbox.plugin.registry import Registry
-from toolbox.progress import Reporter
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs import predictions
+from toolbox.runs.folder import Run
+from toolbox.runs.predictions import of_rows, split_of
 from toolbox.settings.schema import Settings
 
 
@@ -32,7 +33,7 @@ def own(run: Run, workspace: Path, settings: Settings, registry: Registry, repor
     supply = of_run(run, workspace, settings, registry, reporter)
     document = evaluate(run, part, settings.evaluators, registry, supply, split, held_out, validation=validation)
     if held_out:
-        document["looks"] = asdict(looks.look(workspace, run, part))
+        document["looks"] = asdict(test_set_uses.look(workspace, run, part))
     save(run, document)
     return document
 
@@ -67,7 +68,7 @@ def external(
     )
     trained_on = _trained_on(run, rows, reporter)
     document = {**document, "trained_on": trained_on, "leaky": document["leaky"] or bool(trained_on)}
-    document["looks"] = asdict(looks.look(workspace, run, answers))
+    document["looks"] = asdict(test_set_uses.look(workspace, run, answers))
     fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
     runs.write_predictions(run.path / f"predictions-{tag}.csv", fields, values, classes)
     save(run, document, f"evaluation-{tag}.json")

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from toolbox import runs
-from toolbox.errors import Refused, UsageError
-from toolbox.evaluation import looks, predictions
-from toolbox.evaluation.predictions import Predictions
-from toolbox.runs import Run
+from toolbox.api.errors import Refused, UsageError
+from toolbox.evaluation import test_set_uses
+from toolbox.runs import folder as runs
+from toolbox.runs import predictions
+from toolbox.runs.folder import Run
+from toolbox.runs.predictions import Predictions
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Comparison, Pair
 from toolbox.statistics.proportions import holm
@@ -285,7 +286,7 @@ def _notes(arms: Sequence[Arm]) -> list[str]:
     for run in chosen:
         if run.record["data"]["note"]:
             notes.append(run.record["data"]["note"])
-    seen = looks.of_run(chosen[0])
+    seen = test_set_uses.of_run(chosen[0])
     if seen is not None:
         notes.append(seen.words)
     return list(dict.fromkeys(notes))

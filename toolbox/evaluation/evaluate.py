@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from toolbox import runs
-from toolbox.errors import PluginError, ToolboxError, UsageError
+from toolbox.api.errors import PluginError, ToolboxError, UsageError
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.evaluation import galleries
-from toolbox.evaluation.predictions import Predictions
-from toolbox.evaluation.supply import Supply
+from toolbox.evaluation.evidence import Supply
 from toolbox.files import atomic
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
+from toolbox.runs.predictions import Predictions
 from toolbox.settings.schema import ComponentSpec
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from PIL import Image
 
-from toolbox import runs
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Gallery, Picture
 from toolbox.data.images import UnreadableImage, decode, read_file
-from toolbox.errors import UsageError
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
-from toolbox.plugin.protocols import Gallery, Picture
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 
 MAX_SIDE = 512
 """Pixels; larger pictures are shrunk."""

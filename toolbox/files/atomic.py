@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
 
 SCHEMA = 1
 """The ``schema`` of every JSON file that the toolbox writes."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.files.atomic import make_folder
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from toolbox.errors import EnvironmentFailure, Refused, UsageError, closest
+from toolbox.api.errors import EnvironmentFailure, Refused, UsageError, closest
 from toolbox.plugin.discovery import OWN, Installed, installed, normalised
 
 _BUILT = ".whl"

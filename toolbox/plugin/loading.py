@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from toolbox.errors import PluginError, closest
-from toolbox.plugin.components import API_VERSION, KINDS, Component, Kind
-from toolbox.plugin.hookspecs import PROJECT, Hooks
-from toolbox.quiet import stdout_on_stderr
+from toolbox.api.components import API_VERSION, KINDS, Component, Kind
+from toolbox.api.errors import PluginError, closest
+from toolbox.api.hooks import PROJECT, Hooks
+from toolbox.api.quiet import stdout_on_stderr
 
 LIMIT_VARIABLE = "TOOLBOX_PLUGIN_TIMEOUT"
 LIMIT = 10.0

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
-from toolbox.errors import UsageError
+from toolbox.api import protocols
+from toolbox.api.components import Component, Kind
+from toolbox.api.errors import UsageError
+from toolbox.api.hooks import PROJECT, Hooks
 from toolbox.files.atomic import write_text
-from toolbox.plugin import protocols
-from toolbox.plugin.components import Component, Kind
-from toolbox.plugin.hookspecs import PROJECT, Hooks
 
 BEGIN, END = "<!-- hooks: generated, see toolbox/plugin/reference.py -->", "<!-- hooks: end -->"
 WIDTH = 120

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, TypeVar, cast
 
-from toolbox.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
+from toolbox.api.components import KINDS, Component, Kind
+from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
+from toolbox.api.protocols import Augmenter, Components, Dataset, Evaluator, MixingAugmenter, Model
+from toolbox.api.quiet import stdout_on_stderr
 from toolbox.plugin import discovery, schema
-from toolbox.plugin.choice import Choice
-from toolbox.plugin.components import KINDS, Component, Kind
+from toolbox.plugin.disabled import Choice
 from toolbox.plugin.discovery import GROUP, Installed
 from toolbox.plugin.loading import load, reason
-from toolbox.plugin.protocols import Augmenter, Components, Dataset, Evaluator, MixingAugmenter, Model
 from toolbox.plugin.spec import Spec, parse
-from toolbox.quiet import stdout_on_stderr
 
 __all__ = ["GROUP", "Offer", "PluginStatus", "Registry", "as_kind", "describe"]
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolbox import __version__
-from toolbox.errors import UsageError
+from toolbox.api.components import KINDS, Kind
+from toolbox.api.errors import UsageError
 from toolbox.files.atomic import make_folder, told
-from toolbox.plugin.components import KINDS, Kind
 from toolbox.plugin.registry import Registry
 
 TEMPLATE = Path(__file__).parent / "template"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 
 # Two letters at least: C: is a drive.
 _SPEC_WITH_KEY = re.compile(r"[a-z0-9][a-z0-9._-]+:\s*[A-Za-z_][\w-]*\s*=")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toolbox
+from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.findings import KINDS, Audit, Finding
 from toolbox.data.manifest import Row
-from toolbox.errors import EnvironmentFailure
 from toolbox.files.atomic import write_bytes
-from toolbox.progress import Reporter, tracked
-from toolbox.report.dress import environment, stylesheet
 from toolbox.report.inputs import Thumb
+from toolbox.report.page_assets import environment, stylesheet
 from toolbox.report.pictures import Picture, embed
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_audit_page(audit: Audit, prepared: Prepared, path: Path, reporter: Rep
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: it can't be written.
+    toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     rows = {row.id: row for row in prepared.manifest.rows}
     chosen = [*audit.leaks[:MAX_LEAKS], *audit.warnings[:MAX_WARNINGS]]

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from toolbox.api.protocols import Figure, Series
 from toolbox.data.manifest import Row
 from toolbox.files.atomic import write_bytes
-from toolbox.plugin.protocols import Figure, Series
 from toolbox.report.figures import to_png
 from toolbox.report.plots import Plot
 
@@ -18,7 +18,7 @@ def write_class_chart(rows: Sequence[Row], files: Mapping[str, int], path: Path)
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: it can't be written.
+    toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     before = Counter(row.label for row in rows)
     after: Counter[str] = Counter()

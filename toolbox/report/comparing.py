@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolbox.errors import ToolboxError
+from toolbox.api.errors import ToolboxError
+from toolbox.api.protocols import Metric
 from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
-from toolbox.plugin.protocols import Metric
 from toolbox.report.inputs import ArmView, ComparisonView, Verdict
-from toolbox.runs import Run, settings_of
+from toolbox.runs.folder import Run, settings_of
 
 ALL_METRICS = 4
 """Arms up to which they are compared by every metric; more by the deciding one alone: pairs grow with the square."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from toolbox.api.protocols import Figure
 from toolbox.files.atomic import make_folder, write_bytes
-from toolbox.plugin.protocols import Figure
 from toolbox.report import svg
 from toolbox.report.drawing import draw, size_of
 from toolbox.report.drawing.style import STYLE
@@ -109,7 +109,7 @@ def write_figures(run: RunView, folder: Path) -> list[Path]:
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: a file can't be written.
+    toolbox.api.errors.EnvironmentFailure: a file can't be written.
     """
     make_folder(folder)
     paths: list[Path] = []

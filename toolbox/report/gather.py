@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolbox.evaluation import galleries, looks
+from toolbox.evaluation import galleries, test_set_uses
 from toolbox.evaluation.evaluate import restored
 from toolbox.plugin.registry import Registry
 from toolbox.report import comparing, repeating
 from toolbox.report.gather_data import data_view
 from toolbox.report.inputs import Epoch, ExternalView, ReportInputs, RunView
 from toolbox.report.wording import counted
-from toolbox.runs import Run, read_json
+from toolbox.runs.folder import Run, read_json
 
 
 def gather(
@@ -34,7 +34,7 @@ def gather(
     notes += dict.fromkeys(
         seen.words[:1].upper() + seen.words[1:] + "."
         for run in chosen
-        if (seen := looks.of_run(run)) is not None and seen.count >= looks.MANY
+        if (seen := test_set_uses.of_run(run)) is not None and seen.count >= test_set_uses.MANY
     )
     return ReportInputs(
         title="Experiment report",
@@ -114,7 +114,7 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
-    seen = looks.of_run(run)
+    seen = test_set_uses.of_run(run)
     return [] if seen is None else [("looks at its test set", f"{seen.count:,}, {seen.by_run:,} of them by this run")]
 
 

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from toolbox.api.errors import ToolboxError, UsageError
+from toolbox.api.protocols import VirtualDataset
 from toolbox.augment import lineage
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import audit as audits
@@ -20,13 +22,11 @@ from toolbox.data.audit.findings import KINDS
 from toolbox.data.images import UnreadableImage, decode, read_file
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
-from toolbox.errors import ToolboxError, UsageError
-from toolbox.evaluation import looks
-from toolbox.plugin.protocols import VirtualDataset
+from toolbox.evaluation import test_set_uses
 from toolbox.plugin.registry import Registry
 from toolbox.report.inputs import AuditView, CopyRow, DataView, Thumb
 from toolbox.report.wording import likeliest_pairs, shorten
-from toolbox.runs import Run, read_json
+from toolbox.runs.folder import Run, read_json
 
 SAMPLES_A_CLASS = 6
 SOURCES_SHOWN = 3
@@ -74,7 +74,7 @@ def _source(spec: str, registry: Registry) -> Source | None:
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
-    seen = looks.of_run(run)
+    seen = test_set_uses.of_run(run)
     return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
 
 

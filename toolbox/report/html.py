@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import toolbox
+from toolbox.api.protocols import Gallery
 from toolbox.files.names import safe_name
-from toolbox.plugin.protocols import Gallery
 from toolbox.report import figures, pictures, plots, svg, tables, wording
 from toolbox.report.drawing.matrix import has_shares, is_counts
 from toolbox.report.drawing.style import WIDTH
-from toolbox.report.dress import dressing, environment
 from toolbox.report.inputs import DataView, ExternalView, ReportInputs, RunView
+from toolbox.report.page_assets import dressing, environment
 from toolbox.report.pictures import Picture
 from toolbox.report.plots import Drawing, Plot
 from toolbox.report.summary import summarise

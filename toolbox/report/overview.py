@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import VirtualDataset
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.errors import UsageError
 from toolbox.files.atomic import write_bytes
-from toolbox.plugin.protocols import VirtualDataset
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
 from toolbox.report.drawing.style import STYLE
@@ -133,7 +133,7 @@ def write(view: Overview, path: Path) -> None:
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: it can't be written.
+    toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     write_bytes(path, render(view, path.suffix))
 

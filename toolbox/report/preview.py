@@ -10,12 +10,12 @@ from typing import Any, cast
 
 from PIL import Image
 
-from toolbox.augment import copies, lineage
+from toolbox.api.protocols import Augmenter
+from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import write_bytes
-from toolbox.plugin.protocols import Augmenter
 from toolbox.report.drawing.style import STYLE
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import shorten
@@ -43,7 +43,7 @@ def draw_preview(
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: it can't be written.
+    toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     chosen = rows[:: max(1, len(rows) // count)][:count]
     families = [_family(row, recipe, source, augmenter) for row in chosen]
@@ -52,10 +52,10 @@ def draw_preview(
 
 def _family(row: Row, recipe: Recipe, source: Source, augmenter: Augmenter) -> Family:
     image = source.image(row)
-    params = copies.draws(augmenter, image, row.pixels, recipe.seed, range(COPIES))
-    made = augmenter.apply(copies.stacked(image, recipe.size, COPIES), params, recipe.size)
-    shown = [(lineage.in_words(each), copies.picture(array)) for each, array in zip(params, made, strict=True)]
-    return Family(row.path, copies.picture(copies.resized(image, recipe.size)), shown)
+    params = encode.draws(augmenter, image, row.pixels, recipe.seed, range(COPIES))
+    made = augmenter.apply(encode.stacked(image, recipe.size, COPIES), params, recipe.size)
+    shown = [(lineage.in_words(each), encode.picture(array)) for each, array in zip(params, made, strict=True)]
+    return Family(row.path, encode.picture(encode.resized(image, recipe.size)), shown)
 
 
 def _draw(title: str, families: Sequence[Family], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolbox.plugin.spec import Spec
 from toolbox.report.inputs import Step
-from toolbox.runs import EVALUATION, Run, read_json
+from toolbox.runs.folder import EVALUATION, Run, read_json
 from toolbox.settings.schema import AugmentSettings, SplitSettings
 
 

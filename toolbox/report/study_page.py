@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toolbox
+from toolbox.api.protocols import Metric
 from toolbox.files.atomic import write_bytes
-from toolbox.plugin.protocols import Metric
-from toolbox.report.dress import environment, stylesheet
 from toolbox.report.figures import alt_of, to_page_svg
+from toolbox.report.page_assets import environment, stylesheet
 from toolbox.report.plots import IntervalRow, Intervals
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def write_study_page(file: StudyFile, results: Results, path: Path) -> None:
 
     Raises
     ------
-    toolbox.errors.EnvironmentFailure: it can't be written.
+    toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     from markupsafe import Markup
 

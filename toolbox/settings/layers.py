@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from toolbox.errors import UsageError, closest
+from toolbox.api.errors import UsageError, closest
 from toolbox.files.atomic import told
 from toolbox.plugin.schema import explain
 from toolbox.plugin.spec import looks_like_path, parse_value

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
-from toolbox.errors import UsageError, closest
+from toolbox.api.errors import UsageError, closest
 from toolbox.statistics import bootstrap, delong, wording
 from toolbox.statistics.bootstrap import RESAMPLES
 from toolbox.statistics.proportions import POWER, Z, images_needed, mcnemar_exact, sign_flip_exact, tango

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import EnvironmentFailure
+from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.progress import Reporter, SilentReporter, tracked
 from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
-from toolbox.progress import Reporter, SilentReporter, tracked
 from toolbox.study.plan import Plan, PlannedRun
 
 ONCE = ("seed", "split.fold")

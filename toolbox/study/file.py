@@ -36,7 +36,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import UsageError, closest
+from toolbox.api.errors import UsageError, closest
 from toolbox.files.atomic import told
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse

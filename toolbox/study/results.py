@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolbox import runs
-from toolbox.errors import ToolboxError
-from toolbox.evaluation import predictions
+from toolbox.api.errors import ToolboxError
 from toolbox.evaluation.compare import compare_arms
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs import predictions
+from toolbox.runs.folder import Run
 from toolbox.statistics import bootstrap
 from toolbox.statistics.proportions import holm
 from toolbox.study.file import Comparison

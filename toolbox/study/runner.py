@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from toolbox import runs
+from toolbox.api.errors import Interrupted, ToolboxError
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.augment.engines import Processes
-from toolbox.errors import Interrupted, ToolboxError
 from toolbox.files import atomic
 from toolbox.files.locks import only_one
 from toolbox.plugin.registry import Registry
-from toolbox.progress import Reporter, SilentReporter
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.study import ledger
 from toolbox.study.ledger import Entry
 from toolbox.study.plan import Plan, PlannedRun, write

@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.plugin.registry import Registry
-from toolbox.progress import Reporter, SilentReporter
-from toolbox.runs import Run
+from toolbox.runs.folder import Run
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study import file as files

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from toolbox.testing.finding import Check, Finding
 
 if TYPE_CHECKING:
-    from toolbox.plugin.components import Kind
+    from toolbox.api.components import Kind
     from toolbox.plugin.registry import Registry
 
 __all__ = ["Check", "Finding", "check_component", "check_plugin", "checks", "needs_more"]
@@ -47,7 +47,7 @@ def check_plugin(name: str, registry: Registry | None = None) -> list[Finding]:
 
     Raises
     ------
-    toolbox.errors.UsageError: no plugin of this name is installed.
+    toolbox.api.errors.UsageError: no plugin of this name is installed.
     """
     from toolbox.testing.run import of_plugin
 
@@ -68,7 +68,7 @@ def check_component(
 
     Raises
     ------
-    toolbox.errors.UsageError: no such component.
+    toolbox.api.errors.UsageError: no such component.
     """
     from toolbox.testing.run import of_component
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.augment.copies import generator
-from toolbox.plugin.protocols import ImageInfo, MixingAugmenter, Params
+from toolbox.api.protocols import ImageInfo, MixingAugmenter, Params
+from toolbox.augment.encode import generator
 
 Images = npt.NDArray[np.uint8]
 

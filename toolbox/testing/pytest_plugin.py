@@ -115,7 +115,7 @@ def _of_plugin(name: str) -> Iterator[Subject]:
 @cache
 def _subject(kind: str, spec: str) -> Subject:
     """One for all its checks, which share what they make."""
-    from toolbox.errors import ToolboxError
+    from toolbox.api.errors import ToolboxError
     from toolbox.testing.subject import Subject
 
     try:

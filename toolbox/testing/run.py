@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.components import Kind
+from toolbox.api.components import Kind
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.quiet import quiet
 from toolbox.plugin.registry import PluginStatus, Registry, as_kind
 from toolbox.plugin.spec import Spec
-from toolbox.quiet import quiet
 from toolbox.testing.finding import Check, Finding
 from toolbox.testing.kinds import common
 from toolbox.testing.subject import NotMadeError, Subject

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from toolbox.plugin.components import Kind
-from toolbox.plugin.protocols import Dataset
+from toolbox.api.components import Kind
+from toolbox.api.protocols import Dataset
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import Parameter, parameters
 from toolbox.plugin.spec import Spec, parse

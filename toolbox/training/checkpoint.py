@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from toolbox.errors import EnvironmentFailure, UsageError
+from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.files import atomic
 
 FILE = "state.pt"

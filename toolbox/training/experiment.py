@@ -12,14 +12,15 @@ from typing import Any, cast
 
 import torch
 
-from toolbox import runs
+from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.data.manifest import write_table
-from toolbox.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.files import locks
+from toolbox.models import build, freeze
 from toolbox.plugin.spec import parse
-from toolbox.progress import Reporter, SilentReporter
-from toolbox.runs import Run
-from toolbox.training import build, distributed, freeze, inputs, loop, memory, once, record, stages
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
+from toolbox.training import activation_cache, distributed, inputs, loop, memory, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
 from toolbox.training.inputs import Activations, Chosen, Inputs, Online, Pixels
@@ -184,7 +185,7 @@ class Training:
         pictures = data
         if frozen_trunk and not isinstance(trunk, torch.nn.Identity):
             # Both stages need the trunk's output: computed once here, the last block's is made from it.
-            data = _once(session, trunk, once.TRUNK, parts.trunk, data, "the frozen trunk's features")
+            data = _once(session, trunk, activation_cache.TRUNK, parts.trunk, data, "the frozen trunk's features")
         cached = isinstance(data.train.inputs, Activations)
         before: Forward = last if cached else lambda x: last(trunk(x))
         self._stage(0, parts.head, before, head, data)
@@ -215,7 +216,9 @@ class Training:
         forward = rest if frozen is None else lambda x: rest(frozen(x))
         if frozen is not None and plan.epochs > 0:
             module.eval()
-            data = _once(session, frozen, once.FEATURES, parts.trunk | parts.last, data, "the frozen part's features")
+            data = _once(
+                session, frozen, activation_cache.FEATURES, parts.trunk | parts.last, data, "the frozen part's features"
+            )
             forward = rest if isinstance(data.train.inputs, Activations) else forward
         outcome = loop.Outcome(0, 0, False)
         if plan.epochs > 0:
@@ -287,14 +290,16 @@ def _data(session: Session) -> Data:
 
 
 def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
-    """``data`` with ``part`` (see :func:`toolbox.training.once.activations`) computed once, unless that would be
+    """``data`` with ``part`` (see :func:`toolbox.training.activation_cache.activations`) computed once, unless that would be
     wrong or too large."""
     if isinstance(data.train.inputs, Online):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return data
     session.built.module.eval()
     parts = [labelled for labelled in (data.train, data.held) if labelled]
-    found = once.activations(session, part, step, names, [cast(once.Frozen, each.inputs) for each in parts], what)
+    found = activation_cache.activations(
+        session, part, step, names, [cast(activation_cache.Frozen, each.inputs) for each in parts], what
+    )
     if found is None:
         return data
     train, *held = (replace(labelled, inputs=values) for labelled, values in zip(parts, found, strict=True))

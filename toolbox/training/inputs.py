@@ -1,7 +1,7 @@
 """What a step is fed with: pixels kept as uint8, copies made on the fly, or activations computed once.
 
 Every set of inputs that does not change knows a key for each of its images, which follows from their content: by it
-activations are kept (see :mod:`toolbox.training.once`).
+activations are kept (see :mod:`toolbox.training.activation_cache`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from toolbox.augment.copies import generator
+from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.progress import Reporter, tracked
+from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
+from toolbox.augment.encode import generator
 from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
 from toolbox.data.images import as_array, squashed
 from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.errors import EnvironmentFailure
 from toolbox.files.atomic import make_folder, told
-from toolbox.plugin.protocols import Augmenter, ImageInfo, MixingAugmenter
-from toolbox.progress import Reporter, tracked
 
 IN_MEMORY = 1_000_000_000
 """Bytes up to which decoded images stay in memory; above, they lie in a memory-mapped file."""

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toolbox.errors import EnvironmentFailure, ToolboxError
-from toolbox.progress import Reporter
+from toolbox.api.errors import EnvironmentFailure, ToolboxError
+from toolbox.api.progress import Reporter
+from toolbox.models.freeze import set_training_mode
 from toolbox.training import schedules
 from toolbox.training.batches import class_weights, key, order
 from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
 from toolbox.training.distributed import ALONE, Team
-from toolbox.training.freeze import set_training_mode
 from toolbox.training.inputs import Inputs, in_order, mixed
 from toolbox.training.stages import Stage
 

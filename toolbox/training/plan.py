@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from toolbox.progress import SilentReporter
+from toolbox.api.progress import SilentReporter
 from toolbox.training import inputs
 from toolbox.training.session import Experiment, Session
 from toolbox.training.stages import Stage, planned, unfrozen

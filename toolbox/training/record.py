@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from toolbox import environment, runs
+from toolbox import environment
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
-from toolbox.runs import Run
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
 from toolbox.training import loop
 from toolbox.training.inputs import Inputs
 from toolbox.training.session import Session

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import torch
 
+from toolbox.api.progress import Reporter
+from toolbox.api.protocols import BuiltModel, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import Prepared
-from toolbox.plugin.protocols import BuiltModel, MixingAugmenter
+from toolbox.models import build, precision
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
-from toolbox.progress import Reporter
 from toolbox.settings.schema import AugmentSettings, Settings
-from toolbox.tracking import Trackers
-from toolbox.training import batches, build, once, precision
+from toolbox.training import activation_cache, batches
 from toolbox.training.inputs import Inputs, Pixels
 from toolbox.training.loop import Forward, Labelled
-from toolbox.training.material import choose
+from toolbox.training.trackers import Trackers
+from toolbox.training.training_data import choose
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Session:
 
     def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
         """The pictures of ``rows`` as inputs."""
-        return once.pixels(self, rows, source, what)
+        return activation_cache.pixels(self, rows, source, what)
 
     def labelled(self, given: Inputs, rows: Sequence[Row]) -> Labelled:
         """``given`` with the classes of ``rows``."""

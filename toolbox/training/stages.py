@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Parts
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.protocols import Parts
 from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
 
 LAST = "last"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Evidence
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Evidence
 from toolbox.plugin.registry import Registry
 from toolbox.testing import check_component
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import BuiltModel, ModelRequest, Parts, Stages
-from toolbox.training.heads import DenseHead, parse_head
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import BuiltModel, ModelRequest, Parts, Stages
+from toolbox.models.heads import DenseHead, parse_head
 from toolbox_alzheimer.model import AlzheimerModel, Init, Variant
 
 

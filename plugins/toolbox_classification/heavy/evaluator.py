@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torchmetrics.functional import classification as tm
 
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
 from toolbox.statistics.bootstrap import RESAMPLES
 from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.scores import METRICS, Answers, Units

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
-from toolbox.plugin.protocols import Figure, Metric, Series
+from toolbox.api.protocols import Figure, Metric, Series
 from toolbox.statistics.scores import BINS, Answers
 
 _POINTS = 200

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.plugin.protocols import Table
+from toolbox.api.protocols import Table
 from toolbox.statistics.delong import Area, one_against_rest
 from toolbox.statistics.intervals import Resampled, of_area
 from toolbox.statistics.scores import Answers, Info

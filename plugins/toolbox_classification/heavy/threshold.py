@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.plugin.protocols import Metric
+from toolbox.api.protocols import Metric
 from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.proportions import wilson
 from toolbox.statistics.scores import Answers, Info

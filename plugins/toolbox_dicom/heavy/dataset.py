@@ -10,10 +10,10 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data.labels import labels_from
 from toolbox.data.slices import chosen_slices
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Sample, VirtualDataset
 from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, header, picture
 from toolbox_dicom.pseudonyms import machine_key, pseudonym
 

@@ -10,8 +10,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
 from toolbox_errors.heavy.confident import suggested
 
 

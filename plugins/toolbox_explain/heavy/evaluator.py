@@ -13,9 +13,9 @@ from captum.attr import LayerAttribution, LayerGradCam
 from PIL import Image
 from pydantic import Field
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table, TrainedModel
-from toolbox.progress import tracked
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import tracked
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table, TrainedModel
 from toolbox_explain.heavy.layer import Layer, find
 from toolbox_explain.heavy.overlay import beside
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Augmenter, Components, ImageInfo, Params
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Augmenter, Components, ImageInfo, Params
 from toolbox.plugin.spec import parse
 from toolbox_kornia.heavy.geometry import Matrix
 from toolbox_kornia.heavy.recipe import Recipe
@@ -66,14 +66,14 @@ class Compose(Augmenter):
         return params
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        """See :class:`toolbox.api.protocols.Augmenter`."""
         self._check(params)
         for stretch in self.stretches:
             images = stretch.apply(images, params, size)
         return images
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
-        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        """See :class:`toolbox.api.protocols.Augmenter`."""
         self._check(params)
         for stretch in self.stretches:
             images = stretch.apply_tensor(images, params, size)
@@ -130,11 +130,11 @@ class Alone(Augmenter):
         return {}
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        """See :class:`toolbox.api.protocols.Augmenter`."""
         return self.augmenter.apply(images, [_own(each, self.number) for each in params], size)
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
-        """See :class:`toolbox.plugin.protocols.Augmenter`."""
+        """See :class:`toolbox.api.protocols.Augmenter`."""
         return self.augmenter.apply_tensor(images, [_own(each, self.number) for each in params], size)
 
 

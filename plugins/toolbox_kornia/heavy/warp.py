@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolbox.api.protocols import Border as Border
+from toolbox.api.protocols import Interpolation as Interpolation
 from toolbox.augment.warp import Images as Images
 from toolbox.augment.warp import Sampler, inverse
-from toolbox.plugin.protocols import Border as Border
-from toolbox.plugin.protocols import Interpolation as Interpolation
 from toolbox_kornia.heavy.geometry import Matrix
 
 _NOTHING = np.eye(3)

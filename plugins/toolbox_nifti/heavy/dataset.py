@@ -10,10 +10,10 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data.labels import labels_from
 from toolbox.data.slices import chosen_slices
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Sample, VirtualDataset
 from toolbox_nifti.heavy.volumes import Plane, UnreadableVolume, slice_of, slices_of
 
 _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")

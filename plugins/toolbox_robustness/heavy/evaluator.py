@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from toolbox.data.index import threaded
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import (
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import tracked
+from toolbox.api.protocols import (
     Evaluation,
     Evaluator,
     Evidence,
@@ -25,7 +25,7 @@ from toolbox.plugin.protocols import (
     Table,
     TrainedModel,
 )
-from toolbox.progress import tracked
+from toolbox.data.index import threaded
 from toolbox.statistics import bootstrap
 from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.scores import Answers, Info, Units

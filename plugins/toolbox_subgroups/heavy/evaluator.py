@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.statistics.bootstrap import RESAMPLES
 from toolbox.statistics.intervals import Resampled
 from toolbox.statistics.proportions import holm

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from toolbox.errors import UsageError, closest
+from toolbox.api.errors import UsageError, closest
 
 MOST = 12
 """More different values than this are no subgroups: numbers are cut, texts refused."""

@@ -18,8 +18,8 @@ import torch
 from huggingface_hub import constants
 from timm.models import PretrainedCfg, get_arch_name
 
-from toolbox.errors import UsageError, WeightsUnavailable, closest
-from toolbox.quiet import quiet
+from toolbox.api.errors import UsageError, WeightsUnavailable, closest
+from toolbox.api.quiet import quiet
 
 PATIENCE = 5.0
 """Seconds that connecting to a server, or its first answer, may take; half as much again for both together."""

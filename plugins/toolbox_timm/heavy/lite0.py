@@ -5,7 +5,7 @@ from __future__ import annotations
 import timm
 import torch
 
-from toolbox.errors import WeightsUnavailable
+from toolbox.api.errors import WeightsUnavailable
 
 
 def state_dict(architecture: str) -> dict[str, torch.Tensor]:

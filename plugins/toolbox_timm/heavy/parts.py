@@ -8,8 +8,8 @@ from typing import Any
 from timm.models import VGG, group_parameters
 from torch import nn
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Parts
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Parts
 
 TimmModule = Any
 """An ``nn.Module`` with what timm adds to it: timm has no type for that."""

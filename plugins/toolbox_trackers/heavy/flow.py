@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, RunTag
 from pydantic import Field
 
-from toolbox import runs
-from toolbox.plugin.protocols import Tracker
-from toolbox.quiet import quiet
+from toolbox.api.protocols import Tracker
+from toolbox.api.quiet import quiet
+from toolbox.runs import folder as runs
 from toolbox_trackers.heavy.scalars import of_epoch, of_evaluation
 
 _TAG = "toolbox.run"

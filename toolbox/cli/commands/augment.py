@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolbox.api.errors import EXIT_FAILED, UsageError
 from toolbox.cli import options
-from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import open_workspace
-from toolbox.errors import EXIT_FAILED, UsageError
+from toolbox.cli.views.component_help import EPILOG, Command
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
@@ -163,7 +163,7 @@ def _run(place: Workspace, terminal: Terminal, out: Path | None) -> None:
 
 
 def _plan(place: Workspace, terminal: Terminal) -> None:
-    from toolbox.cli.render import duration, gigabytes
+    from toolbox.cli.views.render import duration, gigabytes
 
     plan = place.plan_augment()
     path = f"augmented/{plan.recipe.name}"

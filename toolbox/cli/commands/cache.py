@@ -30,8 +30,8 @@ def show(context: typer.Context, as_json: options.AsJson = False, quiet: options
     if context.invoked_subcommand is not None:
         return
     from toolbox.cache.folder import cache_folder, entries
-    from toolbox.cli.cache_table import cache_table
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.cache import cache_table
 
     terminal, found = Terminal(as_json, quiet), entries()
     terminal.show(*cache_table(cache_folder(), found))
@@ -50,10 +50,10 @@ def clear(
     """Delete what the cache holds; it is computed again when it is needed."""
     import time
 
+    from toolbox.api.errors import EnvironmentFailure
     from toolbox.cache import folder
-    from toolbox.cli.render import gigabytes
     from toolbox.cli.terminal import Terminal
-    from toolbox.errors import EnvironmentFailure
+    from toolbox.cli.views.render import gigabytes
 
     terminal = Terminal(as_json, quiet)
     chosen = [entry for entry in folder.entries() if time.time() - entry.used >= older_than * folder.DAY]

@@ -33,8 +33,8 @@ def compare(
 
     Of more than two runs, those that differ in the seed alone form an arm; arms are compared by pairs of seeds.
     """
-    from toolbox.cli.comparison import comparison_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.comparison import comparison_result
 
     terminal = Terminal(as_json, quiet)
     document = open_workspace(workspace, terminal).compare(runs, metric or ())

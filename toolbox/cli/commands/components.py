@@ -154,7 +154,7 @@ def _show_parts(registry: Registry, spec: Any, terminal: Any) -> dict[str, Any]:
     """Print what a model's trunk, last block and head are."""
     from rich.text import Text
 
-    from toolbox.training.describe import outline
+    from toolbox.models.describe import outline
 
     found = outline(spec, registry.model(spec))
     size, channels = found["size"], found["channels"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolbox.api.errors import EXIT_REFUSED, UsageError
 from toolbox.cli import options
 from toolbox.cli.options import DATA, open_workspace
-from toolbox.errors import EXIT_REFUSED, UsageError
 
 if TYPE_CHECKING:
     from toolbox.data.workspace_manifest import Prepared
@@ -42,8 +42,8 @@ def prepare(
     The folder has a manifest.csv with each image's source, group, split and the columns of your own, to be given
     as --data.
     """
-    from toolbox.cli.render import prepared_lines
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import prepared_lines
     from toolbox.data.prepare import run as preparing
 
     terminal = Terminal(as_json, quiet)
@@ -71,8 +71,8 @@ def inspect(
     quiet: options.Quiet = False,
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
-    from toolbox.cli.render import inspection
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import inspection
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
     from toolbox.report import overview
@@ -135,8 +135,8 @@ def split(
     """Deal the images into training, validation and test, and write manifest.csv."""
     from rich.markup import escape
 
-    from toolbox.cli.render import split_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import split_result
     from toolbox.data import manifest
     from toolbox.data.audit import gate
 
@@ -186,8 +186,8 @@ def audit(
     quiet: options.Quiet = False,
 ) -> None:
     """Look for the same picture twice, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
-    from toolbox.cli.render import audit_result, canary_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import audit_result, canary_result
     from toolbox.data.audit import PAGE_NAME
 
     terminal = Terminal(as_json, quiet)

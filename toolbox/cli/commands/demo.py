@@ -27,8 +27,8 @@ def demo(
 
     from rich.markup import escape
 
-    from toolbox.cli.render import duration, run_result, runs_table
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import duration, run_result, runs_table
     from toolbox.demo import steps
     from toolbox.workspace import REPORT
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from toolbox.cli import completion, options
-from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import open_workspace
+from toolbox.cli.views.component_help import EPILOG, Command
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +41,8 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Evaluate a run on its test split, or on another dataset."""
-    from toolbox.cli.render import evaluation_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import evaluation_result
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, None, {"device": device}, evaluators=evaluator)

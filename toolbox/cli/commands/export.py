@@ -37,8 +37,8 @@ def export(
     """Write a run's model as one file for use elsewhere, checked against the model itself."""
     from rich.text import Text
 
-    from toolbox.cli.render import gigabytes
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import gigabytes
 
     terminal = Terminal(as_json, quiet)
     done = open_workspace(workspace, terminal).export(run, form, out, overwrite=force)

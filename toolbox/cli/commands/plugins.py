@@ -103,7 +103,7 @@ def install(
 def uninstall(name: Name, yes: Yes = False, as_json: options.AsJson = False) -> None:
     """Remove the distribution that brings a plugin, also one that can't be loaded."""
     from toolbox.cli.terminal import Terminal
-    from toolbox.plugin import choice, installer
+    from toolbox.plugin import disabled, installer
 
     terminal = Terminal(as_json)
     distribution = installer.removable(name)
@@ -112,7 +112,7 @@ def uninstall(name: Name, yes: Yes = False, as_json: options.AsJson = False) -> 
     if not yes:
         _ask(f"Uninstall {distribution}?")
     installer.Installer().uninstall(distribution)
-    choice.forget([distribution, *plugins])
+    disabled.forget([distribution, *plugins])
     terminal.show(f"Removed {distribution}.")
     terminal.emit({"uninstalled": distribution, "plugins": plugins})
 
@@ -124,31 +124,31 @@ def disable(name: Name, as_json: options.AsJson = False) -> None:
     For one command: --no-plugins. For a session: TOOLBOX_DISABLE_PLUGINS=NAME,NAME.
     """
     from toolbox.cli.terminal import Terminal
-    from toolbox.plugin import choice, installer
+    from toolbox.plugin import disabled, installer
 
     names = [plugin.name for plugin in installer.named(name)]
-    choice.keep([*choice.kept(), *names])
+    disabled.keep([*disabled.kept(), *names])
     terminal = Terminal(as_json)
     terminal.show(f"Disabled: {', '.join(names)}. Undo it with: toolbox plugins enable {name}")
-    terminal.emit({"disabled": choice.kept(), "file": str(choice.file())})
+    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
 
 
 @group.command(rich_help_panel=USE)
 def enable(name: Name, as_json: options.AsJson = False) -> None:
     """Have a plugin loaded again that was disabled."""
     from toolbox.cli.terminal import Terminal
-    from toolbox.plugin import choice, installer
+    from toolbox.plugin import disabled, installer
 
     terminal = Terminal(as_json)
-    kept = choice.kept()
+    kept = disabled.kept()
     # One that was uninstalled by other means is still in the list, and must come out of it.
     names = [name] if name in kept else [plugin.name for plugin in installer.named(name)]
-    choice.forget(names)
+    disabled.forget(names)
     terminal.show(f"Enabled: {', '.join(names)}." if set(names) & set(kept) else f"{name} was not disabled.")
-    said = [text for text in choice.from_environment() if text in (choice.ALL, *names)]
+    said = [text for text in disabled.from_environment() if text in (disabled.ALL, *names)]
     if said:
-        terminal.reporter().warn(f"{choice.VARIABLE}={','.join(said)} still disables it")
-    terminal.emit({"disabled": choice.kept(), "file": str(choice.file())})
+        terminal.reporter().warn(f"{disabled.VARIABLE}={','.join(said)} still disables it")
+    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
 
 
 @group.command(rich_help_panel=USE)
@@ -179,8 +179,8 @@ def check(
     """Check that a plugin keeps what the toolbox relies on; exit code 2 where it doesn't."""
     from rich.text import Text
 
+    from toolbox.api.errors import EXIT_USAGE
     from toolbox.cli.terminal import Terminal
-    from toolbox.errors import EXIT_USAGE
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
     from toolbox.plugin.registry import Registry
@@ -245,7 +245,7 @@ def new(
 
 def _planned(program: Installer, wanted: list[str], upgrade: bool, yes: bool, terminal: Terminal) -> list[Any]:
     """What would be installed. No foreign code runs to find out unless the user says so, or said ``--yes``."""
-    from toolbox.errors import EnvironmentFailure
+    from toolbox.api.errors import EnvironmentFailure
     from toolbox.plugin import installer
 
     sources = installer.runs_code(wanted)
@@ -266,7 +266,7 @@ def _ask(question: str) -> None:
     """Go on only if the user says yes."""
     import sys
 
-    from toolbox.errors import Interrupted, UsageError
+    from toolbox.api.errors import Interrupted, UsageError
 
     try:
         sure = typer.confirm(question, err=True)

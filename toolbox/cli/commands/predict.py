@@ -44,11 +44,11 @@ def predict(
     """Say which class each image belongs to, by a trained run."""
     from contextlib import ExitStack
 
-    from toolbox.cli import predictions
+    from toolbox.api.errors import UsageError
+    from toolbox.api.progress import tracked
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views import predictions
     from toolbox.data.index import Quarantined
-    from toolbox.errors import UsageError
-    from toolbox.progress import tracked
 
     if as_json and table == "-":
         raise UsageError("--json and --csv - both want stdout", "Give --csv a file, or leave one of them out.")

@@ -37,10 +37,10 @@ def report(
     """Write one HTML file on the runs, and print their results with a verdict."""
     from rich.text import Text
 
-    from toolbox.cli.render import report_result
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import report_result
     from toolbox.report.document import document
-    from toolbox.report.forms import known
+    from toolbox.report.formats import known
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal)

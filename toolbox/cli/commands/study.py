@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolbox.api.errors import EXIT_FAILED
 from toolbox.cli import options
-from toolbox.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
@@ -34,9 +34,9 @@ def plan(
     quiet: options.Quiet = False,
 ) -> None:
     """Print every run, with time and disk from a short probe; run none."""
-    from toolbox.cli.render import duration
-    from toolbox.cli.study_tables import plan_table
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import duration
+    from toolbox.cli.views.study import plan_table
 
     terminal = Terminal(as_json, quiet)
     opened = _open(file, workspace, terminal, data, sets)
@@ -64,8 +64,8 @@ def run(
     """Run what is not finished yet, compare the arms, and write the report. A killed study goes on where it was."""
     from rich.text import Text
 
-    from toolbox.cli.render import duration
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.render import duration
 
     terminal = Terminal(as_json, quiet)
     opened = _open(file, workspace, terminal, data, sets)
@@ -94,8 +94,8 @@ def status(
     quiet: options.Quiet = False,
 ) -> None:
     """Show what has become of each run."""
-    from toolbox.cli.study_tables import status_table, watched
     from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.study import status_table, watched
 
     terminal = Terminal(as_json, quiet)
     opened = _open(file, workspace, terminal, data, sets)
@@ -127,7 +127,7 @@ def report(
 
 
 def _conclude(opened: Study, terminal: Terminal, output: Path | None) -> None:
-    from toolbox.cli.study_tables import results_tables
+    from toolbox.cli.views.study import results_tables
 
     results = opened.results()
     path = opened.report(output)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolbox import environment
+from toolbox.api.errors import UsageError
 from toolbox.cli import completion, options
-from toolbox.cli.component_help import EPILOG, Command
 from toolbox.cli.options import every_stage, open_workspace
-from toolbox.errors import UsageError
+from toolbox.cli.views.component_help import EPILOG, Command
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
-    from toolbox.runs import Run
+    from toolbox.runs.folder import Run
     from toolbox.workspace import Workspace
 
 Model = Annotated[
@@ -207,7 +207,7 @@ def _go(place: Workspace, terminal: Terminal, asked: Asked, dry_run: bool) -> No
     if dry_run:
         _plan(place, terminal, asked)
     else:
-        from toolbox.cli.render import run_result
+        from toolbox.cli.views.render import run_result
 
         run = _trained(place, asked)
         if environment.process()[0] > 0:
@@ -226,7 +226,7 @@ def _trained(place: Workspace, asked: Asked) -> Run:
 
 
 def _plan(place: Workspace, terminal: Terminal, asked: Asked) -> None:
-    from toolbox.cli.render import duration, gigabytes
+    from toolbox.cli.views.render import duration, gigabytes
 
     if not asked.model:
         raise UsageError("--dry-run plans new trainings", "Name a model in place of --resume or --from-run.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from toolbox.api.errors import Refused
+from toolbox.api.progress import Reporter
 from toolbox.data.audit.findings import KINDS, Audit
-from toolbox.errors import Refused
-from toolbox.progress import Reporter
 
 _WAYS = (
     "See audit.html. 'toolbox data split --drop-leaks' takes the training side out, --group-duplicates keeps"

@@ -17,13 +17,13 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit import describe, propose, store
 from toolbox.data.audit.register import Picture, Registration, register
 from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
-from toolbox.progress import Reporter, tracked
 
 DUPLICATE = 0.98
 """Correlation of registered, band-passed pixels from which two pictures are one; neighbouring slices stay below."""

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
+from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.describe import SIDE, Floats, odd
 from toolbox.data.index import threaded
-from toolbox.progress import Reporter, tracked
 
 LIKELY = 0.55
 """Likeness from which a pair is proposed. Of 4,105 variants of photos and slices two were less like their source."""

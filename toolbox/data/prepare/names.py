@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from toolbox.api.protocols import VirtualDataset
 from toolbox.data.manifest import SPLITS, Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
 from toolbox.files.names import filesystem_key, safe_name
-from toolbox.plugin.protocols import VirtualDataset
 
 _LONGEST_FOLDER = 120
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.progress import Reporter
 from toolbox.data import index
 from toolbox.data.images import decode, squashed
 from toolbox.data.index import Index
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.names import file_names
 from toolbox.data.source import Source
-from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import atomic, fingerprint
-from toolbox.progress import Reporter
 
 FOLDER = "prepared"
 FILE_NAME = "prepared.json"

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.progress import Reporter
 from toolbox.data import manifest as manifests
 from toolbox.data.index import Quarantined, threaded, write_quarantine
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.plan import FILE_NAME, Estimate, Plan, Recipe, estimate, made
-from toolbox.errors import EnvironmentFailure, UsageError
 from toolbox.files import atomic
 from toolbox.files.locks import only_one
-from toolbox.progress import Reporter
 
 _SHARD = 1000
 _JOURNAL = "done.jsonl"

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from toolbox.errors import PluginError, UsageError
+from toolbox.api.components import API_VERSION
+from toolbox.api.errors import PluginError, UsageError
+from toolbox.api.protocols import Augmenter, Dataset, Evaluator, MixingAugmenter, Model, VirtualDataset
 from toolbox.plugin import schema
-from toolbox.plugin.components import API_VERSION
-from toolbox.plugin.protocols import Augmenter, Dataset, Evaluator, MixingAugmenter, Model, VirtualDataset
 from toolbox.plugin.registry import describe
 from toolbox.plugin.spec import parse
 from toolbox.testing.finding import Checks, Problems

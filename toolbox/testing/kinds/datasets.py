@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Dataset, Sample, VirtualDataset
 from toolbox.data import manifest
 from toolbox.data.index import check_samples, threaded
 from toolbox.data.source import Source
-from toolbox.errors import UsageError
 from toolbox.files import fingerprint
-from toolbox.plugin.protocols import Dataset, Sample, VirtualDataset
 from toolbox.settings import layers
 from toolbox.testing import elsewhere
 from toolbox.testing.finding import Checks, Problems

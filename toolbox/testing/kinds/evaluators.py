@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from toolbox.errors import UsageError
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric
 from toolbox.evaluation.evaluate import restored
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Metric
 from toolbox.testing import evidence as made
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.pictures import seeded, watched

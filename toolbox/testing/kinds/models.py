@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import BuiltModel, Model, ModelRequest
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.pictures import pictures
 from toolbox.testing.subject import Subject
@@ -136,8 +136,8 @@ def refuses_what_it_cannot_build(subject: Subject) -> Problems:
     """A head that it doesn't know is a ``UsageError``, and so are pretrained weights that it doesn't have.
 
     What is asked for and quietly left out would stand in the run's record nevertheless. For the heads that the
-    toolbox names, use :func:`toolbox.training.heads.parse_head`. Without weights of its own (``weights_name`` is
-    empty) it raises :class:`toolbox.errors.WeightsUnavailable`; with random ones in their place, a fine-tuning
+    toolbox names, use :func:`toolbox.models.heads.parse_head`. Without weights of its own (``weights_name`` is
+    empty) it raises :class:`toolbox.api.errors.WeightsUnavailable`; with random ones in their place, a fine-tuning
     would freeze noise.
     """
     for asked in ("linear", "flatten-8"):
@@ -169,7 +169,7 @@ def exports(subject: Subject) -> Problems:
     """
     import torch
 
-    from toolbox.training.export import BOUND, Deployable
+    from toolbox.models.export import BOUND, Deployable
 
     built = of_task(subject, 3, 2)
     whole = Deployable(built).eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from toolbox.plugin.protocols import BuiltModel, Model, Parts
+from toolbox.api.protocols import BuiltModel, Model, Parts
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.kinds.models import BATCH, TASKS, anew, images_for, of_task, outputs
 from toolbox.testing.subject import Subject
@@ -58,7 +58,7 @@ def frozen_stays_frozen(subject: Subject) -> Problems:
     """
     import torch
 
-    from toolbox.training.freeze import freeze_all_but
+    from toolbox.models.freeze import freeze_all_but
 
     for stage in ("head", "last block and head"):
         built = anew(subject)

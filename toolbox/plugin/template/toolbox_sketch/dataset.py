@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydantic import Field
 
-from toolbox.plugin.protocols import Sample, VirtualDataset
+from toolbox.api.protocols import Sample, VirtualDataset
 
 LABELS = ("disc", "ring")
 

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from toolbox.errors import UsageError
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Metric, Table
+from toolbox.api.errors import UsageError
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric, Table
 
 
 class SketchEvaluator(Evaluator):

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
 
 
 class SketchModel(Model):

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pydantic import Field
 from sklearn.metrics import cohen_kappa_score
 
-from toolbox.errors import UsageError, closest
-from toolbox.plugin.protocols import Evaluation, Evaluator, Evidence, Metric, Table
+from toolbox.api.errors import UsageError, closest
+from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric, Table
 from toolbox.statistics.bootstrap import generator
 
 Grades = npt.NDArray[np.int64]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from toolbox.errors import UsageError, WeightsUnavailable
-from toolbox.plugin.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
+from toolbox.api.errors import UsageError, WeightsUnavailable
+from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
 
 
 class SmallCnn(Model):
@@ -27,14 +27,14 @@ class SmallCnn(Model):
         self.width = width
 
     def build(self, request: ModelRequest) -> BuiltModel:
-        """See :class:`toolbox.plugin.protocols.Model`."""
+        """See :class:`toolbox.api.protocols.Model`."""
         if request.pretrained:
             raise WeightsUnavailable("small-cnn has no pretrained weights", "Use 'toolbox train small-cnn'.")
         if request.size < 8:
             raise UsageError(f"small-cnn needs 8 pixels a side, not {request.size}", "Set training.size.")
         from torch import nn
 
-        from toolbox.training.heads import DenseHead, parse_head
+        from toolbox.models.heads import DenseHead, parse_head
 
         plan = parse_head(request.head)
         blocks, before = [], request.channels

@@ -1,0 +1,108 @@
+"""Studies as tables in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from toolbox.cli.views.render import duration, gigabytes
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from toolbox.study.estimate import Estimate
+    from toolbox.study.file import StudyFile
+    from toolbox.study.ledger import Entry
+    from toolbox.study.plan import Plan, PlannedRun
+    from toolbox.study.results import Results
+    from toolbox.study.study import Study
+
+_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting": "dim"}
+
+
+def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
+    """Every arm with its runs (seeds, folds) and their time, and the whole study's."""
+    from rich.table import Table
+    from rich.text import Text
+
+    cells: dict[str, list[PlannedRun]] = {}
+    for run in plan.runs:
+        cells.setdefault(run.cell_name, []).append(run)
+    table = Table("arm", "how", "runs", "each", "", box=None, pad_edge=False, header_style="bold")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for name, members in cells.items():
+        first = members[0]
+        how = f"{first.method} {first.model}" + (", last block" if first.unfreeze_last else "")
+        states = Counter(entries[run.key].status for run in members if run.key in entries)
+        state = ", ".join(f"{count} {state}" for state, count in states.items())
+        each = "?" if first.key in estimate.problems else duration(estimate.costs[first.key].seconds)
+        table.add_row(Text(name), Text(how), str(len(members)), each, Text(state, "dim"))
+    whole = f"{len(plan.runs)} runs, about {duration(estimate.seconds)} in all, {gigabytes(estimate.bytes)} of disk"
+    failing = [
+        Text(f"{name}: {estimate.problems[members[0].key]}; it will fail", "yellow")
+        for name, members in cells.items()
+        if members[0].key in estimate.problems
+    ]
+    said = Text(f"{whole} (less where trainings stop early).")
+    return [Text(plan.study.title, "bold"), table, *failing, said]
+
+
+def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableType]:
+    """What has become of each run."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("run", "state", "time", "", box=None, pad_edge=False, header_style="bold")
+    counts: dict[str, int] = {}
+    for run in plan.runs:
+        entry = entries.get(run.key)
+        state = entry.status if entry else "waiting"
+        counts[state] = counts.get(state, 0) + 1
+        took = duration(entry.seconds) if entry and entry.seconds else ""
+        remark = (entry.error or entry.run) if entry else ""
+        table.add_row(Text(run.name), Text(state, _STYLES[state]), took, Text(remark, "dim"))
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return [Text(plan.study.title, "bold"), table, Text(f"{len(plan.runs)} runs: {summary}.")]
+
+
+def watched(study: Study, console: Console) -> None:
+    """A table that stays up to date until every run has ended."""
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            entries = study.status()
+            live.update(Group(*status_table(study.plan, entries)), refresh=True)
+            ended = [entries.get(run.key) for run in study.plan.runs]
+            if all(entry is not None and entry.status in ("finished", "failed") for entry in ended):
+                return
+            time.sleep(2)
+
+
+def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
+    """Each arm over its seeds and folds, then what was leakage, and the comparisons in words."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import number
+
+    table = Table("arm", "runs", results.label, "95 % interval", "SD of seeds", "", box=None, pad_edge=False)
+    table.header_style = "bold"
+    for cell in results.cells:
+        interval = f"{number(cell.low)}–{number(cell.high)}" if cell.low is not None and cell.high is not None else ""
+        remark = "leaky" if cell.leaky else ("" if cell.held_out else "not held out")
+        if cell.failed:
+            remark = ", ".join(filter(None, [remark, f"{cell.failed} failed"]))
+        spread = number(cell.spread) if cell.spread is not None else ""
+        table.add_row(Text(cell.name), f"{cell.runs}", number(cell.value), interval, spread, Text(remark, "yellow"))
+    things: list[RenderableType] = [Text(file.title, "bold"), table]
+    if results.leakage:
+        things.append(Text("How much of the accuracy was leakage", "bold"))
+        things += [Text(f"{found.title}: {found.words}") for found in results.leakage]
+    if file.question and results.comparisons:
+        things.append(Text(file.question, "bold"))
+    things += [Text(f"{found.title}: {found.words}") for found in results.comparisons]
+    return things

@@ -1,0 +1,176 @@
+"""The canary: with labels shuffled by group there is nothing to learn, so whatever is "learnt" is leakage.
+
+The labels are shuffled among the groups (all slices of one patient get one label, at random), and a small model is
+cross-validated twice: over folds that divide groups, and over folds that don't. A network that knows a patient
+again scores high on the first and must stay at chance on the second (Yagis et al., "Effect of data leakage in
+brain MRI classification using 2D convolutional neural networks", Scientific Reports 11, 2021).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from toolbox.api.errors import UsageError
+from toolbox.api.progress import Reporter
+from toolbox.api.protocols import Evidence, Metric
+from toolbox.data import folds
+from toolbox.data.groups import units
+from toolbox.data.manifest import Row
+from toolbox.data.workspace_manifest import Prepared
+from toolbox.models import build
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec, parse
+from toolbox.settings.schema import Settings
+from toolbox.training import batches, inputs, loop, memory, stages
+from toolbox.training.inputs import Pixels
+from toolbox.training.loop import Labelled
+
+FOLDS = 4
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What the canary showed. ``divided`` and ``whole``: accuracy over folds that divide groups, and that don't.
+
+    ``chance`` is the share of the largest class.
+    """
+
+    model: str
+    epochs: int
+    folds: int
+    images: int
+    groups: int
+    chance: float
+    divided: Metric
+    whole: Metric
+
+    def document(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {**asdict(self), "divided": asdict(self.divided), "whole": asdict(self.whole)}
+
+
+def sing(
+    prepared: Prepared, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
+) -> Canary:
+    """Cross-validate ``spec`` on shuffled labels, by image and by group.
+
+    Raises
+    ------
+    UsageError: the data has no groups, or too few for :data:`FOLDS` folds of each class.
+    """
+    rows = shuffled(prepared.manifest.rows, settings.split.seed)
+    classes = sorted({row.label for row in rows})
+    with inputs.scratch() as folder, memory.kept():
+        model = registry.model(spec)
+        wanted = build.wanted(spec, model, settings, len(classes), finetune=False)
+        request = wanted.request
+        images = inputs.decoded(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
+        trial = _Trial(wanted, settings, images, rows, classes, epochs, reporter)
+        divided = trial.accuracy(registry, divide=True)
+        whole = trial.accuracy(registry, divide=False)
+    return Canary(
+        model=str(spec),
+        epochs=epochs,
+        folds=FOLDS,
+        images=len(rows),
+        groups=len({row.group for row in rows}),
+        chance=max(Counter(row.label for row in rows).values()) / len(rows),
+        divided=divided,
+        whole=whole,
+    )
+
+
+def shuffled(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+    """``rows`` of a group with labels dealt anew among the groups: each gets one, as many of each as before.
+
+    A group's own label is that of most of its samples. The order is that of a hash keyed by ``seed``.
+
+    Raises
+    ------
+    UsageError: there are no groups, or each holds a single sample.
+    """
+    members: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.group:
+            members[row.group].append(row)
+    if not any(len(samples) > 1 for samples in members.values()):
+        raise UsageError(
+            "the canary needs groups of several images (the slices of a patient, say)",
+            r"Name them with --set split.group_by='(sub-\d+)', or try --data phantom.",
+        )
+    names = sorted(members)
+    labels = [
+        min(Counter(row.label for row in members[name]).items(), key=lambda item: (-item[1], item[0]))[0]
+        for name in names
+    ]
+    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/canary/{name}".encode()).digest())
+    given = dict(zip(order, labels, strict=True))
+    return tuple(replace(row, label=given[row.group], split="", fold="") for row in rows if row.group)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    wanted: build.Wanted
+    settings: Settings
+    images: inputs.Array
+    rows: Sequence[Row]
+    classes: Sequence[str]
+    epochs: int
+    reporter: Reporter
+
+    def accuracy(self, registry: Registry, divide: bool) -> Metric:
+        """Accuracy over all folds, each sample predicted by the model that did not see it."""
+        pool = units(self.rows, divide)
+        dealt = folds.deal(pool, FOLDS, self.settings.split.seed)
+        fold_of = {row.id: fold for name, fold in dealt.items() for row in pool[name]}
+        fold = torch.tensor([fold_of[row.id] for row in self.rows])
+        number = {label: index for index, label in enumerate(self.classes)}
+        targets = torch.tensor([number[row.label] for row in self.rows])
+        probabilities = torch.zeros(len(self.rows), len(self.classes), dtype=torch.float64)
+        for held_out in range(FOLDS):
+            name = f"{'dividing groups' if divide else 'by group'}, fold {held_out + 1} of {FOLDS}"
+            seen = torch.nonzero(fold != held_out).flatten()
+            unseen = torch.nonzero(fold == held_out).flatten()
+            probabilities[unseen] = self._predicted(seen, unseen, targets, name)
+        evidence = Evidence(
+            ids=[row.id for row in self.rows],
+            targets=targets.numpy(),
+            probabilities=probabilities.numpy(),
+            classes=self.classes,
+            groups=[row.group for row in self.rows],
+            seed=self.settings.seed,
+        )
+        return _accuracy(evidence, self.settings, registry)
+
+    def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
+        device = build.device_of(self.settings)
+        torch.manual_seed(batches.key(self.settings.seed, "weights"))
+        built = build.build(self.wanted, self.settings, False, self.reporter)
+        module = built.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        stage = stages.resolved(name, self.epochs, self.settings.training)
+        # Stopping early would need labels to learn from; all epochs are run.
+        stage = replace(stage, early_stopping=False)
+
+        def given(indices: torch.Tensor) -> Pixels:
+            return Pixels(np.ascontiguousarray(self.images[indices.numpy()]), built.mean, built.std, device)
+
+        train = Labelled(given(seen), targets[seen])
+        loop.fit(module, module, train, None, stage, self.settings.seed, lambda _: None, self.reporter)
+        logits = loop.predict(module, module, given(unseen), self.settings.training.batch_size)
+        return torch.softmax(logits.double(), 1)
+
+
+def _accuracy(evidence: Evidence, settings: Settings, registry: Registry) -> Metric:
+    """The accuracy that the first evaluator who measures it gives, with its interval."""
+    for given in settings.evaluators:
+        metrics: Mapping[str, Metric] = registry.evaluator(parse(given)).evaluate(evidence).metrics
+        if "accuracy" in metrics:
+            return metrics["accuracy"]
+    raise UsageError("no evaluator gives an accuracy", 'Set evaluators = ["classification"].')

@@ -1,0 +1,71 @@
+"""How the forward pass is computed: in bf16 where the device gains by it, compiled by choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.settings.schema import TrainingSettings
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def chosen(settings: TrainingSettings, device: torch.device) -> str:
+    """``bf16`` or ``float32``: what ``training.precision`` means on ``device``.
+
+    auto is bf16 on CUDA devices that compute in it and on Apple's mps, float32 elsewhere.
+
+    Raises
+    ------
+    UsageError: bf16 is asked for on a processor that has no instructions for it.
+    """
+    if settings.precision != "auto":
+        if settings.precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
+            raise UsageError(
+                "this processor has no bf16 instructions (AVX512-BF16 or AMX): it would be slower",
+                "Set training.precision to float32.",
+            )
+        return settings.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bf16" if device.type == "mps" else "float32"
+
+
+def cast(forward: Forward, precision: str, device: torch.device) -> Forward:
+    """``forward`` with autocast where ``precision`` is bf16; what it returns is float32."""
+    if precision != "bf16":
+        return forward
+
+    def in_bf16(inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return forward(inputs).float()
+
+    return in_bf16
+
+
+def compiled(forward: Forward) -> Forward:
+    """``forward`` through ``torch.compile``; compiles when it is first called.
+
+    Raises (when called)
+    --------------------
+    EnvironmentFailure: it can't be compiled here (no C++ compiler, a model that torch.compile can't take).
+    """
+    fast: Forward = torch.compile(forward)
+
+    def run(inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return fast(inputs)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EnvironmentFailure(f"the model can't be compiled: {reason}", "Leave --compile out.") from error
+
+    return run
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor has bf16 instructions."""
+    # torch has no public name for this.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

@@ -1,0 +1,182 @@
+"""Uses a trained model: loads it from its run, and predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.progress import Reporter, SilentReporter, tracked
+from toolbox.api.protocols import BuiltModel, ModelRequest, TrainedModel
+from toolbox.data.images import as_array, decode, read_file, squashed
+from toolbox.data.index import Quarantined, threaded
+from toolbox.data.manifest import Row
+from toolbox.data.source import Source
+from toolbox.models import build, weights
+from toolbox.models.build import Wanted
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec, parse
+from toolbox.runs import folder as runs
+from toolbox.runs.folder import Run
+from toolbox.settings.schema import Settings
+from toolbox.training.inputs import Array, Pixels
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a model says of an image. ``probabilities``: float64 ``[K]``, of ``classes`` in their order."""
+
+    path: str
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+
+    def ranked(self, top: int | None = None) -> list[tuple[str, float]]:
+        """The ``top`` classes (all of them) with their probabilities, the likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Predictor(TrainedModel):
+    """A run's model, ready to use, as evaluators get it too."""
+
+    run: Run
+    built: BuiltModel
+    classes: tuple[str, ...]
+    size: int
+    channels: int
+    device: torch.device
+    batch_size: int
+
+    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | Quarantined]:
+        """A prediction for each of ``paths`` in their order, or why the file can't be read.
+
+        Only the batch at work and the one after it are held, however many there are.
+        """
+
+        def read(path: Path) -> Array | str:
+            try:
+                return self.prepared(decode(read_file(path)).image)
+            except (OSError, ValueError) as error:
+                return " ".join(str(error).split())
+
+        for path, found in self.over(paths, read):
+            yield Quarantined(str(path), found) if isinstance(found, str) else Predicted(str(path), self.classes, found)
+
+    def over(
+        self, items: Iterable[A], read: Callable[[A], Array | str]
+    ) -> Iterator[tuple[A, npt.NDArray[np.float64] | str]]:
+        """Probabilities (float64 ``[K]``) for what ``read`` makes of each of ``items``, in their order.
+
+        ``read`` runs in threads, a batch ahead of the model. It gives uint8 ``[size, size, channels]``, or a text
+        if there is no image: that comes back as it is.
+
+        Raises
+        ------
+        EnvironmentFailure: the device is out of memory.
+        ToolboxError: the model gives what is no number.
+        """
+        looked = threaded(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
+        while batch := list(islice(looked, self.batch_size)):
+            arrays = [found for _, found in batch if not isinstance(found, str)]
+            values = iter(self.probabilities(np.stack(arrays)) if arrays else ())
+            for item, found in batch:
+                yield item, found if isinstance(found, str) else next(values)
+
+    def of_rows(self, rows: Sequence[Row], source: Source, reporter: Reporter) -> npt.NDArray[np.float64]:
+        """Probabilities for samples of a dataset: float64 ``[N, K]``.
+
+        Raises
+        ------
+        EnvironmentFailure: a picture that was read before can't be read any more.
+        """
+        found = self.over(rows, lambda row: self.prepared(source.image(row)))
+        predicted = tracked(found, reporter, "predicting", len(rows), "images")
+        return np.array([values for _, values in predicted], np.float64)
+
+    def prepared(self, image: Image.Image) -> Array:
+        """See :class:`TrainedModel`."""
+        return as_array(squashed(image, self.size), self.channels)
+
+    def inputs(self, images: Array) -> torch.Tensor:
+        """See :class:`TrainedModel`."""
+        return Pixels(images, self.built.mean, self.built.std, self.device).batch(torch.arange(len(images)))
+
+    def probabilities(self, images: Array) -> npt.NDArray[np.float64]:
+        """See :class:`TrainedModel`.
+
+        Raises
+        ------
+        EnvironmentFailure: the device is out of memory.
+        ToolboxError: the model gives what is no number.
+        """
+        batches = [self._batch(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
+        return np.concatenate(batches) if batches else np.empty((0, len(self.classes)))
+
+    def _batch(self, images: Array) -> npt.NDArray[np.float64]:
+        try:
+            with torch.inference_mode():
+                logits = self.built.module(self.inputs(images))
+                result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
+        except RuntimeError as error:  # the CPU's allocator has no error of its own
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise EnvironmentFailure(
+                    f"{self.device} ran out of memory at batch size {len(images)}", "Lower --batch-size."
+                ) from error
+            raise
+        if not np.isfinite(result).all():
+            raise ToolboxError(f"the run {self.run.id} gives probabilities that are no numbers", "Train it anew.")
+        return result
+
+
+def load(run: Run, registry: Registry, settings: Settings) -> Predictor:
+    """A finished run's model on the device of ``settings``, with its batch size.
+
+    Raises
+    ------
+    UsageError: the run's files are missing or don't fit together.
+    """
+    device = build.device_of(settings)
+    built = load_model(run, registry, device)
+    request, classes = run.record["request"], tuple(run.record["data"]["classes"])
+    return Predictor(run, built, classes, request["size"], request["channels"], device, settings.training.batch_size)
+
+
+def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel:
+    """A finished run's model, in evaluation mode.
+
+    Raises
+    ------
+    UsageError: its files are missing or don't fit together.
+    """
+    if not (run.path / runs.MODEL).is_file():
+        raise UsageError(f"the run {run.id} has no {runs.MODEL}", "Its training did not come to its end.")
+    spec, request, mean, std = _said(run)
+    built = build.build(Wanted(spec, registry.model(spec), request), Settings(), False, SilentReporter())
+    loaded = weights.load_into(built, weights.read(run.path / runs.MODEL), keep_head=True)
+    module = loaded.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.eval()
+    return replace(loaded, module=module, mean=mean, std=std)
+
+
+def _said(run: Run) -> tuple[Spec, ModelRequest, tuple[float, ...], tuple[float, ...]]:
+    """Spec, request, mean and standard deviation, as ``run.json`` has them."""
+    record = run.record
+    try:
+        request = replace(ModelRequest(**record["request"]), pretrained=False)
+        values = [tuple(float(value) for value in record[name]) for name in ("mean", "std")]
+        if not record["data"]["classes"]:
+            raise ValueError("no classes")
+        return parse(record["model"]), request, values[0], values[1]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{run.path / runs.RUN} does not describe a model: {type(error).__name__}: {error}") from error
