@@ -117,7 +117,7 @@ def test_safetensors_hold_the_weights_and_can_be_started_from(toolbox: Toolbox, 
         check_description({name: _value(text) for name, text in file.metadata().items()}, run, 3)
     again = ("finetune", "timm:arch=test_resnet", "--weights", out, "--epochs", 0, "--size", 32)
     assert toolbox(*again, "-C", ours / "ws", "--data", ours / "photos").code == 0
-    assert run_of(ours, 3).record["mean"] == run.record["mean"]
+    assert run_of(ours, 3).record.mean == run.record.mean
 
 
 def _value(text: str) -> Any:

@@ -15,7 +15,8 @@ import pytest
 from tests.conftest import Toolbox
 from toolbox import Study
 from toolbox.api.errors import UsageError
-from toolbox.runs import folder as runs
+from toolbox.runs.folder import HISTORY, PREDICTIONS, Run
+from toolbox.runs.predictions import Predictions
 from toolbox.study import file as files
 from toolbox.study import ledger
 
@@ -253,9 +254,9 @@ def test_splits_side_by_side_give_the_same_as_one_after_the_other(toolbox: Toolb
 
 
 def test_a_history_and_predictions_that_were_spoilt(tmp_path: Path) -> None:
-    run = runs.Run(tmp_path)
-    (tmp_path / runs.HISTORY).write_bytes(b'{"epoch": 1}\nnull\n\xff\n')
+    run = Run(tmp_path)
+    (tmp_path / HISTORY).write_bytes(b'{"epoch": 1}\nnull\n\xff\n')
     assert run.history() == [{"epoch": 1}]
-    (tmp_path / runs.PREDICTIONS).write_bytes(b"\xff\xfeid,path")
+    (tmp_path / PREDICTIONS).write_bytes(b"\xff\xfeid,path")
     with pytest.raises(UsageError, match="no file of predictions"):
-        list(runs.read_predictions(tmp_path / runs.PREDICTIONS))
+        Predictions.read(tmp_path / PREDICTIONS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -33,6 +33,10 @@ Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Interval = Annotated[int, Field(ge=1, le=100_000)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=8192, description="side of the square image, pixels")]
+
+
+EXECUTION: dict[str, JsonValue] = {"affects_results": False}
+"""Marks a setting that says where a run is computed, or how it is watched or judged: its predictions stay the same."""
 
 
 class Section(BaseModel):
@@ -76,8 +80,12 @@ class AugmentSettings(Section):
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
     quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
     balance: bool = Field(False, description="even the classes out: sources of smaller ones get more copies")
-    workers: int = Field(0, ge=0, le=1024, description="processes; 0: as many as there are cores")
-    batch_size: int = Field(64, ge=1, le=65_536, description="copies of a source made at a time")
+    workers: int = Field(
+        0, ge=0, le=1024, description="processes; 0: as many as there are cores", json_schema_extra=EXECUTION
+    )
+    batch_size: int = Field(
+        64, ge=1, le=65_536, description="copies of a source made at a time", json_schema_extra=EXECUTION
+    )
 
 
 class TrainingSettings(Section):
@@ -109,18 +117,28 @@ class TrainingSettings(Section):
     weights: str = Field("", description="weight file (.safetensors, .pth) to start from")
     weights_dir: str = Field("", description="folder of weight files, for places without network")
     cache_gb: float = Field(
-        8.0, ge=0, le=100_000, description="disk for what is computed once and shared by all runs, GB; 0: nothing"
+        8.0,
+        ge=0,
+        le=100_000,
+        description="disk for what is computed once and shared by all runs, GB; 0: nothing",
+        json_schema_extra=EXECUTION,
     )
     cache_precision: Literal["float32", "float16"] = Field(
         "float32", description="how a frozen trunk's activations are kept; float16 takes half the disk"
     )
     precision: Precision = Field("auto", description="auto: bf16 on cuda and mps, float32 on the CPU")
     trackers: list[ComponentSpec] = Field(
-        [], description="who is told of a run as it happens: tensorboard, mlflow, or a plugin's"
+        [],
+        description="who is told of a run as it happens: tensorboard, mlflow, or a plugin's",
+        json_schema_extra=EXECUTION,
     )
     compile: bool = Field(False, description="compile the model with torch.compile; pays for long trainings")
     checkpoint_minutes: float = Field(
-        5.0, ge=0, le=100_000, description="longest time between two checkpoints; 0: after every step"
+        5.0,
+        ge=0,
+        le=100_000,
+        description="longest time between two checkpoints; 0: after every step",
+        json_schema_extra=EXECUTION,
     )
 
 
@@ -168,9 +186,17 @@ class Settings(Section):
 
     seed: int = Field(0, description="of training and of augmentation")
     data: str | dict[str, Any] = Field("phantom", description="a folder, a manifest, or a dataset component spec")
-    device: Device = Field("auto", description="auto takes cuda, else mps, else cpu")
-    threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: as many as it takes by itself")
-    evaluators: list[ComponentSpec] = Field(["classification"], description="evaluator component specs")
+    device: Device = Field("auto", description="auto takes cuda, else mps, else cpu", json_schema_extra=EXECUTION)
+    threads: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="CPU threads of torch; 0: as many as it takes by itself",
+        json_schema_extra=EXECUTION,
+    )
+    evaluators: list[ComponentSpec] = Field(
+        ["classification"], description="evaluator component specs", json_schema_extra=EXECUTION
+    )
     split: SplitSettings = SplitSettings()
     audit: AuditSettings = AuditSettings()
     augment: AugmentSettings = AugmentSettings()
@@ -193,6 +219,17 @@ def known_names() -> dict[str, str]:
         else:
             names[name] = info.description or ""
     return names
+
+
+def execution_settings() -> frozenset[str]:
+    """The settings that don't bear on what a run predicts: marked with :data:`EXECUTION`."""
+    sections = {f"{name}.": Settings.model_fields[name].annotation for name in SECTIONS}
+    return frozenset(
+        prefix + name
+        for prefix, model in {"": Settings, **sections}.items()
+        for name, field in model.model_fields.items()  # type: ignore[union-attr]  # a Section by construction
+        if field.json_schema_extra == EXECUTION
+    )
 
 
 def choices(name: str) -> tuple[str, ...]:

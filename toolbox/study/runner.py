@@ -15,7 +15,7 @@ from toolbox.augment.engines import Processes
 from toolbox.files import atomic
 from toolbox.files.locks import only_one
 from toolbox.plugin.registry import Registry
-from toolbox.runs import folder as runs
+from toolbox.runs import folder as run_folder
 from toolbox.runs.folder import Run
 from toolbox.study import ledger
 from toolbox.study.ledger import Entry
@@ -142,6 +142,6 @@ def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str)
 def _clear_unfinished(folder: Path, done: Mapping[str, Run]) -> None:
     """Take away the folders of runs that were cut off: they are run again from the beginning."""
     kept = {run.path.resolve() for run in done.values()}
-    for path in sorted(folder.glob(f"{SPLITS}/*/{runs.FOLDER}/*")):
+    for path in sorted(folder.glob(f"{SPLITS}/*/{run_folder.FOLDER}/*")):
         if path.is_dir() and path.resolve() not in kept:
             shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from toolbox.data.manifest import write_table
 from toolbox.files import locks
 from toolbox.models import build, freeze
 from toolbox.plugin.spec import parse
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import CHECKPOINT, MANIFEST, Run, create_run
+from toolbox.runs.record import RunRecord, StageRecord
 from toolbox.training import activation_cache, distributed, inputs, loop, memory, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import Team
@@ -34,7 +34,7 @@ def run(
     reporter: Reporter,
     *,
     resume: Run | None = None,
-    like: Mapping[str, Any] | None = None,
+    like: RunRecord | None = None,
 ) -> Run:
     """Train, keep everything of it in a run folder, and return the run (not yet evaluated).
 
@@ -55,14 +55,14 @@ def run(
         said = record.describe(session)
         if resume is not None:
             _check_same(resume.record, said, f"the run {resume.id} can't be gone on with", reporter)
-            said = {**resume.record, "status": "running"}
+            said = resume.record.updated(status="running")
         elif like is not None:
-            _check_same(like, said, f"the run {like['id']} can't be done again", reporter)
-        kept = resume or team.agreed(lambda: runs.create(experiment.workspace, experiment.spec.name, said))
-        checkpoints = Checkpoints(kept.path / runs.CHECKPOINT, experiment.settings.training.checkpoint_minutes)
+            _check_same(like, said, f"the run {like.id} can't be done again", reporter)
+        kept = resume or team.agreed(lambda: create_run(experiment.workspace, experiment.spec.name, said))
+        checkpoints = Checkpoints(kept.path / CHECKPOINT, experiment.settings.training.checkpoint_minutes)
         training = Training(session, kept, checkpoints, plans, team)
         if team.first:
-            write_table(session.manifest.rows, kept.path / runs.MANIFEST)
+            write_table(session.manifest.rows, kept.path / MANIFEST)
             with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment):
                 training.run(said)
             checkpoints.clear()
@@ -72,37 +72,37 @@ def run(
 
 
 @contextmanager
-def _told(kept: Run, said: dict[str, Any], experiment: Experiment) -> Iterator[None]:
+def _told(kept: Run, said: RunRecord, experiment: Experiment) -> Iterator[None]:
     """Write into the run's record why it did not come to its end, and tell how to go on."""
     place = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
-    go_on = f"Go on with: {shlex.join(['toolbox', said['kind'], '--resume', kept.id, *place])}"
+    go_on = f"Go on with: {shlex.join(['toolbox', said.kind, '--resume', kept.id, *place])}"
     try:
         yield
     except KeyboardInterrupt as error:
-        _save_end(kept, {**said, "status": "interrupted", "error": "interrupted"}, experiment)
+        _save_end(kept, said.updated(status="interrupted", error="interrupted"), experiment)
         raise Interrupted(f"interrupted; {kept.path} is kept as far as it came", go_on) from error
     except BaseException as error:
-        _save_end(kept, {**said, "status": "failed", "error": " ".join(str(error).split())}, experiment)
+        _save_end(kept, said.updated(status="failed", error=" ".join(str(error).split())), experiment)
         if isinstance(error, EnvironmentFailure) and isinstance(error.__cause__, OSError):
             error.hint = f"{error.hint} {go_on}".strip()
         raise
 
 
-def _save_end(kept: Run, said: dict[str, Any], experiment: Experiment) -> None:
+def _save_end(kept: Run, said: RunRecord, experiment: Experiment) -> None:
     # On a full disk what went wrong first is what must be told.
     with suppress(EnvironmentFailure):
-        runs.save(kept, said)
-    experiment.trackers.ended(said)
+        kept.save_record(said)
+    experiment.trackers.ended(said.document())
 
 
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str, reporter: Reporter) -> None:
+def _check_same(before: RunRecord, now: RunRecord, refusal: str, reporter: Reporter) -> None:
     changed = record.changes(before, now)
     if changed:
         raise UsageError(
             f"{refusal}: {'; '.join(changed)} changed since it began",
             "Put back what changed, or begin a new run.",
         )
-    old, new = before.get("versions", {}), now["versions"]
+    old, new = before.versions, now.versions
     updated = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
     if updated:
         reporter.warn(f"the last digits may differ: {', '.join(updated)} since the run began")
@@ -140,21 +140,21 @@ class Training:
         self.answer: tuple[Forward, Inputs] | None = None
         """What leads from the held-out samples, as the last stage kept them, to logits."""
 
-    def run(self, said: dict[str, Any]) -> None:
+    def run(self, said: RunRecord) -> None:
         """Train from the beginning or from the checkpoint; fills ``said``, the run's record, and writes it."""
         self.saved = self.team.agreed(self.checkpoints.load)
         if self.saved:
             self.done, self.history = list(self.saved["done"]), list(self.saved["history"])
             self.begun -= self.saved["seconds"]
-        runs.write_history(self.kept, self.history)
-        runs.save(self.kept, said)
-        self.session.experiment.trackers.started(self.kept.path, said, list(self.history))
-        said["stages"] = self._stages()
-        said["untrained"] = not any(stage["epochs_run"] for stage in said["stages"])
+        self.kept.write_history(self.history)
+        self.kept.save_record(said)
+        self.session.experiment.trackers.started(self.kept.path, said.document(), list(self.history))
+        said.stages = [StageRecord(**stage) for stage in self._stages()]
+        said.untrained = not any(stage.epochs_run for stage in said.stages)
         record.keep_model(self.session, self.kept)
         record.keep_predictions(self.session, self.kept, self.answer)
-        said["seconds"] = round(time.perf_counter() - self.begun, 2)
-        runs.save(self.kept, {**said, "status": "trained"})
+        said.seconds = round(time.perf_counter() - self.begun, 2)
+        self.kept.save_record(said.updated(status="trained"))
 
     def follow(self) -> None:
         """Train along with the process that runs it, and write nothing."""
@@ -267,7 +267,7 @@ class Training:
     def _on_epoch(self, line: Epoch) -> None:
         self.history.append(asdict(line))
         if self.team.first:
-            runs.append_history(self.kept, self.history[-1])
+            self.kept.append_history(self.history[-1])
             self.session.experiment.trackers.epoch(self.history[-1])
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from toolbox.api.protocols import Tracker
 from toolbox.api.quiet import quiet
-from toolbox.runs import folder as runs
+from toolbox.settings.layers import flattened
 from toolbox_trackers.heavy.scalars import of_epoch, of_evaluation
 
 _TAG = "toolbox.run"
@@ -92,4 +92,4 @@ class MLflow(Tracker):
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """Model and settings by dotted name."""
     found: dict[str, Any] = {"model": record["model"], "kind": record["kind"]}
-    return found | runs.flat(record["config"])
+    return found | flattened("run.json", record["config"])

@@ -53,6 +53,6 @@ def demo(
             "path": str(folder),
             "report": str(folder / REPORT),
             "seconds": round(seconds, 1),
-            "runs": [run.evaluation for run in trained],
+            "runs": [run.evaluation.document() for run in trained],
         }
     )

@@ -46,7 +46,7 @@ def evaluate(
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, None, {"device": device}, evaluators=evaluator)
-    document = place.evaluate(run, data=data)
-    terminal.show(*evaluation_result(document))
-    terminal.emit(document)
+    evaluation = place.evaluate(run, data=data)
+    terminal.show(*evaluation_result(evaluation))
+    terminal.emit(evaluation.document())
     terminal.end(place.quarantined)

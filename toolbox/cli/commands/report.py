@@ -48,6 +48,6 @@ def report(
     inputs = place.report_inputs(runs or (), output, images=not no_images)
     path = place.write_report(inputs, output, form)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
-    evaluations = [run.evaluation for run in place.chosen_runs(runs or ())]
+    evaluations = [run.evaluation.document() for run in place.chosen_runs(runs or ())]
     told = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")} if as_json else {}
     terminal.emit({"path": str(path), "runs": evaluations, **told})

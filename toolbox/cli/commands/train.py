@@ -213,7 +213,7 @@ def _go(place: Workspace, terminal: Terminal, asked: Asked, dry_run: bool) -> No
         if environment.process()[0] > 0:
             return  # of torchrun's processes the first one tells
         terminal.show(*run_result(run, terminal.results.width))
-        terminal.emit(run.evaluation)
+        terminal.emit(run.evaluation.document())
     terminal.end(place.quarantined)
 
 
