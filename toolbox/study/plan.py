@@ -150,6 +150,10 @@ def _run(
     if "epochs" in given:
         settings.update(dict.fromkeys(("training.epochs", "head.epochs", "last.epochs"), given["epochs"]))
     settings.setdefault("training.train_on", "originals")
+    if settings.get("data") == "":
+        del settings["data"]
+        if not any("data" in layer.values for layer in (*below, above)):
+            raise UsageError(f"The study {study.name!r} has no dataset of its own.", "Add --data FOLDER.")
     settings["seed"] = seed
     if fold is not None:
         settings.update({"split.folds": study.folds, "split.fold": fold})
