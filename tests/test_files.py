@@ -70,8 +70,8 @@ def test_a_fingerprint_of_rows_is_independent_of_their_order(rows: list[tuple[st
 
 def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
     other = (
-        "import sys; from pathlib import Path; from toolbox.files.locks import only_one\n"
-        "with only_one(Path(sys.argv[1]), 'working'): pass"
+        "import sys; from pathlib import Path; from toolbox.files.locks import hold_lock\n"
+        "with hold_lock(Path(sys.argv[1]), 'working'): pass"
     )
     with hold_lock(tmp_path, "working"):
         done = subprocess.run([sys.executable, "-c", other, str(tmp_path)], capture_output=True, text=True, check=False)
