@@ -37,10 +37,10 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside
-from toolbox.statistics.compare import known
+from toolbox.statistics.compare import check_metric
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
 EXPERIMENT = ("method", "model", "epochs")
@@ -84,7 +84,7 @@ def read(path: Path) -> StudyFile:
     ------
     UsageError: no TOML, a key that nobody knows (the closest one is named), a comparison of unknown arms.
     """
-    with told("read", path), path.open("rb") as file:
+    with translate_os_errors("read", path), path.open("rb") as file:
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
         raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no study file")
@@ -195,7 +195,7 @@ def _comparison(table: Any, study: StudyFile) -> Comparison:
             raise UsageError(f"{where}: there is no arm {table[side]!r}", closest(str(table[side]), study.arms))
     rest = {name: value for name, value in table.items() if name not in ("a", "b", "metric")}
     # Told before the first run, not after the last.
-    metric = known(str(table.get("metric", "accuracy")))
+    metric = check_metric(str(table.get("metric", "accuracy")))
     return Comparison(table["a"], table["b"], metric, _condition(rest, study.matrix, where))
 
 
