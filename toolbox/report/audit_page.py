@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.findings import KINDS, Audit, Finding
 from toolbox.data.manifest import Row
+from toolbox.data.source import ImageChanged
 from toolbox.files.atomic import write_bytes
 from toolbox.report import page_assets
 from toolbox.report.pictures import EmbeddedPicture, Thumbnail, embed
 
 if TYPE_CHECKING:
     from toolbox.data.source import Source
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
 
 MAX_LEAKS, MAX_WARNINGS, MAX_MEMBERS = 120, 40, 6
 """What a page shows; ``audit.json`` has all of it."""
@@ -33,7 +33,7 @@ class PageFinding:
     more: int
 
 
-def write_audit_page(audit: Audit, prepared: Prepared, path: Path, reporter: Reporter) -> None:
+def write_audit_page(audit: Audit, prepared: SplitDataset, path: Path, reporter: Reporter) -> None:
     """Write the page to ``path``, whole or not at all.
 
     Raises
@@ -75,6 +75,6 @@ def _picture(row: Row | None, label: str, path: str, source: Source) -> Embedded
     try:
         if row is not None:
             return embed(Thumbnail(label, path, source.image(row)))
-    except EnvironmentFailure:
+    except ImageChanged:
         pass
     return EmbeddedPicture("", 0, 0, label, path)

@@ -167,7 +167,8 @@ def _copies(
             lines[line.source].append(line)
     for source_id, found in lines.items():
         copies = [
-            Thumbnail(rows[source_id].label, lineage.in_words(line.params), _file(folder / line.path)) for line in found
+            Thumbnail(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
+            for line in found
         ]
         yield [_thumbnail(rows[source_id], source), *copies]
 

@@ -119,11 +119,11 @@ def of_preview(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: A
     sheet_rows = []
     for row in rows:
         image = source.image(row)
-        params = encode.draws(augmenter, image, row.pixels, recipe.seed, range(COPIES))
-        copies = augmenter.apply(encode.stacked(image, recipe.size, COPIES), params, recipe.size)
-        pictures = [Thumbnail(row.label, "source", encode.picture(encode.resized(image, recipe.size)))]
+        params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
+        copies = augmenter.apply(encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
+        pictures = [Thumbnail(row.label, "source", encode.to_image(encode.resize_source(image, recipe.size)))]
         for each, array in zip(params, copies, strict=True):
-            pictures.append(Thumbnail(row.label, lineage.in_words(each), encode.picture(array)))
+            pictures.append(Thumbnail(row.label, lineage.describe_params(each), encode.to_image(array)))
         sheet_rows.append(SheetRow(row.path, pictures))
     facts = f"{counted(len(rows), 'source')}, {COPIES} copies of each at {recipe.size} × {recipe.size} pixels"
     return Sheet(str(recipe.spec), facts, sheet_rows)
