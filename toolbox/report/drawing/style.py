@@ -64,4 +64,4 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
 
 def add_hover_points(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> Line2D:
     """Invisible points, large enough to point at, to carry tooltips."""
-    return axes.plot(xs, ys, linestyle="", marker="o", markersize=9, alpha=0, color=LIGHT["accent"])[0]
+    return axes.plot(xs, ys, linestyle="", marker="o", markersize=9, alpha=0, zorder=9, color=LIGHT["accent"])[0]
