@@ -20,9 +20,9 @@ from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.images import as_array
 from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
-from toolbox.data.images import as_array
 from toolbox.files import fingerprint
 from toolbox.files.locks import only_one
 from toolbox.plugin.registry import Registry

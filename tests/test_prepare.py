@@ -21,9 +21,9 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
+from toolbox.api.dataset import Dataset
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.api.protocols import Dataset
-from toolbox.data.images import decode, squashed
+from toolbox.api.images import decode, squashed
 from toolbox.data.manifest import Row
 from toolbox.data.prepare import run as prepare
 from toolbox.data.prepare.names import file_names

@@ -15,7 +15,7 @@ from tests.conftest import Toolbox
 from toolbox import Workspace
 from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Tracker
+from toolbox.api.tracker import Tracker
 from toolbox.runs.folder import Run
 from toolbox.training import trackers
 
@@ -177,8 +177,8 @@ def test_unknown_and_uninstalled_trackers_are_told_before_training(photos: Path,
 
 
 def test_trackers_are_no_part_of_the_experiment(photos: Path, toolbox: Toolbox, told: list[tuple[str, Any]]) -> None:
-    for seed, trackers in ((0, ["recorder"]), (1, []), (2, [])):
-        settings = {**QUICK, "training.epochs": 1, "training.trackers": trackers, "seed": seed}
+    for seed, names in ((0, ["recorder"]), (1, []), (2, [])):
+        settings = {**QUICK, "training.epochs": 1, "training.trackers": names, "seed": seed}
         few = ["classification:resamples=100"]
         Workspace(photos.parent / "ws", data=photos, settings=settings, evaluators=few).train("alzheimer-cnn")
     done = toolbox("compare", "1", "2", "3", "-C", photos.parent / "ws", "--json")

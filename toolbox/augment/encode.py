@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
+from toolbox.api.images import as_array, squashed
 from toolbox.augment.planes import Planes, filtered
 from toolbox.augment.recipe import Recipe
-from toolbox.data.images import as_array, squashed
 
 if TYPE_CHECKING:
     import numpy.typing as npt

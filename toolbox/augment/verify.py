@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
+from toolbox.api.augmenter import Augmenter
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Augmenter
+from toolbox.api.threads import map_in_threads
 from toolbox.augment import engines, lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, load
 from toolbox.augment.worker import Job, written
 from toolbox.augment.writer import SHARD, write_manifest
 from toolbox.data import manifest as manifests
-from toolbox.data.index import threaded
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
@@ -63,7 +63,7 @@ def verify(folder: Path, reporter: Reporter) -> Verified:
     load(folder)
     path = folder / lineage.FILE_NAME
     total = sum(1 for _ in lineage.read(path))
-    found = threaded(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
+    found = map_in_threads(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
     known: set[str] = set(_OWN)
     bad: dict[str, list[str]] = {"missing": [], "changed": []}
     for name, state in tracked(found, reporter, "verifying", total, "files"):

@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.evaluator import TrainedModel
+from toolbox.api.images import as_array, decode, read_file, squashed
+from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, tracked
-from toolbox.api.protocols import BuiltModel, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, decode, read_file, squashed
-from toolbox.data.index import Quarantined, threaded
+from toolbox.api.threads import map_in_threads
+from toolbox.data.index import Quarantined
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
@@ -86,7 +88,7 @@ class Predictor(TrainedModel):
         EnvironmentFailure: the device is out of memory.
         ToolboxError: the model gives what is no number.
         """
-        looked = threaded(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
+        looked = map_in_threads(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
         while batch := list(islice(looked, self.batch_size)):
             arrays = [found for _, found in batch if not isinstance(found, str)]
             values = iter(self.probabilities(np.stack(arrays)) if arrays else ())

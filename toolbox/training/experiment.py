@@ -290,8 +290,8 @@ def _data(session: Session) -> Data:
 
 
 def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
-    """``data`` with ``part`` (see :func:`toolbox.training.activation_cache.activations`) computed once, unless that would be
-    wrong or too large."""
+    """``data`` with ``part`` (see :func:`toolbox.training.activation_cache.activations`) computed once, unless that
+    would be wrong or too large."""
     if isinstance(data.train.inputs, Online):
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return data

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.images import as_array, squashed
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
+from toolbox.api.threads import map_in_threads
 from toolbox.augment.encode import generator
 from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
-from toolbox.data.images import as_array, squashed
-from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import make_folder, told
@@ -236,7 +236,7 @@ def decoded(
     """The pictures of ``rows``, each decoded once: uint8 ``[N, size, size, channels]``."""
     images: Array = room((len(rows), size, size, channels), np.uint8, folder)  # type: ignore[assignment]
     read: Callable[[Row], Array] = lambda row: as_array(squashed(source.image(row), size), channels)  # noqa: E731
-    arrays = tracked(threaded(read, rows), reporter, f"decoding {what}", len(rows), "images")
+    arrays = tracked(map_in_threads(read, rows), reporter, f"decoding {what}", len(rows), "images")
     for position, array in enumerate(arrays):
         images[position] = array
     return images

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
-from toolbox.api.protocols import Figure, Metric, Series
-from toolbox.statistics.scores import BINS, Answers
+from toolbox.api.evaluator import Figure, Metric, Series
+from toolbox.api.statistics import BINS, Answers
 
 _POINTS = 200
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Table
-from toolbox.statistics.delong import Area, one_against_rest
-from toolbox.statistics.intervals import Resampled, of_area
-from toolbox.statistics.scores import Answers, Info
+from toolbox.api.evaluator import Table
+from toolbox.api.statistics import Answers, Area, Info, Resampled, of_area, one_against_rest
 
 
 def per_class(matrix: npt.NDArray[np.int64], answers: Answers, classes: Sequence[str]) -> Table:

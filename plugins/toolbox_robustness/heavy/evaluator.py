@@ -12,8 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
-from toolbox.api.progress import tracked
-from toolbox.api.protocols import (
+from toolbox.api.evaluator import (
     Evaluation,
     Evaluator,
     Evidence,
@@ -25,10 +24,9 @@ from toolbox.api.protocols import (
     Table,
     TrainedModel,
 )
-from toolbox.data.index import threaded
-from toolbox.statistics import bootstrap
-from toolbox.statistics.intervals import Resampled
-from toolbox.statistics.scores import Answers, Info, Units
+from toolbox.api.progress import tracked
+from toolbox.api.statistics import Answers, Info, Resampled, Units, bootstrap
+from toolbox.api.threads import map_in_threads
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS, Array, Kind
 
 Condition = tuple[Kind, int]
@@ -121,7 +119,7 @@ class Robustness(Evaluator):
             image = images(at)
             return at, None if image is None else model.prepared(image)
 
-        return threaded(read, order)
+        return map_in_threads(read, order)
 
     def _corrupted(self, image: Array, evidence: Evidence, at: int, condition: Condition) -> Array:
         kind, severity = condition

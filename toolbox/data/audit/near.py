@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.progress import Reporter, tracked
+from toolbox.api.threads import map_in_threads
 from toolbox.data.audit import describe, propose, store
 from toolbox.data.audit.register import Picture, Registration, register
-from toolbox.data.index import threaded
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
@@ -145,7 +145,7 @@ def _described(
 
     if not missing:
         return descriptions
-    done = tracked(threaded(work, missing), reporter, "describing images", len(missing), "images")
+    done = tracked(map_in_threads(work, missing), reporter, "describing images", len(missing), "images")
     while some := list(islice(done, _TOGETHER)):
         for number, _, description in some:
             descriptions[number] = description
@@ -163,7 +163,7 @@ def _registered(
         (first, first_pixels), (second, second_pixels) = pictures.get(link[0]), pictures.get(link[1])
         return link, (first_pixels, second_pixels), register(first, second)
 
-    done = tracked(threaded(work, missing), reporter, "comparing pixels", len(missing), "pairs")
+    done = tracked(map_in_threads(work, missing), reporter, "comparing pixels", len(missing), "pairs")
     while some := list(islice(done, _TOGETHER)):
         found.update({(keys[link[0]], keys[link[1]]): registration for link, _, registration in some})
         known.keep_registrations((pixels, registration) for _, pixels, registration in some)

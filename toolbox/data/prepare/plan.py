@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.images import decode, squashed
 from toolbox.api.progress import Reporter
 from toolbox.data import index
-from toolbox.data.images import decode, squashed
 from toolbox.data.index import Index
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.names import file_names

@@ -12,8 +12,9 @@ from typing import Any
 
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
+from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest as manifests
-from toolbox.data.index import Quarantined, threaded, write_quarantine
+from toolbox.data.index import Quarantined, write_quarantine
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.plan import FILE_NAME, Estimate, Plan, Recipe, estimate, made
 from toolbox.files import atomic
@@ -137,7 +138,7 @@ def _write(rows: Sequence[Row], todo: Plan, folder: Path, journal: Path, reporte
     try:
         for start in range(0, len(rows), _SHARD):
             shard: list[Row] = []
-            for done, data in threaded(make, rows[start : start + _SHARD]):
+            for done, data in map_in_threads(make, rows[start : start + _SHARD]):
                 path = folder / done.path
                 # Until the journal names it a file doesn't count, so no rename is needed.
                 with atomic.told("write", path):
