@@ -13,10 +13,11 @@ from tests.conftest import Toolbox
 from tests.records import evaluation, record
 from toolbox.api.errors import Refused, UsageError
 from toolbox.evaluation import test_set_uses
-from toolbox.evaluation.compare import compare, compare_arms
+from toolbox.evaluation.compare import arms_of, compare, compare_arms
 from toolbox.report.gather import run_view
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
+from toolbox.settings.schema import Settings
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
 from toolbox.statistics.scores import Answers, Units
@@ -159,6 +160,17 @@ def test_runs_that_differ_in_the_seed_alone_form_an_arm(tmp_path: Path) -> None:
     assert compare_arms(first[:1], second[:1]).test == "mcnemar-exact"
     only = compare(first)
     assert only["verdict"] == "not distinguishable" and only["difference"] is None and "one arm" in only["words"]
+
+
+def test_what_is_unfrozen_tells_arms_apart(tmp_path: Path) -> None:
+    trained = []
+    for unfreeze in ("last", "2", "all"):
+        for seed in (0, 1):
+            run = made(tmp_path, wrong_at(40, seed), seed=seed)
+            config = Settings.model_validate({"seed": seed, "last": {"unfreeze": unfreeze}}).model_dump(mode="json")
+            runs.save(run, {**run.record, "kind": "finetune", "config": config})
+            trained.append(run)
+    assert [len(arm.runs) for arm in arms_of(trained)] == [2, 2, 2]
 
 
 def test_seeds_that_differ_much_hide_a_difference(tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
         done = toolbox("finetune", *words, "-C", tmp_path)
         assert done.code == 2 and "name a model, or one earlier run" in done.stderr
     done = toolbox("finetune", "resnet50", "--unfreeze-last", "--unfreeze", "3", "-C", tmp_path)
-    assert done.code == 2 and "Give one of them" in done.stderr
+    assert done.code == 2 and "Use one of them" in done.stderr
     done = toolbox("train", "--resume", "7", "-C", tmp_path)
     assert done.code == 2 and "there is no run '7'" in done.stderr
 

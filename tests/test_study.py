@@ -118,11 +118,45 @@ def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
         Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
 
 
-def test_the_examples_are_whole() -> None:
-    examples = sorted((Path(__file__).parent.parent / "examples").glob("*.toml"))
-    assert examples
-    for path in examples:
-        assert Study(path).plan.runs and files.read(path).compare
+def test_unfreeze_last_of_older_files_is_a_setting_and_keeps_its_runs(tmp_path: Path) -> None:
+    base = "data = 'phantom:subjects=20,slices=3,size=32'\nmethod = 'finetune'\nmodel = 'timm:arch=test_resnet'"
+    start = f"name = 'tuned'\nseeds = [0]\n[base]\n{base}\n"
+    older = Study(write(tmp_path, f"{start}[arms.head]\n[arms.last]\nunfreeze_last = true\n"), workspace=tmp_path).plan
+    # The keys of the version before, so that a study which it began is continued.
+    assert [run.key for run in older.runs] == ["004b12e3564f", "69403da12eae"]
+    text = f"{start}[arms.a]\n[matrix]\n'last.unfreeze' = ['none', 'last', 'all', 2]\n"
+    newer = Study(write(tmp_path, text), workspace=tmp_path).plan
+    assert [run.key for run in newer.runs][:2] == [run.key for run in older.runs]
+    assert len({run.key for run in newer.runs}) == 4
+
+
+def test_built_in_studies(toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [study["name"] for study in toolbox("study", "list", "--json").document["studies"]]
+    assert names == ["alzheimer", "cats-dogs", "quick"]
+    for name in names:
+        study = Study(name, data=photos)
+        assert study.plan.runs and study.file.compare and study.file.question
+        assert name in toolbox("study", "list").stdout
+        assert toolbox("study", "show", name).stdout == study.file.path.read_text("utf-8")
+    assert toolbox("study", "show", name, "--json").document["toml"] == study.file.path.read_text("utf-8")
+
+
+def test_a_new_study_is_a_copy_for_editing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = toolbox("study", "new", "quick", "--json")
+    assert written.document["path"] == "quick.toml" and Study("quick.toml").plan.runs
+    assert (tmp_path / "quick.toml").read_text("utf-8") == Study("quick").file.path.read_text("utf-8")
+    again = toolbox("study", "new", "quick")
+    assert again.code == 2 and "quick.toml exists already" in again.stderr
+    assert toolbox("study", "new", "quick", "mine.toml").code == 0 and (tmp_path / "mine.toml").is_file()
+
+
+def test_a_study_of_ones_own_pictures_asks_for_them(toolbox: Toolbox, tmp_path: Path) -> None:
+    plan = toolbox("study", "plan", "cats-dogs", "-C", tmp_path)
+    assert plan.code == 2 and "has no dataset of its own" in plan.stderr and "--data FOLDER" in plan.stderr
+    unknown = toolbox("study", "plan", "cats-dog", "-C", tmp_path)
+    assert unknown.code == 2 and "'cats-dogs'" in unknown.stderr
 
 
 def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> None:

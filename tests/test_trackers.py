@@ -177,8 +177,8 @@ def test_unknown_and_uninstalled_trackers_are_told_before_training(photos: Path,
 
 
 def test_trackers_are_no_part_of_the_experiment(photos: Path, toolbox: Toolbox, told: list[tuple[str, Any]]) -> None:
-    for seed, names in ((0, ["recorder"]), (1, []), (2, [])):
-        settings = {**QUICK, "training.epochs": 1, "training.trackers": names, "seed": seed}
+    for seed, specs in ((0, ["recorder"]), (1, []), (2, [])):
+        settings = {**QUICK, "training.epochs": 1, "training.trackers": specs, "seed": seed}
         few = ["classification:resamples=100"]
         Workspace(photos.parent / "ws", data=photos, settings=settings, evaluators=few).train("alzheimer-cnn")
     done = toolbox("compare", "1", "2", "3", "-C", photos.parent / "ws", "--json")

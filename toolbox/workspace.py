@@ -148,9 +148,12 @@ class Workspace:
     @cached_property
     def settings(self) -> Settings:
         """All settings: defaults < what the dataset suggests < toolbox.toml < the kept split < what was given."""
+        return self._resolve()
+
+    def _resolve(self, *more: Layer) -> Settings:
         suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
         kept = layers.from_names(manifest.FILE_NAME, self._kept_split)
-        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given]))
+        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given, *more]))
 
     @cached_property
     def _kept_split(self) -> dict[str, Any]:
@@ -299,17 +302,19 @@ class Workspace:
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""
-        return self._train(self._experiment(model, False, ""))
+        return self._train(self._experiment(model, False))
 
     def finetune(
         self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False, unfreeze: str | int = ""
     ) -> Run:
-        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that.
+        """Train a new head on the frozen trunk of ``model``, then what the setting ``last.unfreeze`` names.
 
-        ``unfreeze`` names more: a number of blocks counted from the head, ``"all"``, or names of modules
-        (``"layer3,layer4"``).
+        ``unfreeze`` replaces that setting: a number of blocks counted from the head, ``"all"``, or names of modules
+        (``"layer3,layer4"``). ``unfreeze_last`` is short for ``unfreeze="last"``.
         """
-        return self._train(self._experiment(model, True, _wish(unfreeze_last, unfreeze)))
+        unfreeze = unfreeze or ("last" if unfreeze_last else "")
+        settings = self._resolve(Layer("finetune", {"last.unfreeze": unfreeze})) if unfreeze else self.settings
+        return self._train(self._experiment(model, True, settings))
 
     def resume(self, run: str) -> Run:
         """Go on with a run that was interrupted, from its last checkpoint; it ends as if it never had been.
@@ -453,13 +458,11 @@ class Workspace:
         model: str | Mapping[str, Any] | Spec,
         *,
         finetune: bool,
-        unfreeze_last: bool = False,
-        unfreeze: str | int = "",
     ) -> dict[str, Any]:
         """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
         from toolbox.training.plan import plan
 
-        return plan(self._experiment(model, finetune, _wish(unfreeze_last, unfreeze)))
+        return plan(self._experiment(model, finetune))
 
     @property
     def _plain_settings(self) -> Settings:
@@ -497,14 +500,17 @@ class Workspace:
         runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
         return run
 
-    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze: str) -> Experiment:
+    def _experiment(
+        self, model: str | Mapping[str, Any] | Spec, finetune: bool, settings: Settings | None = None
+    ) -> Experiment:
         from toolbox.training import stages
         from toolbox.training.session import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
-        stages.planned(self.settings, finetune, unfreeze)
+        settings = settings or self.settings
+        stages.planned(settings, finetune)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
@@ -520,12 +526,11 @@ class Workspace:
         )
         return Experiment(
             spec,
-            self.settings,
+            settings,
             self.prepared,
             self.path,
             self.registry,
             finetune,
-            unfreeze,
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
@@ -533,13 +538,7 @@ class Workspace:
         )
 
     def _experiment_of(self, run: Run) -> Experiment:
-        record = run.record
-        unfreeze = record.get("unfreeze", "last" if record.get("unfreeze_last") else "")
-        return self._experiment(record["model"], record["kind"] == "finetune", unfreeze)
-
-
-def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:
-    return str(unfreeze) or ("last" if unfreeze_last else "")
+        return self._experiment(run.record["model"], run.record["kind"] == "finetune")
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

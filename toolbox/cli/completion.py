@@ -124,6 +124,13 @@ def runs(ctx: typer.Context, incomplete: str) -> Offered:
     return [run.id for run in all_of(Path(ctx.params.get("workspace") or "."))]
 
 
+def studies(ctx: typer.Context, incomplete: str) -> Offered:
+    """Completes the name of a built-in study, or a study file of the folder."""
+    from toolbox.study.builtin import builtin_studies
+
+    return [*builtin_studies(), *sorted(path.name for path in Path().glob("*.toml"))]
+
+
 def _guarded(function: Callable[[typer.Context, str], Offered]) -> Complete:
     """``function``, which then neither fails nor says anything."""
 
@@ -136,7 +143,7 @@ def _guarded(function: Callable[[typer.Context, str], Offered]) -> Complete:
     return complete
 
 
-SETTING, KIND, OF_KIND, PLUGIN, RUN = map(_guarded, (settings, kinds, of_kind, plugins, runs))
+SETTING, KIND, OF_KIND, PLUGIN, RUN, STUDY = map(_guarded, (settings, kinds, of_kind, plugins, runs, studies))
 DATA, AUGMENTER, EVALUATOR = spec("dataset", or_folder=True), spec("augmenter"), spec("evaluator")
 MODEL = spec("model")
 

@@ -145,7 +145,7 @@ def _experiment(record: Mapping[str, Any]) -> str:
     """What a run was, without its seed and without what does not bear on its figures."""
     config = runs.without_onlookers(record["config"])
     config = {name: value for name, value in config.items() if name not in _NOT_THE_EXPERIMENT}
-    rest = [record[name] for name in ("kind", "unfreeze_last", "model", "request", "weights", "train_on", "leaky")]
+    rest = [record[name] for name in ("kind", "model", "request", "weights", "train_on", "leaky")]
     return json.dumps([config, rest], sort_keys=True)
 
 

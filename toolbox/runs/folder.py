@@ -54,7 +54,7 @@ class Run:
         """
         from toolbox.runs import schema
 
-        document = read_json(self.path / RUN)
+        document = schema.migrate_record(read_json(self.path / RUN))
         schema.check(document, schema.Record, self.path / RUN)
         return document
 

@@ -43,7 +43,7 @@ from toolbox.settings.layers import flattened, from_names, paths_beside
 from toolbox.statistics.compare import known
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
-EXPERIMENT = ("method", "model", "unfreeze_last", "epochs")
+EXPERIMENT = ("method", "model", "epochs")
 """What an arm may say beside settings: how to train, which model, and ``epochs`` of every stage."""
 
 _MAX_BYTES = 1_000_000
@@ -134,7 +134,7 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
     """Nested or dotted settings as dotted names, each known; relative paths are relative to the study file."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} is a table")
-    values = flattened(where, table)
+    values = _translated(flattened(where, table), where)
     settings = {name: value for name, value in values.items() if name not in EXPERIMENT}
     from_names(where, settings)
     if "seed" in settings or "split.folds" in settings or "split.fold" in settings:
@@ -143,15 +143,31 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
         )
     if values.get("method", "train") not in ("train", "finetune"):
         raise UsageError(f"{where}: method is {values['method']!r}; it is 'train' or 'finetune'")
-    if not isinstance(values.get("unfreeze_last", False), bool):
-        raise UsageError(f"{where}: unfreeze_last is {values['unfreeze_last']!r}; it is true or false")
     if not isinstance(values.get("model", ""), str | Mapping):
         raise UsageError(f"{where}: model is {values['model']!r}", 'Write a name, say model = "resnet50".')
     return {**values, **paths_beside(settings, path.parent)}
 
 
+def _translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``values`` with ``unfreeze_last``, which older study files have, as the setting ``last.unfreeze``."""
+    if "unfreeze_last" not in values:
+        return dict(values)
+
+    def translate(value: Any) -> Any:
+        if isinstance(value, list):
+            return [translate(item) for item in value]
+        if not isinstance(value, bool):
+            raise UsageError(f"{where}: unfreeze_last is {value!r}; it is true or false")
+        return "last" if value else "none"
+
+    return {
+        "last.unfreeze" if name == "unfreeze_last" else name: translate(value) if name == "unfreeze_last" else value
+        for name, value in values.items()
+    }
+
+
 def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
-    flat = flattened(f"{path}, [matrix]", table)
+    flat = _translated(flattened(f"{path}, [matrix]", table), f"{path}, [matrix]")
     for name, choices in flat.items():
         if not isinstance(choices, list) or not choices:
             raise UsageError(f"{path}, [matrix]: {name} needs a list of values")
@@ -163,6 +179,7 @@ def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
 def _condition(table: Any, matrix: Mapping[str, tuple[Any, ...]], where: str) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} is a table")
+    table = _translated(table, where)
     for name in table:
         if name not in (*matrix, "arm"):
             raise UsageError(f"{where}: {name!r} is neither 'arm' nor a key of [matrix]", closest(name, matrix))

@@ -88,10 +88,7 @@ def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Rep
         )
         if place.settings.training.train_on == "augmented":
             place.augment()
-        if planned.method == "finetune":
-            made = place.finetune(planned.model, unfreeze_last=planned.unfreeze_last)
-        else:
-            made = place.train(planned.model)
+        made = place.finetune(planned.model) if planned.method == "finetune" else place.train(planned.model)
     except Interrupted:
         raise  # the user wants the study to stop, not this run alone
     except (ToolboxError, OSError, ValueError, RuntimeError) as error:

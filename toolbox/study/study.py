@@ -2,7 +2,7 @@
 
 from toolbox import Study
 
-study = Study("examples/quick.toml", workspace="work")
+study = Study("quick", workspace="work")
 for outcome in study.run():
     print(outcome.planned.name, outcome.entry.status)
 print(study.results().cells)
@@ -23,6 +23,7 @@ from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study import file as files
 from toolbox.study import ledger, runner
+from toolbox.study.builtin import find_study
 from toolbox.study.file import StudyFile
 from toolbox.study.ledger import Entry
 from toolbox.study.plan import Plan, make
@@ -38,7 +39,7 @@ class Study:
 
     Parameters
     ----------
-    file: the study file (TOML).
+    file: the study file (TOML), or the name of a built-in study.
     workspace: the folder to work in; its ``toolbox.toml`` holds for what the study does not set.
     data: another dataset than the file's, as ``--data``.
     settings: by dotted name, over those of the file.
@@ -63,7 +64,7 @@ class Study:
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
-        self.file: StudyFile = files.read(Path(file))
+        self.file: StudyFile = files.read(find_study(file))
         self._data = str(data) if data is not None else None
         self._given = layers.from_names("command line", dict(settings or {}))
 

@@ -30,9 +30,8 @@ from toolbox.training.training_data import choose
 class Experiment:
     """What is to be trained on what.
 
-    ``unfreeze``: what the second stage of a fine-tuning trains (see :func:`toolbox.training.stages.unfrozen`); empty:
-    there is none. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of
-    the run as it happens.
+    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of the run as it
+    happens.
     """
 
     spec: Spec
@@ -41,7 +40,6 @@ class Experiment:
     workspace: Path
     registry: Registry
     finetune: bool
-    unfreeze: str = ""
     command: str = ""
     leaks: Mapping[str, int] = field(default_factory=dict)
     leaky: bool = False

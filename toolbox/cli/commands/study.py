@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolbox.api.errors import EXIT_FAILED
-from toolbox.cli import options
+from toolbox.cli import completion, options
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
@@ -16,12 +16,80 @@ if TYPE_CHECKING:
 
 study = typer.Typer(help="Many runs from one file, and their comparison.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The study file (TOML).")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="NAME|FILE", help="A built-in study, or a study file (TOML).", autocompletion=completion.STUDY
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.add_typer(study, name="study", rich_help_panel="Experiment")
+
+
+@study.command("list")
+def list_studies(as_json: options.AsJson = False) -> None:
+    """List the built-in studies."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.cli.terminal import Terminal
+    from toolbox.study.builtin import builtin_studies
+    from toolbox.study.file import read
+
+    terminal = Terminal(as_json)
+    studies = {name: read(path) for name, path in builtin_studies().items()}
+    table = Table("name", "title", "arms", "seeds", box=None, pad_edge=False, header_style="dim")
+    for name, file in studies.items():
+        table.add_row(Text(name, "bold"), Text(file.title), str(len(file.arms)), str(len(file.seeds)))
+    terminal.show(table, Text("Run 'toolbox study show NAME' to read one, 'toolbox study new NAME' to edit it.", "dim"))
+    rows = [
+        {"name": name, "title": file.title, "question": file.question, "path": str(file.path)}
+        for name, file in studies.items()
+    ]
+    terminal.emit({"studies": rows})
+
+
+@study.command()
+def show(file: File, as_json: options.AsJson = False) -> None:
+    """Print a study file."""
+    from rich.text import Text
+
+    from toolbox.cli.terminal import Terminal
+    from toolbox.files.atomic import told
+    from toolbox.study.builtin import find_study
+
+    terminal = Terminal(as_json)
+    path = find_study(file)
+    with told("read", path):
+        toml = path.read_text("utf-8")
+    terminal.results.print(Text(toml), end="", soft_wrap=True)
+    terminal.emit({"path": str(path), "toml": toml})
+
+
+@study.command()
+def new(
+    file: File,
+    output: Annotated[Path | None, typer.Argument(metavar="[OUTPUT]", help="Where to write it: NAME.toml.")] = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Copy a study file, to edit it."""
+    from toolbox.api.errors import UsageError
+    from toolbox.cli.terminal import Terminal
+    from toolbox.files.atomic import write_text
+    from toolbox.study.builtin import find_study
+
+    terminal = Terminal(as_json, quiet)
+    path = find_study(file)
+    copy = output or Path(path.name)
+    if copy.exists():
+        raise UsageError(f"{copy} exists already", "Give another file name: toolbox study new NAME FILE.")
+    write_text(copy, path.read_text("utf-8"))
+    terminal.show(f"Wrote {copy}. Edit it, then run: toolbox study plan {copy}")
+    terminal.emit({"path": str(copy)})
 
 
 @study.command()
