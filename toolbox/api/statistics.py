@@ -5,24 +5,24 @@ A window on :mod:`toolbox.statistics`, which imports scipy and statsmodels: impo
 
 from toolbox.statistics import bootstrap
 from toolbox.statistics.bootstrap import RESAMPLES, generator
-from toolbox.statistics.delong import Area, one_against_rest
-from toolbox.statistics.intervals import Resampled, of_area
+from toolbox.statistics.delong import Area, one_vs_rest
+from toolbox.statistics.intervals import Bootstrap, auc_metric
 from toolbox.statistics.proportions import holm, wilson
-from toolbox.statistics.scores import BINS, METRICS, Answers, Info, Units
+from toolbox.statistics.scores import BINS, METRICS, MetricInfo, PredictionSet, Units
 
 __all__ = [
     "BINS",
     "METRICS",
     "RESAMPLES",
-    "Answers",
     "Area",
-    "Info",
-    "Resampled",
+    "Bootstrap",
+    "MetricInfo",
+    "PredictionSet",
     "Units",
+    "auc_metric",
     "bootstrap",
     "generator",
     "holm",
-    "of_area",
-    "one_against_rest",
+    "one_vs_rest",
     "wilson",
 ]

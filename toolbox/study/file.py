@@ -40,7 +40,7 @@ from toolbox.api.errors import UsageError, closest
 from toolbox.files.atomic import told
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside
-from toolbox.statistics.compare import known
+from toolbox.statistics.compare import check_metric
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
 EXPERIMENT = ("method", "model", "epochs")
@@ -195,7 +195,7 @@ def _comparison(table: Any, study: StudyFile) -> Comparison:
             raise UsageError(f"{where}: there is no arm {table[side]!r}", closest(str(table[side]), study.arms))
     rest = {name: value for name, value in table.items() if name not in ("a", "b", "metric")}
     # Told before the first run, not after the last.
-    metric = known(str(table.get("metric", "accuracy")))
+    metric = check_metric(str(table.get("metric", "accuracy")))
     return Comparison(table["a"], table["b"], metric, _condition(rest, study.matrix, where))
 
 
