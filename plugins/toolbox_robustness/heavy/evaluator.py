@@ -24,6 +24,7 @@ from toolbox.api.evaluator import (
     Table,
     TrainedModel,
 )
+from toolbox.api.progress import tracked
 from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet, Units, bootstrap
 from toolbox.api.threads import map_in_threads
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS, Array, Kind
