@@ -21,7 +21,7 @@ from toolbox.files import atomic, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedSample:
     """A sample that is not used, and why."""
 
     path: str
@@ -35,10 +35,10 @@ class Index:
     manifest: Manifest
     modes: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
-    quarantined: tuple[Quarantined, ...]
+    quarantined: tuple[QuarantinedSample, ...]
 
 
-def build(source: Source, reporter: Reporter) -> Index:
+def build_index(source: Source, reporter: Reporter) -> Index:
     """Read every sample of ``source``.
 
     Raises
@@ -49,17 +49,17 @@ def build(source: Source, reporter: Reporter) -> Index:
     samples = list(source.dataset.samples())
     check_samples(samples, source.spec)
 
-    def look(sample: Sample) -> tuple[Row, str, str] | Quarantined:
+    def look(sample: Sample) -> tuple[Row, str, str] | QuarantinedSample:
         try:
             decoded, digest = source.read(sample)
         except (OSError, ValueError) as error:
-            return Quarantined(sample.path, " ".join(str(error).split()))
+            return QuarantinedSample(sample.path, " ".join(str(error).split()))
         return _row(sample, digest, decoded.image), decoded.mode, decoded.note
 
     rows, modes, notes, bad = [], [], [], []
     looked = map_in_threads(look, samples)
     for found in tracked(looked, reporter, "reading images", len(samples), "images"):
-        if isinstance(found, Quarantined):
+        if isinstance(found, QuarantinedSample):
             bad.append(found)
             continue
         row, mode, note = found
@@ -78,7 +78,7 @@ def build(source: Source, reporter: Reporter) -> Index:
 
 
 def check_samples(samples: Sequence[Sample], what: str) -> None:
-    """Refuse what could not be told apart later (see :func:`build`)."""
+    """Refuse what could not be told apart later (see :func:`build_index`)."""
     if not samples:
         raise UsageError(f"{what} holds no images")
     seen: set[str] = set()
@@ -96,7 +96,7 @@ def check_samples(samples: Sequence[Sample], what: str) -> None:
             )
 
 
-def write_quarantine(quarantined: Iterable[Quarantined], path: Path) -> None:
+def write_quarantine(quarantined: Iterable[QuarantinedSample], path: Path) -> None:
     """Write ``quarantine.csv``: one line a file, empty but for its header where all is well."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -15,11 +15,11 @@ from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
 from toolbox.api.evaluator import TrainedModel
-from toolbox.api.images import as_array, decode, read_file, squashed
+from toolbox.api.images import as_array, decode, read_file, resize_to_square
 from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, tracked
 from toolbox.api.threads import map_in_threads
-from toolbox.data.index import Quarantined
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
@@ -60,7 +60,7 @@ class Predictor(TrainedModel):
     device: torch.device
     batch_size: int
 
-    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | Quarantined]:
+    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | QuarantinedSample]:
         """A prediction for each of ``paths`` in their order, or why the file can't be read.
 
         Only the batch at work and the one after it are held, however many there are.
@@ -73,7 +73,11 @@ class Predictor(TrainedModel):
                 return " ".join(str(error).split())
 
         for path, found in self.over(paths, read):
-            yield Quarantined(str(path), found) if isinstance(found, str) else Predicted(str(path), self.classes, found)
+            yield (
+                QuarantinedSample(str(path), found)
+                if isinstance(found, str)
+                else Predicted(str(path), self.classes, found)
+            )
 
     def over(
         self, items: Iterable[A], read: Callable[[A], Array | str]
@@ -108,7 +112,7 @@ class Predictor(TrainedModel):
 
     def prepared(self, image: Image.Image) -> Array:
         """See :class:`TrainedModel`."""
-        return as_array(squashed(image, self.size), self.channels)
+        return as_array(resize_to_square(image, self.size), self.channels)
 
     def inputs(self, images: Array) -> torch.Tensor:
         """See :class:`TrainedModel`."""
