@@ -104,7 +104,7 @@ class Predictor(TrainedModel):
 
         Raises
         ------
-        EnvironmentFailure: a picture that was read before can't be read any more.
+        toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
         """
         found = self.over(rows, lambda row: self.prepared(source.image(row)))
         predicted = tracked(found, reporter, "predicting", len(rows), "images")

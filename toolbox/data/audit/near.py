@@ -77,7 +77,7 @@ def compare_images(rows: Sequence[Row], source: Source, reporter: Reporter) -> I
 
     Raises
     ------
-    EnvironmentFailure: a picture can't be read any more.
+    toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
     """
     # In the order of their hashes, so that nothing depends on the order of the rows.
     first_of = {_key(row): row for row in reversed(rows)}
