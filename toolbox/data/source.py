@@ -12,6 +12,7 @@ from PIL import Image
 
 from toolbox.api.dataset import Dataset, Sample, VirtualDataset
 from toolbox.api.errors import ToolboxError, UsageError, closest
+from toolbox.api.images import DecodedImage, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint

@@ -47,7 +47,7 @@ class Compose(Augmenter):
         ],
     ) -> None:
         augmenters = [components.augmenter(step) for step in steps]
-        names = [parse(step).name for step in steps]
+        names = [str(step["name"]) if isinstance(step, dict) else step.partition(":")[0].strip() for step in steps]
         occurrences: Counter[str] = Counter()
         self.steps: list[tuple[str, Augmenter]] = []
         for name, augmenter in zip(names, augmenters, strict=True):
