@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import ToolboxError, UsageError
-from toolbox.api.protocols import VirtualDataset
+from toolbox.api.images import UnreadableImage, decode, read_file
 from toolbox.augment import lineage
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import audit as audits
 from toolbox.data import manifest as manifests
 from toolbox.data.audit.findings import KINDS
-from toolbox.data.images import UnreadableImage, decode, read_file
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
 from toolbox.evaluation import test_set_uses
@@ -164,7 +164,8 @@ def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, sour
             lines[line.source].append(line)
     for source_id, found in lines.items():
         copies = [
-            Thumb(rows[source_id].label, lineage.in_words(line.params), _file(folder / line.path)) for line in found
+            Thumb(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
+            for line in found
         ]
         yield CopyRow(_thumb(rows[source_id], source), copies)
 

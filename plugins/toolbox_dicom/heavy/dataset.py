@@ -10,10 +10,9 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import labels_from
-from toolbox.data.slices import chosen_slices
+from toolbox.api.volumes import read_labels, select_slices
 from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, header, picture
 from toolbox_dicom.pseudonyms import machine_key, pseudonym
 
@@ -52,7 +51,7 @@ class DicomDataset(VirtualDataset):
         self.home = self.folder = path.resolve()
         self._range = (low, high, count)
         self._window = (window_low, window_high)
-        self._labels: Mapping[str, str] | None = labels_from(labels, id_column, label_column) if labels else None
+        self._labels: Mapping[str, str] | None = read_labels(labels, id_column, label_column) if labels else None
         self._key = machine_key()
 
     def samples(self) -> Iterator[Sample]:
@@ -78,7 +77,7 @@ class DicomDataset(VirtualDataset):
         low, high, count = self._range
         for _, slices in sorted(series.items()):
             slices.sort(key=lambda item: item[:3])
-            for number in chosen_slices(len(slices), low, high, count or len(slices)):
+            for number in select_slices(len(slices), low, high, count or len(slices)):
                 _, name, frame, known = slices[number]
                 yield self._sample(name, frame, number, known)
 
