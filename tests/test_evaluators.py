@@ -25,7 +25,7 @@ from toolbox_explain.heavy.evaluator import Explain, heat_maps
 from toolbox_explain.heavy.layer import find
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS
 from toolbox_robustness.heavy.evaluator import Robustness
-from toolbox_subgroups.heavy.against import against_the_rest
+from toolbox_subgroups.heavy.against import compare_with_rest
 from toolbox_subgroups.heavy.evaluator import Subgroups
 from toolbox_subgroups.heavy.values import subgroups
 
@@ -278,7 +278,7 @@ def test_errors_says_when_there_is_none() -> None:
 
 
 def scanned(right: dict[str, tuple[int, int]], groups: list[str] | None = None) -> Evidence:
-    """Answers of which so many of so many are right, by scanner; classes take turns."""
+    """PredictionSet of which so many of so many are right, by scanner; classes take turns."""
     values = [name for name, (_, count) in right.items() for _ in range(count)]
     hit = [at < hits for hits, count in right.values() for at in range(count)]
     targets = [at % 2 for at in range(len(values))]
@@ -327,9 +327,9 @@ def test_groups_are_what_is_drawn() -> None:
     rng = np.random.default_rng(0)
     inside, right = np.repeat([True, False], 200), rng.random(400) < 0.8
     right[:200] = np.repeat(rng.random(10) < 0.6, 20)  # whole patients right or wrong
-    single = against_the_rest(inside, right, Units.from_groups([], 400), 2000, ("x",))
+    single = compare_with_rest(inside, right, Units.from_groups([], 400), 2000, ("x",))
     patients = [f"{at // 20}" for at in range(400)]
-    grouped = against_the_rest(inside, right, Units.from_groups(patients, 400), 2000, ("x",))
+    grouped = compare_with_rest(inside, right, Units.from_groups(patients, 400), 2000, ("x",))
     assert grouped.value == pytest.approx(single.value)
     assert grouped.high - grouped.low > 2 * (single.high - single.low) and grouped.p_value > single.p_value
 

@@ -290,12 +290,15 @@ def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
         done = toolbox("finetune", *words, "-C", tmp_path)
         assert done.code == 2 and "name a model, or one earlier run" in done.stderr
     done = toolbox("finetune", "resnet50", "--unfreeze-last", "--unfreeze", "3", "-C", tmp_path)
-    assert done.code == 2 and "Give one of them" in done.stderr
+    assert done.code == 2 and "Use one of them" in done.stderr
     done = toolbox("train", "--resume", "7", "-C", tmp_path)
     assert done.code == 2 and "there is no run '7'" in done.stderr
 
 
 def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
-    with locks.only_one(run.path / runs.CHECKPOINT, "training"), pytest.raises(EnvironmentFailure, match="is training"):
+    with (
+        locks.hold_lock(run.path / runs.CHECKPOINT, "training"),
+        pytest.raises(EnvironmentFailure, match="is training"),
+    ):
         Workspace(tmp_path / "ws").resume(run.id)

@@ -116,7 +116,7 @@ def test_more_than_the_last_block_is_trained_and_the_rest_frozen_to_the_bit(
     place = Workspace(tmp_path, data=photos, settings={**QUICK, "last.layer_decay": 0.5}, reporter=reporter)
     run = place.finetune(TINY, unfreeze=unfreeze)
     head, last = run.record["stages"]
-    assert run.record["unfreeze"] == unfreeze and head["cached"] and not last["cached"]
+    assert run.record["config"]["last"]["unfreeze"] == unfreeze and head["cached"] and not last["cached"]
     assert last["frozen_before"] == last["frozen_after"] and last["layer_decay"] == 0.5
     assert any("trains the trunk too" in text for text in reporter.infos)
     assert last["trained_parameters"] > head["trained_parameters"]

@@ -118,6 +118,18 @@ def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
         Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
 
 
+def test_unfreeze_last_of_older_files_is_a_setting_and_keeps_its_runs(tmp_path: Path) -> None:
+    base = "data = 'phantom:subjects=20,slices=3,size=32'\nmethod = 'finetune'\nmodel = 'timm:arch=test_resnet'"
+    start = f"name = 'tuned'\nseeds = [0]\n[base]\n{base}\n"
+    older = Study(write(tmp_path, f"{start}[arms.head]\n[arms.last]\nunfreeze_last = true\n"), workspace=tmp_path).plan
+    # The keys of the version before, so that a study which it began is continued.
+    assert [run.key for run in older.runs] == ["004b12e3564f", "69403da12eae"]
+    text = f"{start}[arms.a]\n[matrix]\n'last.unfreeze' = ['none', 'last', 'all', 2]\n"
+    newer = Study(write(tmp_path, text), workspace=tmp_path).plan
+    assert [run.key for run in newer.runs][:2] == [run.key for run in older.runs]
+    assert len({run.key for run in newer.runs}) == 4
+
+
 def test_built_in_studies(toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = [study["name"] for study in toolbox("study", "list", "--json").document["studies"]]

@@ -161,7 +161,7 @@ def test_a_stage_falls_back_to_training() -> None:
     settings = Settings.model_validate(
         {"seed": 4, "training": {"lr": 0.5, "batch_size": 3}, "head": {"lr": 0.1, "epochs": 7}}
     )
-    (stage,) = stages.planned(settings, True, "")
+    (stage,) = stages.planned(settings, True)
     assert (stage.settings.epochs, stage.settings.lr, stage.settings.batch_size, stage.seed) == (7, 0.1, 3, 4)
     assert stage.to_dict()["lr"] == 0.1 and set(stage.to_dict()) == STAGE_KEYS
 

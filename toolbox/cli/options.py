@@ -155,7 +155,7 @@ def open_workspace(
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
     dry_run: bool = False,
-    redeal: bool = False,
+    resplit: bool = False,
     evaluators: list[str] | None = None,
 ) -> Workspace:
     """The workspace that a command's options describe; an option of its own goes before ``--set``.
@@ -175,7 +175,7 @@ def open_workspace(
         reporter=terminal.reporter(),
         command=shlex.join(["toolbox", *sys.argv[1:]]),
         dry_run=dry_run,
-        redeal=redeal,
+        resplit=resplit,
         evaluators=evaluators or (),
     )
     mention_faults(workspace.registry, terminal.reporter().warn)

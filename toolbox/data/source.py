@@ -13,7 +13,7 @@ from PIL import Image
 from toolbox.api.errors import EnvironmentFailure, UsageError, closest
 from toolbox.api.protocols import Dataset, Sample, VirtualDataset
 from toolbox.data import manifest as manifests
-from toolbox.data.images import Decoded, UnreadableImage, decode, read_file, to_grey_or_rgb
+from toolbox.data.images import DecodedImage, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
@@ -27,7 +27,7 @@ class Source:
     dataset: Dataset
     spec: str
 
-    def read(self, sample: Sample | Row) -> tuple[Decoded, str]:
+    def read(self, sample: Sample | Row) -> tuple[DecodedImage, str]:
         """The sample's picture, and the SHA-256 of its file (empty where there is no file).
 
         Raises
@@ -42,7 +42,7 @@ class Source:
             loaded = self.dataset.load(known)
             image, note = to_grey_or_rgb(loaded)
             told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
-            return Decoded(image, loaded.mode, told), _digest_of(self.dataset.file(known))
+            return DecodedImage(image, loaded.mode, told), _digest_of(self.dataset.file(known))
         data = read_file((self.dataset.root or Path()) / sample.path)
         return decode(data), fingerprint.of_bytes(data)
 

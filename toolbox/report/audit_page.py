@@ -19,7 +19,7 @@ from toolbox.report.pictures import Picture, embed
 
 if TYPE_CHECKING:
     from toolbox.data.source import Source
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
 
 MAX_LEAKS, MAX_WARNINGS, MAX_MEMBERS = 120, 40, 6
 """What a page shows; ``audit.json`` has all of it."""
@@ -45,7 +45,7 @@ class Shown:
     more: int
 
 
-def write_audit_page(audit: Audit, prepared: Prepared, path: Path, reporter: Reporter) -> None:
+def write_audit_page(audit: Audit, prepared: SplitDataset, path: Path, reporter: Reporter) -> None:
     """Write the page to ``path``, whole or not at all.
 
     Raises

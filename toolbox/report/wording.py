@@ -126,16 +126,16 @@ def likeliest_pairs(n: int) -> str:
 
 def p_text(p: float) -> str:
     """``.02``, ``< .001``: a table's p-value."""
-    from toolbox.statistics.wording import p_value
+    from toolbox.statistics.wording import format_p_value
 
-    return p_value(p).removeprefix("p ").removeprefix("= ")
+    return format_p_value(p).removeprefix("p ").removeprefix("= ")
 
 
 def signed(value: float | None, share: bool) -> str:
     """A difference with its sign: percentage points of a share, three decimals of anything else."""
-    from toolbox.statistics.wording import signed as written
+    from toolbox.statistics.wording import format_signed
 
-    return UNDEFINED if value is None or not math.isfinite(value) else written(value, share)
+    return UNDEFINED if value is None or not math.isfinite(value) else format_signed(value, share)
 
 
 def signed_interval(verdict: Verdict) -> str:

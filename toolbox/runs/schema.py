@@ -44,7 +44,6 @@ class Record(_Checked):
     status: str
     command: str
     kind: str
-    unfreeze_last: bool
     model: str
     config: Json
     request: _Request
@@ -107,6 +106,20 @@ class EvaluationRecord(_Checked):
     notes: list[str] = []
     confusion_matrix: list[list[int]] = []
     group_confusion_matrix: list[list[int]] = []
+
+
+def migrate_record(document: Json) -> Json:
+    """The ``run.json`` of an older version as this one writes it.
+
+    Before ``last.unfreeze`` was a setting, ``unfreeze`` and, before that, ``unfreeze_last`` stood beside ``config``.
+    """
+    config = document.get("config")
+    last = config.get("last") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(last, dict) or "unfreeze" in last:
+        return document
+    unfreeze = document.get("unfreeze", "last" if document.get("unfreeze_last") else "") or "none"
+    document = {name: value for name, value in document.items() if name not in ("unfreeze", "unfreeze_last")}
+    return {**document, "config": {**config, "last": {**last, "unfreeze": unfreeze}}}
 
 
 def check(document: Mapping[str, Any], schema: type[BaseModel], path: Path) -> None:

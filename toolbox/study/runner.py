@@ -13,7 +13,7 @@ from toolbox.api.errors import Interrupted, ToolboxError
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.augment.engines import Processes
 from toolbox.files import atomic
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
@@ -45,7 +45,7 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
     Interrupted: the user stopped it; what is finished is kept.
     """
     atomic.make_folder(folder)
-    with only_one(folder, "running the study"):
+    with hold_lock(folder, "running the study"):
         write(plan, folder)
         done = finished(plan, folder)
         rest = [planned for planned in plan.runs if planned.key not in done]
@@ -84,14 +84,11 @@ def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Rep
             reporter=reporter,
             registry=registry,
             command=command,
-            redeal=True,
+            resplit=True,
         )
         if place.settings.training.train_on == "augmented":
             place.augment()
-        if planned.method == "finetune":
-            made = place.finetune(planned.model, unfreeze_last=planned.unfreeze_last)
-        else:
-            made = place.train(planned.model)
+        made = place.finetune(planned.model) if planned.method == "finetune" else place.train(planned.model)
     except Interrupted:
         raise  # the user wants the study to stop, not this run alone
     except (ToolboxError, OSError, ValueError, RuntimeError) as error:

@@ -107,7 +107,7 @@ class Checkpoints:
         EnvironmentFailure: disk full, no permission, ….
         """
         start = time.monotonic()
-        with atomic.replacing(self.folder / FILE) as temporary, temporary.open("wb") as file:
+        with atomic.replace_file(self.folder / FILE) as temporary, temporary.open("wb") as file:
             try:
                 torch.save({**self.run_state(), "loop": state.to_dict()}, file)
             except RuntimeError as error:

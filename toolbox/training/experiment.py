@@ -49,7 +49,7 @@ def run(
     Interrupted: the user stopped it; its checkpoint is written.
     UsageError: data, split, settings or weights are not those of ``resume`` or ``like``.
     """
-    plans = stages.planned(experiment.settings, experiment.finetune, experiment.unfreeze)
+    plans = stages.planned(experiment.settings, experiment.finetune)
     device = build.device_of(experiment.settings)
     wished = experiment.settings.threads
     with scratch_folder() as folder, threads(wished), memory.kept(), distributed.process_group(device) as group:
@@ -65,7 +65,7 @@ def run(
         training = Training(session, kept, checkpoints, plans, group)
         if group.is_first:
             write_table(session.manifest.rows, kept.path / runs.MANIFEST)
-            with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment):
+            with locks.hold_lock(checkpoints.folder, "training"), _told(kept, said, experiment):
                 training.run(said)
             checkpoints.clear()
         else:
@@ -172,19 +172,18 @@ class Training:
         module, parts, steps = session.built.module, session.built.parts, session.built.stages
         if self.group.size > 1:
             self._share_statistics()
-        unfreeze = session.experiment.unfreeze
         if not session.experiment.finetune:
             self._stage(0, parts.trunk | parts.last | parts.head, None, module, data)
             return self.done
-        second = stages.unfrozen(parts, unfreeze) if unfreeze else frozenset()
+        second = stages.unfrozen(parts, session.settings.last.unfreeze)
         if steps is None:
             self._stage(0, parts.head, None, module, data)
-            if unfreeze:
+            if second:
                 self._stage(1, second, None, module, data)
             return self.done
         trunk, last, head = steps.trunk, steps.last, steps.head
-        frozen_trunk = bool(unfreeze) and not second & parts.trunk
-        if unfreeze and not frozen_trunk:
+        frozen_trunk = bool(second) and not second & parts.trunk
+        if second and not frozen_trunk:
             session.reporter.info("the second stage trains the trunk too: its activations are computed in every step")
         pictures = data
         if frozen_trunk and not isinstance(trunk, torch.nn.Identity):
@@ -193,7 +192,7 @@ class Training:
         cached = isinstance(data.train.inputs, Activations)
         before: Forward = last if cached else lambda x: last(trunk(x))
         self._stage(0, parts.head, before, head, data)
-        if unfreeze:
+        if second:
             whole: Forward = (lambda x: head(last(x))) if cached else module
             self._stage(1, second, None, whole, data if cached else pictures)
         return self.done
@@ -294,8 +293,10 @@ def _data(session: Session) -> Data:
 
 
 def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
-    """``data`` with ``part`` computed once (:func:`toolbox.training.activation_cache.activations`), unless that would
-    be wrong or too large."""
+    """``data`` with the activations of ``part`` computed once, unless that would be wrong or too large.
+
+    See :func:`toolbox.training.activation_cache.activations`.
+    """
     if data.train.inputs.keys is None:
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return data

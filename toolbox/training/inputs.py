@@ -16,11 +16,11 @@ from toolbox.api.progress import Reporter, tracked
 from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.augment.encode import generator
 from toolbox.cache.table import Rows
-from toolbox.data.images import as_array, squashed
-from toolbox.data.index import threaded
+from toolbox.data.images import as_array, resize_to_square
+from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.files.atomic import make_folder, told
+from toolbox.files.atomic import make_folder, translate_os_errors
 from toolbox.models.normalize import Normalize, to_tensor
 
 IN_MEMORY = 1_000_000_000
@@ -208,8 +208,8 @@ def decode_images(
     Memory-mapped in the folder ``scratch`` above :data:`IN_MEMORY` bytes. ``what``: a word for the progress bar.
     """
     images = _allocate((len(rows), size, size, channels), scratch)
-    decode: Callable[[Row], Array] = lambda row: as_array(squashed(source.image(row), size), channels)  # noqa: E731
-    arrays = tracked(threaded(decode, rows), reporter, f"decoding {what}", len(rows), "images")
+    decode: Callable[[Row], Array] = lambda row: as_array(resize_to_square(source.image(row), size), channels)  # noqa: E731
+    arrays = tracked(map_in_threads(decode, rows), reporter, f"decoding {what}", len(rows), "images")
     for index, array in enumerate(arrays):
         images[index] = array
     return images
@@ -219,7 +219,7 @@ def _allocate(shape: tuple[int, ...], scratch: Path) -> Array:
     if int(np.prod(shape)) <= IN_MEMORY:
         return np.empty(shape, np.uint8)
     make_folder(scratch)  # the user may have cleared the cache
-    with told("write", scratch):
+    with translate_os_errors("write", scratch):
         with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file:
             name = file.name
         return np.memmap(name, np.uint8, "w+", shape=shape)

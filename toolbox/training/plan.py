@@ -21,7 +21,7 @@ def plan(experiment: Experiment) -> dict[str, Any]:
         chosen = session.training
         rows = list(chosen.rows[: experiment.settings.training.batch_size])
         batch = session.pixels(rows, chosen.source, "a probe").batch(torch.arange(len(rows)))
-        stages = planned(experiment.settings, experiment.finetune, experiment.unfreeze)
+        stages = planned(experiment.settings, experiment.finetune)
         seconds, activations = _probe(session, batch, stages)
         request = session.wanted.request
         decoded = len(chosen.rows) * request.size**2 * request.channels
@@ -50,10 +50,10 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
         seconds = _seconds(lambda: module(batch))
         before = steps.trunk(batch)
         kept = steps.last(before)[0].numel() * 4
-    unfreeze = session.experiment.unfreeze
-    if unfreeze and unfrozen(session.built.parts, unfreeze) & session.built.parts.trunk:
+    second = unfrozen(session.built.parts, session.settings.last.unfreeze)
+    if second & session.built.parts.trunk:
         seconds += _seconds(lambda: _backward(module(batch))) * stages[-1].settings.epochs
-    elif unfreeze:
+    elif second:
         kept += before[0].numel() * 4
         seconds += _seconds(lambda: _backward(steps.head(steps.last(before)))) * stages[-1].settings.epochs
     room = session.settings.training.cache_gb * 1e9

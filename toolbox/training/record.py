@@ -24,7 +24,6 @@ from toolbox.training.session import Session
 _SAME = {
     "model": "the model",
     "kind": "the kind of training",
-    "unfreeze": "what is unfrozen",
     "config": "the settings",
     "request": "what the model is built for",
     "weights": "the weights it starts from",
@@ -46,8 +45,6 @@ def describe(session: Session) -> dict[str, Any]:
         "status": "running",
         "command": experiment.command,
         "kind": "finetune" if experiment.finetune else "train",
-        "unfreeze_last": bool(experiment.unfreeze),
-        "unfreeze": experiment.unfreeze,
         "model": str(experiment.spec),
         "config": _settled(session),
         "request": asdict(request),

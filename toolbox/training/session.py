@@ -13,7 +13,7 @@ from toolbox.api.progress import Reporter
 from toolbox.api.protocols import BuiltModel, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
 from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
@@ -29,18 +29,16 @@ from toolbox.training.training_data import choose
 class Experiment:
     """What is to be trained on what.
 
-    ``unfreeze``: what the second stage of a fine-tuning trains (see :func:`toolbox.training.stages.unfrozen`); empty:
-    there is none. ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of
-    the run as it happens.
+    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of the run as it
+    happens.
     """
 
     spec: Spec
     settings: Settings
-    prepared: Prepared
+    prepared: SplitDataset
     workspace: Path
     registry: Registry
     finetune: bool
-    unfreeze: str = ""
     command: str = ""
     leaks: Mapping[str, int] = field(default_factory=dict)
     leaky: bool = False

@@ -11,12 +11,6 @@ from toolbox.api.errors import UsageError, closest
 from toolbox.api.protocols import Parts
 from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
 
-LAST = "last"
-"""Unfreeze the last block: what ``--unfreeze-last`` asks for."""
-
-ALL = "all"
-"""Unfreeze everything: what ``--unfreeze-all`` asks for."""
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -55,31 +49,33 @@ def _merge(training: TrainingSettings, overrides: StageSettings) -> TrainingSett
     return training.model_copy(update=changes)
 
 
-def planned(settings: Settings, finetune: bool, unfreeze: str) -> list[Stage]:
-    """The stages of a training: ``train``, or ``head`` and, with ``unfreeze``, ``last``."""
+def planned(settings: Settings, finetune: bool) -> list[Stage]:
+    """The stages of a training: ``train``, or ``head`` and, unless ``last.unfreeze`` is ``none``, ``last``."""
     if not finetune:
         return [Stage("train", settings.training, settings.seed)]
     stages = [Stage("head", _merge(settings.training, settings.head), settings.seed)]
-    if unfreeze:
+    if settings.last.unfreeze != "none":
         last = _merge(settings.training, settings.last)
         stages.append(Stage("last", last, settings.seed, settings.last.layer_decay))
     return stages
 
 
 def unfrozen(parts: Parts, unfreeze: str) -> frozenset[str]:
-    """The parameters that the second stage trains: the head, and what ``unfreeze`` names.
+    """The parameters that the second stage trains: the head, and what ``unfreeze`` (``last.unfreeze``) names.
 
-    ``unfreeze`` is ``last``, ``all``, a number of blocks counted from the head (1 is the last block), or patterns
-    with commas in between. A pattern is a module's or parameter's name, with ``*`` and ``?`` for any text and any
-    character.
+    ``unfreeze`` is ``none`` (nothing, not even the head), ``last``, ``all``, a number of blocks counted from the head
+    (1 is the last block), or patterns separated by commas. A pattern is a module's or parameter's name, with ``*`` and
+    ``?`` for any text and any character.
 
     Raises
     ------
     UsageError: the model has fewer blocks, doesn't say what they are, or has no parameter that a pattern matches.
     """
-    if unfreeze == LAST:
+    if unfreeze == "none":
+        return frozenset()
+    if unfreeze == "last":
         return parts.last | parts.head
-    if unfreeze == ALL:
+    if unfreeze == "all":
         return parts.trunk | parts.last | parts.head
     if unfreeze.isdecimal():
         return _last_blocks(parts, int(unfreeze)) | parts.head
@@ -89,7 +85,7 @@ def unfrozen(parts: Parts, unfreeze: str) -> frozenset[str]:
         matching = {name for name in everything if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
         if not matching:
             raise UsageError(
-                f"--unfreeze {unfreeze}: the model has no module or parameter {pattern!r}",
+                f"last.unfreeze = '{unfreeze}': the model has no module or parameter {pattern!r}",
                 f"{closest(pattern, _modules(everything))} 'toolbox show model NAME' names its parts.".strip(),
             )
         found |= matching
@@ -113,8 +109,8 @@ def _last_blocks(parts: Parts, count: int) -> frozenset[str]:
     if not 1 <= count <= len(blocks):
         known = f"it has {len(blocks)}" if parts.blocks else "it says of the last one alone what it is"
         raise UsageError(
-            f"--unfreeze {count}: the model has no {count} blocks to unfreeze; {known}",
-            "Give --unfreeze-all, or names: --unfreeze 'layer3,layer4'.",
+            f"last.unfreeze = {count}: the model has no {count} blocks to unfreeze; {known}",
+            "Use --unfreeze-all, or names: --unfreeze 'layer3,layer4'.",
         )
     return frozenset().union(*blocks[-count:])
 

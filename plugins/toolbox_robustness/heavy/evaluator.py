@@ -25,10 +25,10 @@ from toolbox.api.protocols import (
     Table,
     TrainedModel,
 )
-from toolbox.data.index import threaded
+from toolbox.data.index import map_in_threads
 from toolbox.statistics import bootstrap
-from toolbox.statistics.intervals import Resampled
-from toolbox.statistics.scores import Answers, Info, Units
+from toolbox.statistics.intervals import Bootstrap
+from toolbox.statistics.scores import MetricInfo, PredictionSet, Units
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS, Array, Kind
 
 Condition = tuple[Kind, int]
@@ -78,9 +78,9 @@ class Robustness(Evaluator):
             return Evaluation()
         units = Units.from_groups([evidence.groups[at] for at in kept] if evidence.groups else [], len(kept))
         targets = evidence.targets[kept]
-        clean = self._accuracy(Answers(targets, evidence.probabilities[kept], units), evidence.seed, "clean")
+        clean = self._accuracy(PredictionSet(targets, evidence.probabilities[kept], units), evidence.seed, "clean")
         answers = {
-            condition: Answers(targets, probabilities[:, number], units)
+            condition: PredictionSet(targets, probabilities[:, number], units)
             for number, condition in enumerate(self.conditions)
         }
         found = {condition: self._accuracy(given, evidence.seed, condition) for condition, given in answers.items()}
@@ -121,7 +121,7 @@ class Robustness(Evaluator):
             image = images(at)
             return at, None if image is None else model.prepared(image)
 
-        return threaded(read, order)
+        return map_in_threads(read, order)
 
     def _corrupted(self, image: Array, evidence: Evidence, at: int, condition: Condition) -> Array:
         kind, severity = condition
@@ -129,20 +129,23 @@ class Robustness(Evaluator):
         corruption = CORRUPTIONS[kind]
         return corruption.apply(image, corruption.strengths[severity - 1], rng)
 
-    def _accuracy(self, answers: Answers, seed: int, of: object) -> Metric:
-        return Resampled(answers, ("robustness", seed, of), self.resamples).metric("accuracy")
+    def _accuracy(self, answers: PredictionSet, seed: int, of: object) -> Metric:
+        return Bootstrap(answers, ("robustness", seed, of), self.resamples).metric("accuracy")
 
-    def _mean(self, right: npt.NDArray[np.float64], answers: Answers, seed: int) -> Metric:
+    def _mean(self, right: npt.NDArray[np.float64], answers: PredictionSet, seed: int) -> Metric:
         """The mean over images and conditions; its interval by a bootstrap of units, since conditions share images."""
         units = answers.units
-        hits, sizes = np.bincount(units.of, right, units.count), np.bincount(units.of, minlength=units.count)
+        hits, sizes = np.bincount(units.index, right, units.count), np.bincount(units.index, minlength=units.count)
         rng = bootstrap.generator("robustness", seed, "mean")
         drawn, left_out = (
             (hits @ weights) / np.maximum(sizes @ weights, 1e-9)
-            for weights in (bootstrap.draw(units.count, self.resamples, rng), bootstrap.leave_out(units.count))
+            for weights in (
+                bootstrap.draw_weights(units.count, self.resamples, rng),
+                bootstrap.jackknife_weights(units.count),
+            )
         )
-        info = Info(f"accuracy under {len(self.conditions)} corruptions (mean)")
-        return Resampled(answers, (), self.resamples).bootstrapped(float(right.mean()), drawn, left_out, info)
+        info = MetricInfo(f"accuracy under {len(self.conditions)} corruptions (mean)")
+        return Bootstrap(answers, (), self.resamples).bootstrap_metric(float(right.mean()), drawn, left_out, info)
 
     def _figure(self, clean: Metric, found: dict[Condition, Metric]) -> Figure:
         kinds = list(dict.fromkeys(kind for kind, _ in found))

@@ -12,7 +12,7 @@ from toolbox.cli import options
 from toolbox.cli.options import DATA, open_workspace
 
 if TYPE_CHECKING:
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
 
 data = typer.Typer(help="Look at a dataset, split it, and look for leaks.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def prepare(
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, data, dry_run=dry_run)
     todo = place.plan_prepare(size, channels, file_format, out)
-    done = None if dry_run else preparing.run(todo, terminal.reporter())
+    done = None if dry_run else preparing.write_folder(todo, terminal.reporter())
     document = preparing.document(todo, done)
     terminal.show(*prepared_lines(document))
     terminal.emit(document)
@@ -82,12 +82,12 @@ def inspect(
     place = open_workspace(workspace, terminal, sets, data)
     if picture is not None:
         overview.check(picture, place.source)
-    found = index.build(place.source, reporter)
-    kept = inspecting.kept_split(place.path, place.source, found.manifest.rows, reporter)
-    document = inspecting.summary(found, place.source, kept)
+    found = index.build_index(place.source, reporter)
+    kept = inspecting.load_workspace_split(place.path, place.source, found.manifest.rows, reporter)
+    document = inspecting.summarize(found, place.source, kept)
     terminal.show(*inspection(document))
     if samples or picture is not None:
-        shown = overview.thumbs(inspecting.choose(found.manifest, seed), place.source)
+        shown = overview.thumbs(inspecting.draw_samples(found.manifest, seed), place.source)
         if samples:
             terminal.show_samples(shown)
         if picture is not None:
@@ -154,14 +154,14 @@ def split(
         "split.duplicates": "drop" if drop_leaks else "group" if group_duplicates else None,
         "split.protocol": protocol,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, redeal=True)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, resplit=True)
     prepared = place.prepared
     path = place.path / manifest.FILE_NAME
     written = "Would write" if dry_run else "Split kept in"
     terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
     leaks = place.known_leaks
     if leaks.leaks and prepared.settings.protocol == "split-then-augment":
-        place.reporter.warn(f"{gate.in_words(leaks)}; 'toolbox data audit' shows them")
+        place.reporter.warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
     terminal.emit(_document(prepared, path))
     terminal.end(prepared.quarantined)
 
@@ -206,7 +206,7 @@ def audit(
     terminal.end(place.quarantined)
 
 
-def _document(prepared: Prepared, path: Path) -> dict[str, object]:
+def _document(prepared: SplitDataset, path: Path) -> dict[str, object]:
     found = prepared.manifest
     return {
         "path": str(path),

@@ -48,14 +48,14 @@ def predict(
     from toolbox.api.progress import tracked
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views import predictions
-    from toolbox.data.index import Quarantined
+    from toolbox.data.index import QuarantinedSample
 
     if as_json and table == "-":
         raise UsageError("--json and --csv - both want stdout", "Give --csv a file, or leave one of them out.")
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, None, {"training.batch_size": batch_size, "device": device})
     found = place.predict(run, images, limit=limit)
-    unreadable: list[Quarantined] = []
+    unreadable: list[QuarantinedSample] = []
     with ExitStack() as open_outputs:
         # Rows for people are their own progress; a bar among them would be torn.
         outputs, bar = predictions.outputs(found, terminal, open_outputs, table, top)
@@ -63,7 +63,7 @@ def predict(
         for result in results:
             for output in outputs:
                 output.add(result)
-            if isinstance(result, Quarantined):
+            if isinstance(result, QuarantinedSample):
                 unreadable.append(result)
     if table not in (None, "-"):
         count = len(found)

@@ -58,12 +58,12 @@ def show(file: File, as_json: options.AsJson = False) -> None:
     from rich.text import Text
 
     from toolbox.cli.terminal import Terminal
-    from toolbox.files.atomic import told
+    from toolbox.files.atomic import translate_os_errors
     from toolbox.study.builtin import find_study
 
     terminal = Terminal(as_json)
     path = find_study(file)
-    with told("read", path):
+    with translate_os_errors("read", path):
         toml = path.read_text("utf-8")
     terminal.results.print(Text(toml), end="", soft_wrap=True)
     terminal.emit({"path": str(path), "toml": toml})

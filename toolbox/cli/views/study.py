@@ -34,7 +34,8 @@ def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> 
     table.columns[2].justify = table.columns[3].justify = "right"
     for name, members in cells.items():
         first = members[0]
-        how = f"{first.method} {first.model}" + (", last block" if first.unfreeze_last else "")
+        unfreeze = first.settings.get("last.unfreeze", "none")
+        how = f"{first.method} {first.model}" + (f", unfreeze {unfreeze}" if unfreeze != "none" else "")
         states = Counter(entries[run.key].status for run in members if run.key in entries)
         state = ", ".join(f"{count} {state}" for state, count in states.items())
         each = "?" if first.key in estimate.problems else duration(estimate.costs[first.key].seconds)
