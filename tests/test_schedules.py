@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Parts
+from toolbox.api.model import Parts
 from toolbox.settings.schema import LastSettings, Settings, TrainingSettings
 from toolbox.training import batches, loop, schedules, stages
 from toolbox.training.inputs import LabeledInputs, Pixels

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Parts
+from toolbox.api.model import Parts
 from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
 
 
