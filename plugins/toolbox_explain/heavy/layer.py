@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 
 ENOUGH = 4
 """Places a side from which on a map tells of places; a coarser one is taken only where there is no such map."""
