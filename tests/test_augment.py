@@ -20,9 +20,10 @@ from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.images import as_array
 from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
-from toolbox.data.images import as_array
+from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
 from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
@@ -275,7 +276,7 @@ def test_a_source_that_changed_meanwhile_is_noticed(photos: Path, tmp_path: Path
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
     row = ws.prepared.manifest.part("train")[3]
     Image.new("RGB", (40, 32), "red").save(photos / row.path)
-    with pytest.raises(EnvironmentFailure, match="has changed since it was read"):
+    with pytest.raises(ImageChanged, match="has changed since it was read"):
         ws.augment()
     assert Workspace(tmp_path / "ws", data=photos, settings=SMALL).augment().written > 0
 

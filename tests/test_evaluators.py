@@ -15,7 +15,8 @@ from scipy.stats import fisher_exact
 from torch import nn
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import BuiltModel, Evaluation, Evidence, ModelRequest, Parts, TrainedModel
+from toolbox.api.evaluator import Evaluation, Evidence, TrainedModel
+from toolbox.api.model import BuiltModel, ModelRequest, Parts
 from toolbox.plugin.registry import Registry
 from toolbox.statistics.proportions import holm, wilson
 from toolbox.statistics.scores import Units

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional as F
 
+from toolbox.api.augmenter import ImageInfo, MixingAugmenter
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import ImageInfo, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.plugin.registry import Registry
 from toolbox.training import loop

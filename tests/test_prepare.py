@@ -21,13 +21,12 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
-from toolbox.api.errors import EnvironmentFailure
-from toolbox.api.protocols import Dataset
-from toolbox.data.images import decode, resize_to_square
+from toolbox.api.dataset import Dataset
+from toolbox.api.images import decode, resize_to_square
 from toolbox.data.manifest import Row
 from toolbox.data.prepare import run as prepare
 from toolbox.data.prepare.names import name_files
-from toolbox.data.source import Source
+from toolbox.data.source import ImageChanged, Source
 from toolbox.files.names import filesystem_key
 
 
@@ -224,7 +223,7 @@ def test_what_the_journal_names_is_not_made_again(
     ws, out = Workspace(tmp_path, data=photos), tmp_path / "out"
     todo = ws.plan_prepare(16, out=out)
     (photos / "right" / "right-05.png").rename(tmp_path / "away.png")  # the last shard can't be made
-    with pytest.raises(EnvironmentFailure, match="can't be read any more"):
+    with pytest.raises(ImageChanged, match="can't be read any more"):
         prepare.write_folder(todo, ws.reporter)
     assert not out.exists()
     shutil.move(tmp_path / "away.png", photos / "right" / "right-05.png")
@@ -304,7 +303,7 @@ def test_a_source_that_changes_meanwhile_is_not_taken_for_the_one_that_was_read(
     ws = Workspace(tmp_path, data=photos)
     todo = ws.plan_prepare(16, out=tmp_path / "out")
     photo(1).save(photos / "left" / "left-00.png")
-    with pytest.raises(EnvironmentFailure, match=r"left-00\.png has changed meanwhile"):
+    with pytest.raises(ImageChanged, match=r"left-00\.png has changed since"):
         prepare.write_folder(todo, ws.reporter)
     assert not (tmp_path / "out").exists()
 

@@ -189,7 +189,7 @@ def test_what_is_learned_without_looking(changes: dict[str, object], shares: lis
 def test_learning_rates_fall_from_block_to_block() -> None:
     module = nn.Sequential(*(nn.Linear(1, 1) for _ in range(4)))
     names = [frozenset({f"{index}.weight", f"{index}.bias"}) for index in range(4)]
-    from toolbox.api.protocols import Parts
+    from toolbox.api.model import Parts
 
     parts = Parts(names[0] | names[1], names[2], names[3], (names[0], names[1], names[2]))
     scales = stages.layer_scales(parts, 0.5)

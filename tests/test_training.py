@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from toolbox.api.errors import ToolboxError, UsageError, WeightsUnavailable
+from toolbox.api.model import ModelRequest
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import ModelRequest
 from toolbox.models import freeze, weights
 from toolbox.plugin.registry import Registry
 from toolbox.settings.schema import StageSettings, TrainingSettings

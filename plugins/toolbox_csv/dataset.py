@@ -10,9 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.api.dataset import MANIFEST_COLUMNS, Dataset, Sample
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Dataset, Sample
-from toolbox.data.manifest import COLUMNS
 
 SPLITS = {
     "": "",
@@ -99,7 +98,7 @@ class CsvDataset(Dataset):
 
 
 def _apart(name: str) -> str:
-    return f"table_{name}" if name in COLUMNS else name
+    return f"table_{name}" if name in MANIFEST_COLUMNS else name
 
 
 def _read(path: Path, delimiter: str) -> tuple[list[str], list[tuple[int, Mapping[str, str]]]]:

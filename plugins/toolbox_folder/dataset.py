@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.api.dataset import Dataset, Sample
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Dataset, Sample
 from toolbox_folder.walk import Entry, Walk, subfolders
 
 SPLIT_NAMES = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolbox.api.errors import UsageError
-from toolbox.data.images import SUFFIXES
+from toolbox.api.images import SUFFIXES
 
 FOREIGN = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".exr"}

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from toolbox.api.errors import EnvironmentFailure
-from toolbox.api.protocols import Augmenter, Params
+from toolbox.api.augmenter import Augmenter, Params
 from toolbox.augment import encode
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import Recipe
@@ -57,7 +56,8 @@ class Worker:
 
         Raises
         ------
-        EnvironmentFailure: a source changed or went away, or a file can't be written.
+        toolbox.data.source.ImageChanged: a source changed or went away.
+        EnvironmentFailure: a file can't be written.
         """
         paths, lines = [], []
         for task in tasks:
@@ -70,7 +70,7 @@ class Worker:
     def files_of(self, task: CopyRange) -> Iterator[tuple[Line, bytes]]:
         """The files of one task with their lineage, in memory, a batch at a time."""
         row, recipe = task.row, self.recipe
-        image = self._unchanged(row)
+        image = self.source.image(row)
         stem, suffix = stem_of(row), encode.SUFFIX[recipe.format]
         itself = range(task.first, task.last)[: recipe.include_source and not task.first]
         numbers = range(task.first + len(itself), task.last)
@@ -78,22 +78,6 @@ class Worker:
         for number, drawn, data in self.again(image, [*itself, *numbers], [*({} for _ in itself), *params]):
             path = f"{stem}-{number:04d}{suffix}"
             yield Line(path, row.id, row.pixels, number, recipe.seed, drawn, fingerprint.of_bytes(data)), data
-
-    def _unchanged(self, row: Row) -> Image.Image:
-        """The source's picture, if it is the one that the manifest knows."""
-        try:
-            decoded, digest = self.source.read(row)
-        except (OSError, ValueError) as error:
-            raise EnvironmentFailure(
-                f"{row.path} can't be read any more: {error}", "Was it moved, changed or deleted?"
-            ) from error
-        # The same file has the same pixels, and is hashed in a tenth of the time.
-        same = bool(digest) and digest == row.sha256
-        if row.pixels and not same and fingerprint.of_pixels(decoded.image) != row.pixels:
-            raise EnvironmentFailure(
-                f"{row.path} has changed since it was read", "Run the same command again: copies are made anew."
-            )
-        return decoded.image
 
     def again(
         self, image: Image.Image, numbers: Sequence[int], params: Sequence[Params]

@@ -13,10 +13,10 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from toolbox.api.dataset import MANIFEST_COLUMNS
 from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 
-COLUMNS = ("id", "path", "label", "group", "split", "fold", "sha256", "pixels", "width", "height")
 SPLITS = ("train", "val", "test")
 FILE_NAME = "manifest.csv"
 _MAX_BYTES = 2_000_000_000
@@ -118,8 +118,8 @@ def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = N
         extra = sorted({name for row in rows for name in row.columns})
     with atomic.replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *extra])
-        fixed = attrgetter(*COLUMNS)
+        writer.writerow([*MANIFEST_COLUMNS, *extra])
+        fixed = attrgetter(*MANIFEST_COLUMNS)
         writer.writerows((*fixed(row), *(row.columns.get(name, "") for name in extra)) for row in rows)
         file.flush()
         return fingerprint.of_file(temporary)
@@ -179,7 +179,7 @@ def _rows(reader: Iterable[Mapping[str, Any]], header: list[str], path: Path) ->
             raise UsageError(
                 f"{path} has no column {needed!r}", f"Its first line reads: {', '.join(header) or '(empty)'}."
             )
-    extra = [name for name in header if name not in COLUMNS]
+    extra = [name for name in header if name not in MANIFEST_COLUMNS]
     rows: list[Row] = []
     seen: dict[str, int] = {}
     for number, record in enumerate(reader, start=2):

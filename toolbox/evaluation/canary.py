@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from toolbox.api.errors import UsageError
+from toolbox.api.evaluator import Evidence, Metric
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import Evidence, Metric
 from toolbox.data import folds
 from toolbox.data.groups import collect_units
 from toolbox.data.manifest import Row

@@ -17,7 +17,7 @@ from torch import nn
 
 from toolbox import __version__
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError, closest
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 from toolbox.api.quiet import quiet
 from toolbox.files import atomic, fingerprint
 from toolbox.models import predict

@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.evaluator import TrainedModel
+from toolbox.api.images import as_array, decode, read_file, resize_to_square
+from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, tracked
-from toolbox.api.protocols import BuiltModel, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, decode, read_file, resize_to_square
-from toolbox.data.index import QuarantinedSample, map_in_threads
+from toolbox.api.threads import map_in_threads
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
@@ -102,7 +104,7 @@ class Predictor(TrainedModel):
 
         Raises
         ------
-        EnvironmentFailure: a picture that was read before can't be read any more.
+        toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
         """
         found = self.over(rows, lambda row: self.prepared(source.image(row)))
         predicted = tracked(found, reporter, "predicting", len(rows), "images")

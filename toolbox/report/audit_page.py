@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toolbox
-from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.findings import KINDS, Audit, Finding
 from toolbox.data.manifest import Row
+from toolbox.data.source import ImageChanged
 from toolbox.files.atomic import write_bytes
 from toolbox.report.inputs import Thumb
 from toolbox.report.page_assets import environment, stylesheet
@@ -95,5 +95,5 @@ def _picture(row: Row | None, source: Source) -> Picture | None:
         return None
     try:
         return embed(Thumb(row.label, row.path, source.image(row)))
-    except EnvironmentFailure:
+    except ImageChanged:
         return None

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.images import as_array, resize_to_square
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
+from toolbox.api.threads import map_in_threads
 from toolbox.augment.encode import generator
 from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
-from toolbox.data.images import as_array, resize_to_square
-from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import make_folder, translate_os_errors

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from toolbox.api.augmenter import MixingAugmenter
+from toolbox.api.model import BuiltModel
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import BuiltModel, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import SplitDataset

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Parts
+from toolbox.api.model import Parts
 from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
 
 

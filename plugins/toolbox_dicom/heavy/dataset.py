@@ -10,10 +10,9 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import read_labels
-from toolbox.data.slices import select_slices
+from toolbox.api.volumes import read_labels, select_slices
 from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, read_header, read_picture
 from toolbox_dicom.pseudonyms import machine_key, pseudonym
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import apply_modality_lut, pixel_array
 
-from toolbox.data.images import MAX_PIXELS
+from toolbox.api.images import MAX_PIXELS
 
 # pydicom's warnings quote the tags' values. For good, not for a block: the readers are threads.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
 from toolbox_errors.heavy.confident import suggest_labels
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture, Table, TrainedModel
 from toolbox.api.progress import tracked
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table, TrainedModel
 from toolbox_explain.heavy.layer import Layer, find_map_layer
 from toolbox_explain.heavy.overlay import beside
 

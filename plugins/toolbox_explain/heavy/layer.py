@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 
 MIN_SIDE = 4
 """Preferred minimum side of a map; a coarser map is used only if no layer has a finer one."""

@@ -10,9 +10,9 @@ import datasets
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError, closest
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.images import decode, read_file
+from toolbox.api.images import decode, read_file
 
 SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 

@@ -10,10 +10,9 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import read_labels
-from toolbox.data.slices import select_slices
+from toolbox.api.volumes import read_labels, select_slices
 from toolbox_nifti.heavy.volumes import Plane, UnreadableVolume, count_slices, read_slice
 
 _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")

@@ -12,8 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
-from toolbox.api.progress import tracked
-from toolbox.api.protocols import (
+from toolbox.api.evaluator import (
     Evaluation,
     Evaluator,
     Evidence,
@@ -25,10 +24,9 @@ from toolbox.api.protocols import (
     Table,
     TrainedModel,
 )
-from toolbox.data.index import map_in_threads
-from toolbox.statistics import bootstrap
-from toolbox.statistics.intervals import Bootstrap
-from toolbox.statistics.scores import MetricInfo, PredictionSet, Units
+from toolbox.api.progress import tracked
+from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet, Units, bootstrap
+from toolbox.api.threads import map_in_threads
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS, Array, Kind
 
 Condition = tuple[Kind, int]

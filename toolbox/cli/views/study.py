@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolbox.study.results import Results
     from toolbox.study.study import Study
 
-_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting": "dim"}
+_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "missing": "yellow", "waiting": "dim"}
 
 
 def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
@@ -63,7 +63,7 @@ def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableTyp
         counts[state] = counts.get(state, 0) + 1
         took = duration(entry.seconds) if entry and entry.seconds else ""
         remark = (entry.error or entry.run) if entry else ""
-        table.add_row(Text(run.name), Text(state, _STYLES[state]), took, Text(remark, "dim"))
+        table.add_row(Text(run.name), Text(state, _STYLES.get(state, "")), took, Text(remark, "dim"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     return [Text(plan.study.title, "bold"), table, Text(f"{len(plan.runs)} runs: {summary}.")]
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.progress import Reporter, tracked
+from toolbox.api.threads import map_in_threads
 from toolbox.data.audit import describe, propose, store
 from toolbox.data.audit.register import GreyImage, Registration, register
-from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
@@ -77,7 +77,7 @@ def compare_images(rows: Sequence[Row], source: Source, reporter: Reporter) -> I
 
     Raises
     ------
-    EnvironmentFailure: a picture can't be read any more.
+    toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
     """
     # In the order of their hashes, so that nothing depends on the order of the rows.
     first_of = {_key(row): row for row in reversed(rows)}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.errors import UsageError
+from toolbox.api.images import decode, resize_to_square
 from toolbox.api.progress import Reporter
 from toolbox.data import index
-from toolbox.data.images import decode, resize_to_square
 from toolbox.data.index import Index
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.names import name_files
@@ -136,11 +136,9 @@ def render(row: Row, todo: PreparePlan) -> tuple[Row, bytes]:
 
     Raises
     ------
-    EnvironmentFailure: the source is gone, or no longer what it was when the plan was made.
+    toolbox.data.source.ImageChanged: the source is gone, or no longer what it was when the plan was made.
     """
     source = todo.source.image(row)
-    if fingerprint.of_pixels(source) != row.pixels:
-        raise EnvironmentFailure(f"{row.path} has changed meanwhile", "Run the same command again.")
     image = resize_to_square(source, todo.recipe.size)
     if todo.recipe.channels != "keep":
         image = image.convert("L" if todo.recipe.channels == "1" else "RGB")
