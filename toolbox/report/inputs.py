@@ -11,7 +11,7 @@ from toolbox.runs.folder import FIGURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toolbox.api.protocols import Evaluation, Gallery, Metric
+    from toolbox.api.evaluator import Evaluation, Gallery, Metric
     from toolbox.report.pictures import Thumbnail
 
 

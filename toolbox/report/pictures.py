@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from PIL import Image
 
-from toolbox.api.protocols import Gallery
+from toolbox.api.evaluator import Gallery
 
 MAX_SIDE = 160
 """Pixels; shown at half of it where the screen has two for one."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from toolbox.api.protocols import Figure, Metric, Series
+from toolbox.api.evaluator import Figure, Metric, Series
 from toolbox.data.manifest import Row
 from toolbox.report.inputs import Epoch, ExternalView, RunView
 from toolbox.report.wording import counted, metric_of, number, shorten, with_interval

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
+from toolbox.api.augmenter import Augmenter
+from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Augmenter, VirtualDataset
 from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.files.atomic import write_bytes
 from toolbox.report import page_assets, plots
 from toolbox.report.html import drawer

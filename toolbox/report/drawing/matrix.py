@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.report.drawing.style import WIDTH, Tooltips, label_axes
 from toolbox.report.palette import ACCENT_STRONG, LIGHT
 from toolbox.report.plots import MAX_LABELLED, has_shares, is_counts
