@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import json_text, write_bytes
+from toolbox.files.atomic import json_text
+from toolbox.files.outputs import write_output
 from toolbox.report import html, markdown
 from toolbox.report.document import document
 from toolbox.report.inputs import ReportInputs
@@ -30,12 +31,12 @@ def known(form: str) -> str:
     return form
 
 
-def write(inputs: ReportInputs, path: Path, form: str = "html") -> None:
+def write(inputs: ReportInputs, path: Path, form: str = "html", overwrite: bool = False) -> None:
     """Write the report to ``path``, whole or not at all.
 
     Raises
     ------
-    UsageError: no such form.
+    UsageError: no such form, or see :func:`write_output`.
     EnvironmentFailure: it can't be written; what was there before is then still there.
     """
-    write_bytes(path, FORMS[known(form)](inputs).encode("utf-8"))
+    write_output(path, FORMS[known(form)](inputs).encode("utf-8"), overwrite)

@@ -15,7 +15,7 @@ from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.files.atomic import write_bytes
+from toolbox.files.outputs import MARK, check_output, write_output
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
 from toolbox.report.drawing.style import STYLE
@@ -65,17 +65,19 @@ class Overview:
         return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
-def check(path: Path, source: Source) -> None:
+def check(path: Path, source: Source, overwrite: bool = False) -> None:
     """Refuse what can't be written before anything is read.
 
     Raises
     ------
-    UsageError: ``path`` is neither PNG nor SVG by its ending, or lies in the dataset's folder.
+    UsageError: ``path`` is neither PNG nor SVG by its ending, lies in the dataset's folder, or is
+        somebody else's file.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--picture {path} ends in none of {', '.join(SUFFIXES)}")
     if source.holds(path):
         raise UsageError(f"{path} lies in the dataset's own folder", "Give --picture a file elsewhere.")
+    check_output(path, overwrite)
 
 
 def thumbs(rows: Mapping[str, Sequence[Row]], source: Source) -> dict[str, list[Thumb]]:
@@ -121,21 +123,21 @@ def render(view: Overview, suffix: str) -> bytes:
         sheet.chart(view)
         sheet.grid(view)
         data = io.BytesIO()
-        empty = dict.fromkeys(("Date", "Creator", "Format", "Type")) if suffix == ".svg" else {"Software": None}
+        empty = dict.fromkeys(("Date", "Creator", "Format", "Type")) if suffix == ".svg" else {"Software": MARK}
         canvas.savefig(data, format=suffix[1:], dpi=_DPI, metadata=empty)
     if suffix == ".svg":
-        return svg.for_file(data.getvalue().decode("utf-8"), _alt(view)).encode("utf-8")
+        return f"{svg.for_file(data.getvalue().decode('utf-8'), _alt(view))}<!-- {MARK} -->\n".encode()
     return data.getvalue()
 
 
-def write(view: Overview, path: Path) -> None:
+def write(view: Overview, path: Path, overwrite: bool = False) -> None:
     """Write the sheet to ``path``, whole or not at all, in the format that its ending names.
 
     Raises
     ------
     toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
-    write_bytes(path, render(view, path.suffix))
+    write_output(path, render(view, path.suffix), overwrite)
 
 
 class _Sheet:

@@ -16,6 +16,7 @@ from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import write_bytes
+from toolbox.files.outputs import MARK
 from toolbox.report.drawing.style import STYLE
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import shorten
@@ -80,7 +81,8 @@ def _draw(title: str, families: Sequence[Family], path: Path) -> None:
                     cell.set_title(title, fontsize=6.5, color=LIGHT["muted"], fontweight=weight, pad=3)
         buffer = io.BytesIO()
         kind = "svg" if path.suffix.lower() == ".svg" else "png"
-        figure.savefig(buffer, format=kind, dpi=150, facecolor=figure.get_facecolor())
+        mark = {"Creator": MARK, "Date": None} if kind == "svg" else {"Software": MARK}
+        figure.savefig(buffer, format=kind, dpi=150, facecolor=figure.get_facecolor(), metadata=mark)
     write_bytes(path, buffer.getvalue())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import toolbox
 from toolbox.api.evaluator import Metric
-from toolbox.files.atomic import write_bytes
+from toolbox.files.outputs import write_output
 from toolbox.report.figures import alt_of, to_page_svg
 from toolbox.report.page_assets import environment, stylesheet
 from toolbox.report.plots import IntervalRow, Intervals
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from toolbox.study.results import Results
 
 
-def write_study_page(file: StudyFile, results: Results, path: Path) -> None:
+def write_study_page(file: StudyFile, results: Results, path: Path, overwrite: bool = False) -> None:
     """Write the page to ``path``, whole or not at all.
 
     Raises
     ------
+    toolbox.api.errors.UsageError: ``path`` is a file that toolbox did not write, and ``overwrite`` is not set.
     toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     from markupsafe import Markup
@@ -41,7 +42,7 @@ def write_study_page(file: StudyFile, results: Results, path: Path) -> None:
             version=toolbox.__version__,
         )
     )
-    write_bytes(path, text.encode("utf-8"))
+    write_output(path, text.encode("utf-8"), overwrite)
 
 
 def _intervals(results: Results) -> Intervals | None:
