@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import toolbox
 from toolbox.files.atomic import make_folder, write_bytes
+from toolbox.files.outputs import MARK
 from toolbox.report import svg
 from toolbox.report.palette import LIGHT
 from toolbox.report.plots import Plot
@@ -90,7 +91,7 @@ def to_csv(plot: Plot) -> str:
 
 def to_bytes(canvas: Canvas, suffix: Literal["svg", "png"]) -> bytes:
     """A drawn canvas as a file without dates and versions: equal inputs give equal bytes."""
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type")) if suffix == "svg" else {"Software": None}
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type")) if suffix == "svg" else {"Software": MARK}
     background = "none" if suffix == "svg" else LIGHT["paper"]
     data = io.BytesIO()
     canvas.savefig(data, format=suffix, dpi=PNG_DPI, metadata=metadata, facecolor=background)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import json_text, write_bytes
+from toolbox.files.atomic import json_text
+from toolbox.files.outputs import write_output
 from toolbox.report import html, markdown
 from toolbox.report.document import document
 from toolbox.report.inputs import ReportInputs
@@ -29,13 +30,13 @@ def check(format_name: str) -> None:
         raise UsageError(f"Unknown format {format_name!r}.", closest(format_name, FORMATS))
 
 
-def write(inputs: ReportInputs, path: Path, format_name: str = "html") -> None:
+def write(inputs: ReportInputs, path: Path, format_name: str = "html", overwrite: bool = False) -> None:
     """Write the report to ``path``, whole or not at all.
 
     Raises
     ------
-    UsageError: no such format.
+    UsageError: no such format, or see :func:`write_output`.
     EnvironmentFailure: it can't be written; what was there before is then still there.
     """
     check(format_name)
-    write_bytes(path, FORMATS[format_name](inputs).encode("utf-8"))
+    write_output(path, FORMATS[format_name](inputs).encode("utf-8"), overwrite)

@@ -16,7 +16,7 @@ from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.files.atomic import write_bytes
+from toolbox.files.outputs import MARK, check_output, write_output
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
 from toolbox.report.figures import POINTS_PER_INCH, plain_style, to_bytes
@@ -73,17 +73,19 @@ class Sheet:
         return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
-def check(path: Path, source: Source) -> None:
+def check(path: Path, source: Source, overwrite: bool = False) -> None:
     """Refuse what can't be written before anything is read.
 
     Raises
     ------
-    UsageError: ``path`` is neither PNG nor SVG by its ending, or lies in the dataset's folder.
+    UsageError: ``path`` is neither PNG nor SVG by its ending, lies in the dataset's folder, or is a file that
+        toolbox did not write and ``overwrite`` is not set.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--picture {path} ends in none of {', '.join(SUFFIXES)}")
     if source.holds(path):
         raise UsageError(f"{path} lies in the dataset's own folder", "Give --picture a file elsewhere.")
+    check_output(path, overwrite)
 
 
 def samples(rows: Mapping[str, Sequence[Row]], source: Source) -> dict[str, list[Thumbnail]]:
@@ -130,14 +132,14 @@ def of_preview(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: A
     return Sheet(str(recipe.spec), facts, sheet_rows)
 
 
-def write(sheet: Sheet, path: Path) -> None:
+def write(sheet: Sheet, path: Path, overwrite: bool = False) -> None:
     """Write the sheet to ``path``, whole or not at all, as an SVG by its ending, else as a PNG.
 
     Raises
     ------
     toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
-    write_bytes(path, render(sheet, "svg" if path.suffix.lower() == ".svg" else "png"))
+    write_output(path, render(sheet, "svg" if path.suffix.lower() == ".svg" else "png"), overwrite)
 
 
 def render(sheet: Sheet, suffix: Literal["svg", "png"]) -> bytes:
@@ -168,7 +170,9 @@ def render(sheet: Sheet, suffix: Literal["svg", "png"]) -> bytes:
             _draw_row(axes, row, at, width)
             at += _row_height(row) + 4 * _LINE
         data = to_bytes(canvas, suffix)
-    return svg.for_file(data.decode("utf-8"), _alt(sheet)).encode("utf-8") if suffix == "svg" else data
+    if suffix == "svg":
+        return f"{svg.for_file(data.decode('utf-8'), _alt(sheet))}<!-- {MARK} -->\n".encode()
+    return data
 
 
 def _draw_bars(axes: Axes, sheet: Sheet, top: float, width: float) -> None:

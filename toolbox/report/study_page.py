@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolbox.api.evaluator import Metric
-from toolbox.files.atomic import write_bytes
+from toolbox.files.outputs import write_output
 from toolbox.report import page_assets, plots
 from toolbox.report.html import drawer
 from toolbox.report.plots import IntervalRow
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from toolbox.study.results import Results
 
 
-def write_study_page(file: StudyFile, results: Results, path: Path) -> None:
+def write_study_page(file: StudyFile, results: Results, path: Path, overwrite: bool = False) -> None:
     """Write the page to ``path``, whole or not at all.
 
     Raises
     ------
+    toolbox.api.errors.UsageError: ``path`` is a file that toolbox did not write, and ``overwrite`` is not set.
     toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
     rows = [
@@ -43,7 +44,7 @@ def write_study_page(file: StudyFile, results: Results, path: Path) -> None:
             ("Runs that failed", results.failures),
         ],
     )
-    write_bytes(path, text.encode("utf-8"))
+    write_output(path, text.encode("utf-8"), overwrite)
 
 
 def _arms(results: Results) -> TextTable:

@@ -65,6 +65,7 @@ def inspect(
     ] = None,
     samples: Annotated[bool, typer.Option("--samples", help="Name random samples of each class.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples that are shown.")] = 0,
+    force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -81,7 +82,7 @@ def inspect(
     reporter = terminal.reporter()
     place = open_workspace(workspace, terminal, sets, data)
     if picture is not None:
-        sheets.check(picture, place.source)
+        sheets.check(picture, place.source, overwrite=force)
     found = index.build_index(place.source, reporter)
     kept = inspecting.load_workspace_split(place.path, place.source, found.manifest.rows, reporter)
     document = inspecting.summarize(found, place.source, kept)
@@ -90,7 +91,8 @@ def inspect(
     if samples:
         terminal.show(*sample_names(chosen))
     if picture is not None:
-        sheets.write(sheets.of_inspection(document, sheets.samples(chosen, place.source)), picture)
+        sheet = sheets.of_inspection(document, sheets.samples(chosen, place.source))
+        sheets.write(sheet, picture, overwrite=force)
         reporter.info(f"Wrote {picture}")
         document["picture"] = str(picture)
     terminal.emit(document)
@@ -177,6 +179,7 @@ def audit(
     canary_model: Annotated[
         str, typer.Option("--canary-model", metavar="SPEC", help="The small model that the canary trains.")
     ] = "alzheimer-cnn",
+    force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
     epochs: Annotated[int, typer.Option("--canary-epochs", help="Epochs of each of its trainings.")] = 30,
     device: options.Device = None,
@@ -197,7 +200,7 @@ def audit(
         terminal.emit(sung.document())
         terminal.end(place.quarantined)
         return
-    found = place.audit
+    found = place.run_audit(overwrite=force)
     terminal.show(*audit_result(found, place.path / PAGE_NAME))
     terminal.emit({**found.document(), "page": str(place.path / PAGE_NAME)})
     if found.leaks:

@@ -30,6 +30,7 @@ def report(
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Leave out all pictures of the data, for reports you share.")
     ] = False,
+    force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -46,7 +47,7 @@ def report(
     place = open_workspace(workspace, terminal)
     formats.check(form)
     inputs = place.report_inputs(runs or (), output, images=not no_images)
-    path = place.write_report(inputs, output, form)
+    path = place.write_report(inputs, output, form, overwrite=force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
     evaluations = [run.evaluation for run in place.chosen_runs(runs or ())]
     told = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")} if as_json else {}
