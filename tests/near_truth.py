@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from toolbox.api import images
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data import images, index
+from toolbox.data import index
 from toolbox.data.audit import near
 from toolbox.data.source import Source
 
@@ -83,7 +84,7 @@ class Measured:
     missed: tuple[str, ...]
     reported: int
     wrong: tuple[near.Pair, ...]
-    comparison: near.Comparison
+    comparison: near.ImageComparison
 
     @property
     def recall(self) -> float:
@@ -109,8 +110,8 @@ def originals(folder: Path, half: int | None = None, step: int = 1) -> list[Path
 def measure(paths: Sequence[Path], seed: int) -> Measured:
     """Compare ``paths`` and a variant of each, all with all."""
     source = Source(Doubled(paths, seed), "measured")
-    rows = index.build(source, SilentReporter()).manifest.rows
-    comparison = near.compare(rows, source, SilentReporter())
+    rows = index.build_index(source, SilentReporter()).manifest.rows
+    comparison = near.compare_images(rows, source, SilentReporter())
     pixels = {row.id: row.pixels for row in rows}
     pairs = [pair for pair in comparison.pairs if pair.kind == "near-duplicate"]
     reported = {frozenset((pixels[pair.first], pixels[pair.second])) for pair in pairs}

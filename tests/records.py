@@ -12,7 +12,6 @@ def record(**changes: Any) -> dict[str, Any]:
         "status": "finished",
         "command": "",
         "kind": "train",
-        "unfreeze_last": False,
         "model": "m",
         "config": {},
         "request": {"classes": 2, "channels": 3, "size": 32, "head": "linear", "pretrained": False},

@@ -13,16 +13,17 @@ import pytest
 from tests.conftest import Toolbox
 from tests.records import evaluation, record
 from toolbox.api.errors import Refused, UsageError
-from toolbox.evaluation.compare import compare, compare_arms
+from toolbox.evaluation.compare import arms_of, compare, compare_arms
 from toolbox.evaluation.test_set_uses import FILE_NAME, uses_of
 from toolbox.report.gather import run_view
 from toolbox.runs.evaluation import MANY
 from toolbox.runs.folder import EVALUATION, PREDICTIONS, Run, create_run
 from toolbox.runs.predictions import Predictions
 from toolbox.runs.record import RunRecord
+from toolbox.settings.schema import Settings
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
-from toolbox.statistics.scores import Answers, Units
+from toolbox.statistics.scores import PredictionSet, Units
 from toolbox.workspace import Workspace
 
 QUICK = {"training.pretrained": False, "training.size": 32, "training.batch_size": 8, "head.epochs": 2}
@@ -77,7 +78,7 @@ def test_90_against_87_of_100_is_not_distinguishable_whatever_the_pairing(tmp_pa
     found = document["difference"]
     assert found["value"] == pytest.approx(-0.03) and found["low"] < 0 < found["high"] and found["method"] == "tango"
     assert document["words"].startswith("not distinguishable on 100 images (−3.0 points, 95 % CI −")
-    assert document["needed"] > 200 and document["words"].endswith("images would be needed to see 3 points")
+    assert document["needed"] > 200 and "detecting 3 points would take about" in document["words"]
 
 
 def test_a_winner_is_named_from_its_side(tmp_path: Path) -> None:
@@ -164,6 +165,17 @@ def test_runs_that_differ_in_the_seed_alone_form_an_arm(tmp_path: Path) -> None:
     assert only["verdict"] == "not distinguishable" and only["difference"] is None and "one arm" in only["words"]
 
 
+def test_what_is_unfrozen_tells_arms_apart(tmp_path: Path) -> None:
+    trained = []
+    for unfreeze in ("last", "2", "all"):
+        for seed in (0, 1):
+            run = made(tmp_path, wrong_at(40, seed), seed=seed)
+            config = Settings.model_validate({"seed": seed, "last": {"unfreeze": unfreeze}}).model_dump(mode="json")
+            run.save_record(RunRecord.model_validate({**run.record.document(), "kind": "finetune", "config": config}))
+            trained.append(run)
+    assert [len(arm.runs) for arm in arms_of(trained)] == [2, 2, 2]
+
+
 def test_seeds_that_differ_much_hide_a_difference(tmp_path: Path) -> None:
     first, second = arms(tmp_path / "calm", 0.7, 0.8, 4)
     calm = compare_arms(first, second)
@@ -204,9 +216,9 @@ def test_folds_are_pooled_and_the_two_way_test_keeps_its_level() -> None:
     assert max(winners.values()) / rounds <= 0.08, winners
 
 
-def _answers(right: np.ndarray) -> Answers:
+def _answers(right: np.ndarray) -> PredictionSet:
     targets = np.arange(len(right)) % 2
-    return Answers(targets, np.eye(2)[np.where(right, targets, 1 - targets)], Units.from_groups([], len(right)))
+    return PredictionSet(targets, np.eye(2)[np.where(right, targets, 1 - targets)], Units.from_groups([], len(right)))
 
 
 def test_the_command_from_training_to_verdict(
@@ -258,5 +270,5 @@ def test_groups_that_all_say_the_same_have_an_interval_on_their_side() -> None:
     targets = np.arange(40) % 2
     units = Units(np.arange(40) // 4, 10, True)
     right = np.eye(2)[targets]
-    found = statistics.compare_pair(Answers(targets, 1 - right, units), Answers(targets, right, units))
+    found = statistics.compare_pair(PredictionSet(targets, 1 - right, units), PredictionSet(targets, right, units))
     assert found.difference == 1 and 0 < found.low < found.high == pytest.approx(1) and found.verdict == "b"

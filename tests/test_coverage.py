@@ -51,7 +51,7 @@ def test_delong_covers() -> None:
                 shift = math.sqrt(2) * norm.ppf(auc)
                 inside = 0
                 for _ in range(DRAWS):
-                    area = delong.one_against_rest(hits, rng.normal(size=n) + shift * hits, np.arange(n), n)
+                    area = delong.one_vs_rest(hits, rng.normal(size=n) + shift * hits, np.arange(n), n)
                     assert area is not None
                     low, high = area.interval()
                     inside += low <= auc <= high

@@ -17,9 +17,9 @@ from tests.conftest import Toolbox, write_photos
 from toolbox import Workspace
 from toolbox.api.components import EvaluatorComponent
 from toolbox.api.errors import PluginError
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture
 from toolbox.api.hooks import hookimpl
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture
-from toolbox.data.images import decode, read_file
+from toolbox.api.images import decode, read_file
 from toolbox.evaluation.galleries import delete_stale, read_galleries
 from toolbox.plugin.registry import GROUP, Registry
 from toolbox.runs.evaluation import GalleryRecord, PictureRecord
@@ -101,9 +101,8 @@ def test_what_is_explained_is_the_image_that_was_tested(place: Path, toolbox: To
     toolbox("evaluate", "1", "-C", place / "ws", *FEW, "--evaluator", "errors", "--evaluator", "explain:count=1")
     run = the_run(place)
     names = {path.name: path for path in kept_for_test(place)}
-    found = next(
-        gallery for gallery in read_galleries(run, run.evaluation.galleries) if gallery.name == "explain-doubtful"
-    )
+    galleries = read_galleries(run, run.evaluation.galleries)
+    found = next(gallery for gallery in galleries if gallery.name == "explain-doubtful")
     name = found.pictures[0].caption.partition(":")[0].rpartition("/")[2]
     source = decode(read_file(names[name])).image.resize((224, 179), Image.Resampling.BICUBIC)
     shown = found.pictures[0].image.crop((0, 0, 224, 179))

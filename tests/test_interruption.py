@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.model import ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, Task
-from toolbox.api.protocols import ModelRequest
 from toolbox.files import locks
 from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, Run, list_runs
@@ -289,12 +289,15 @@ def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
         done = toolbox("finetune", *words, "-C", tmp_path)
         assert done.code == 2 and "name a model, or one earlier run" in done.stderr
     done = toolbox("finetune", "resnet50", "--unfreeze-last", "--unfreeze", "3", "-C", tmp_path)
-    assert done.code == 2 and "Give one of them" in done.stderr
+    assert done.code == 2 and "Use one of them" in done.stderr
     done = toolbox("train", "--resume", "7", "-C", tmp_path)
     assert done.code == 2 and "there is no run '7'" in done.stderr
 
 
 def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
-    with locks.only_one(run.path / CHECKPOINT, "training"), pytest.raises(EnvironmentFailure, match="is training"):
+    with (
+        locks.hold_lock(run.path / CHECKPOINT, "training"),
+        pytest.raises(EnvironmentFailure, match="is training"),
+    ):
         Workspace(tmp_path / "ws").resume(run.id)

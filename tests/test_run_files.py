@@ -49,3 +49,20 @@ def test_an_evaluation_json_of_other_types_is_told(tmp_path: Path, key: str, val
     assert write(tmp_path, EVALUATION, evaluation()).evaluation.n == 0
     with pytest.raises(UsageError, match=f"evaluation.json is damaged at {key}"):
         _ = write(tmp_path, EVALUATION, evaluation(**{key: value})).evaluation
+
+
+@pytest.mark.parametrize(
+    ("old", "unfreeze"),
+    [
+        ({"unfreeze_last": True}, "last"),
+        ({"unfreeze_last": False}, "none"),
+        ({"unfreeze_last": True, "unfreeze": "layer3"}, "layer3"),
+        ({"unfreeze_last": False, "unfreeze": ""}, "none"),
+    ],
+)
+def test_what_older_versions_said_of_unfreezing_becomes_a_setting(
+    tmp_path: Path, old: dict[str, Any], unfreeze: str
+) -> None:
+    migrated = write(tmp_path, RUN, record(config={"last": {"epochs": 3}}, **old)).record
+    assert migrated.config == {"last": {"epochs": 3, "unfreeze": unfreeze}}
+    assert not {"unfreeze", "unfreeze_last"} & set(migrated.document())

@@ -100,3 +100,25 @@ def test_the_template_shows_every_setting_at_its_default(tmp_path: Path) -> None
 def test_every_example_is_valid(file: Path) -> None:
     settings = layers.resolve([layers.from_file(file)])
     assert settings.augment.factor in (5, 50)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("none", "none"),
+        ("last", "last"),
+        ("all", "all"),
+        ("2", "2"),
+        ("'02'", "2"),
+        ("layer3, layer4", "layer3,layer4"),
+    ],
+)
+def test_what_is_unfrozen_has_one_form(assignment: str, value: str) -> None:
+    settings = layers.resolve([layers.from_assignments([f"last.unfreeze={assignment}"])])
+    assert settings.last.unfreeze == value
+
+
+@pytest.mark.parametrize("assignment", ["0", "-1", "true", "''", "layer3,,layer4", "1.5"])
+def test_what_can_not_be_unfrozen_is_a_usage_error(assignment: str) -> None:
+    with pytest.raises(UsageError, match=r"last\.unfreeze"):
+        layers.resolve([layers.from_assignments([f"last.unfreeze={assignment}"])])

@@ -10,8 +10,8 @@ import torch
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import PluginError, UsageError
+from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts
 from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
@@ -116,10 +116,10 @@ def test_more_than_the_last_block_is_trained_and_the_rest_frozen_to_the_bit(
     place = Workspace(tmp_path, data=photos, settings={**QUICK, "last.layer_decay": 0.5}, reporter=reporter)
     run = place.finetune(TINY, unfreeze=unfreeze)
     head, last = run.record.stages
-    assert run.record.unfreeze == unfreeze and head["cached"] and not last["cached"]
-    assert last["frozen_before"] == last["frozen_after"] and last["layer_decay"] == 0.5
+    assert run.record.config["last"]["unfreeze"] == unfreeze and head.cached and not last.cached
+    assert last.frozen_before == last.frozen_after and last.model_extra and last.model_extra["layer_decay"] == 0.5
     assert any("trains the trunk too" in text for text in reporter.infos)
-    assert last["trained_parameters"] > head["trained_parameters"]
+    assert last.trained_parameters > head.trained_parameters
 
 
 @pytest.mark.parametrize("model", [TINY, "alzheimer-cnn", "timm:arch=deit_tiny_distilled_patch16_224"])

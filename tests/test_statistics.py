@@ -25,8 +25,8 @@ from toolbox.statistics.proportions import (
     tango,
     wilson,
 )
-from toolbox.statistics.scores import Answers, Units
-from toolbox.statistics.wording import p_value
+from toolbox.statistics.scores import PredictionSet, Units
+from toolbox.statistics.wording import format_p_value
 
 cells = st.integers(0, 60)
 
@@ -144,7 +144,7 @@ def test_fast_delong_is_the_slow_one(seed: int, count: int, levels: int) -> None
     rng = np.random.default_rng(seed)
     hits = np.arange(count) % 3 == 0
     first, second = (np.round((rng.normal(size=count) + hits) * levels) / levels for _ in range(2))
-    a, b = (delong.one_against_rest(hits, scores, *singles(count)) for scores in (first, second))
+    a, b = (delong.one_vs_rest(hits, scores, *singles(count)) for scores in (first, second))
     assert a is not None and b is not None
     assert a.value == pytest.approx(sk.roc_auc_score(hits, first))
     (a10, a01), (b10, b01) = placements(hits, first), placements(hits, second)
@@ -166,7 +166,7 @@ def test_published_values_of_the_ct_ratings() -> None:
     normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
     scores = np.repeat(np.tile(np.arange(5.0), 2), [*normal, *abnormal])
     hits = np.repeat([False, True], [sum(normal), sum(abnormal)])
-    found = delong.one_against_rest(hits, scores, *singles(109))
+    found = delong.one_vs_rest(hits, scores, *singles(109))
     assert found is not None
     error = math.sqrt(found.variance)
     assert (round(found.value, 4), round(error, 4)) == (0.8932, 0.0307)
@@ -177,17 +177,17 @@ def test_repeating_every_sample_in_its_group_changes_nothing() -> None:
     rng = np.random.default_rng(3)
     hits = np.arange(40) % 2 == 0
     scores = rng.normal(size=40) + hits
-    alone = delong.one_against_rest(hits, scores, *singles(40))
-    fivefold = delong.one_against_rest(np.repeat(hits, 5), np.repeat(scores, 5), np.repeat(np.arange(40), 5), 40)
-    naive = delong.one_against_rest(np.repeat(hits, 5), np.repeat(scores, 5), *singles(200))
+    alone = delong.one_vs_rest(hits, scores, *singles(40))
+    fivefold = delong.one_vs_rest(np.repeat(hits, 5), np.repeat(scores, 5), np.repeat(np.arange(40), 5), 40)
+    naive = delong.one_vs_rest(np.repeat(hits, 5), np.repeat(scores, 5), *singles(200))
     assert alone and fivefold and naive
     assert fivefold.variance == pytest.approx(alone.variance) and naive.variance < 0.25 * alone.variance
 
 
 def test_a_perfect_area_has_an_interval() -> None:
     hits = np.arange(100) < 50
-    area = delong.one_against_rest(hits, hits.astype(float), *singles(100))
-    constant = delong.one_against_rest(hits, np.full(100, 0.5), *singles(100))
+    area = delong.one_vs_rest(hits, hits.astype(float), *singles(100))
+    constant = delong.one_vs_rest(hits, np.full(100, 0.5), *singles(100))
     assert area is not None and constant is not None
     low, high = area.interval()
     assert 0.9 < low < 1 == high
@@ -203,9 +203,9 @@ def test_a_perfect_area_has_an_interval() -> None:
 def test_bca_is_scipys() -> None:
     values = np.random.default_rng(1).exponential(size=60)
     ours = np.random.default_rng(2)
-    drawn = bootstrap.draw(60, 20000, ours)
+    drawn = bootstrap.draw_weights(60, 20000, ours)
     samples = (values @ drawn) / 60
-    left_out = bootstrap.leave_out(60)
+    left_out = bootstrap.jackknife_weights(60)
     jackknife = (values @ left_out) / left_out.sum(0)
     found = bootstrap.bca(values.mean(), samples, jackknife)
     expected = stats.bootstrap((values,), np.mean, n_resamples=20000, method="BCa", rng=3).confidence_interval
@@ -216,7 +216,7 @@ def test_a_bootstrap_p_value_fits_its_interval() -> None:
     rng = np.random.default_rng(5)
     for shift in (0.0, 0.1, 0.2, 0.3, 0.4, 1.0):
         values = rng.exponential(size=80) - 1 + shift
-        drawn, left_out = bootstrap.draw(80, 4000, rng), bootstrap.leave_out(80)
+        drawn, left_out = bootstrap.draw_weights(80, 4000, rng), bootstrap.jackknife_weights(80)
         samples, jackknife = (values @ drawn) / 80, (values @ left_out) / left_out.sum(0)
         found = bootstrap.bca(values.mean(), samples, jackknife)
         p = bootstrap.p_value(values.mean(), samples, jackknife)
@@ -226,8 +226,8 @@ def test_a_bootstrap_p_value_fits_its_interval() -> None:
 
 def test_groups_are_drawn_whole() -> None:
     units = Units.from_groups(["a", "a", "", "b", "", "a"], 6)
-    assert units.count == 4 and units.grouped and units.of.tolist() == [0, 0, 1, 2, 3, 0]
-    drawn = bootstrap.draw(4, 100, np.random.default_rng(0))
+    assert units.count == 4 and units.grouped and units.index.tolist() == [0, 0, 1, 2, 3, 0]
+    drawn = bootstrap.draw_weights(4, 100, np.random.default_rng(0))
     assert drawn.shape == (4, 100) and (drawn.sum(0) == 4).all()
     assert not Units.from_groups(["a", "b", ""], 3).grouped
 
@@ -248,7 +248,7 @@ def test_weights_count_samples(seed: int, count: int, classes: int, levels: int)
     units = Units.from_groups([f"g{at // 2}" for at in range(count)], count)
     weights = rng.integers(0, 4, (units.count, 3)).astype(np.float32)
     weights[: (classes + 1) // 2 + 1] = 1  # every class stays
-    answers = Answers(targets, probabilities, units)
+    answers = PredictionSet(targets, probabilities, units)
     names = [
         "accuracy",
         "f1",
@@ -260,9 +260,9 @@ def test_weights_count_samples(seed: int, count: int, classes: int, levels: int)
         "precision",
         "balanced_accuracy",
     ]
-    found = answers.of(weights, names)
+    found = answers.metrics(weights, names)
     for at in range(3):
-        chosen = np.repeat(np.arange(count), weights[units.of, at].astype(int))
+        chosen = np.repeat(np.arange(count), weights[units.index, at].astype(int))
         truth, p = targets[chosen], probabilities[chosen]
         said = p.argmax(1)
         expected = {
@@ -283,7 +283,7 @@ def test_weights_count_samples(seed: int, count: int, classes: int, levels: int)
 
 
 def test_p_values_are_never_rounded_across_the_level() -> None:
-    assert [p_value(p) for p in (0.02, 0.0496, 0.0504, 0.2, 1.0, 0.004, 0.0001)] == [
+    assert [format_p_value(p) for p in (0.02, 0.0496, 0.0504, 0.2, 1.0, 0.004, 0.0001)] == [
         "p = .02", "p = .0496", "p = .05", "p = .20", "p = 1.00", "p = .004", "p < .001",
     ]  # fmt: skip
 

@@ -24,14 +24,15 @@ from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.data import audit as audits
 from toolbox.data import manifest, workspace_manifest
-from toolbox.data.image_paths import picked
-from toolbox.data.index import Quarantined
+from toolbox.data.image_paths import list_images
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.source import Source, open_source
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic
+from toolbox.files.outputs import check_output
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
-from toolbox.runs.folder import FIGURES, Run, find_run, list_runs
+from toolbox.runs.folder import Run, find_run, list_runs
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.settings.schema import ComponentSpec, Settings
@@ -39,11 +40,11 @@ from toolbox.training import trackers
 
 if TYPE_CHECKING:
     from toolbox.augment.recipe import Recipe
-    from toolbox.augment.verify import Replayed, Verified
-    from toolbox.augment.writer import Estimate, Result
+    from toolbox.augment.verify import ReplayResult, VerifyResult
+    from toolbox.augment.writer import AugmentResult, Estimate
     from toolbox.data.audit.findings import Audit
-    from toolbox.data.prepare.plan import Plan as PreparePlan
-    from toolbox.data.prepare.run import Result as PrepareResult
+    from toolbox.data.prepare.plan import PreparePlan
+    from toolbox.data.prepare.run import PrepareResult
     from toolbox.evaluation.canary import Canary
     from toolbox.models.export import Exported
     from toolbox.models.predict import Predicted
@@ -75,9 +76,9 @@ class Predictions:
     run: Run
     classes: tuple[str, ...]
     paths: Sequence[Path]
-    results: Iterator[Predicted | Quarantined]
+    results: Iterator[Predicted | QuarantinedSample]
 
-    def __iter__(self) -> Iterator[Predicted | Quarantined]:
+    def __iter__(self) -> Iterator[Predicted | QuarantinedSample]:
         return self.results
 
     def __len__(self) -> int:
@@ -94,7 +95,7 @@ class Workspace:
     settings: by dotted name, over those of ``toolbox.toml``.
     reporter: who is told of progress.
     dry_run: write nothing, the manifest included.
-    redeal: forget the split settings that an earlier ``data split`` was given.
+    resplit: ignore the split settings that an earlier ``data split`` saved.
     evaluators: specs of further ones, beside those that the settings name; they go before one of the same name.
 
     Raises
@@ -112,7 +113,7 @@ class Workspace:
         registry: Registry | None = None,
         command: str = "",
         dry_run: bool = False,
-        redeal: bool = False,
+        resplit: bool = False,
         evaluators: Sequence[ComponentSpec] = (),
     ) -> None:
         self.path = Path(path)
@@ -122,7 +123,7 @@ class Workspace:
         # Of the processes that torchrun starts the first one writes.
         self._follows = environment.process()[0] > 0
         self._dry_run = dry_run or self._follows
-        self._redeal = redeal
+        self._resplit = resplit
         self._evaluators = list(evaluators)
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
@@ -130,7 +131,7 @@ class Workspace:
         if data is not None:
             given["data"] = str(data)
         self._given = layers.from_names("command line", given)
-        self.quarantined: tuple[Quarantined, ...] = ()
+        self.quarantined: tuple[QuarantinedSample, ...] = ()
         """What could not be read, as far as datasets have been looked at."""
 
     @cached_property
@@ -149,28 +150,31 @@ class Workspace:
     @cached_property
     def settings(self) -> Settings:
         """All settings: defaults < what the dataset suggests < toolbox.toml < the kept split < what was given."""
+        return self._resolve()
+
+    def _resolve(self, *more: Layer) -> Settings:
         suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
         kept = layers.from_names(manifest.FILE_NAME, self._kept_split)
-        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given]))
+        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given, *more]))
 
     @cached_property
     def _kept_split(self) -> dict[str, Any]:
         """What the workspace's split was asked for; it holds until another one is asked for."""
-        return {} if self._redeal else workspace_manifest.asked_for(self.path, self.source)
+        return {} if self._resplit else workspace_manifest.saved_split_settings(self.path, self.source)
 
     @cached_property
-    def prepared(self) -> Prepared:
+    def prepared(self) -> SplitDataset:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
         if not self._dry_run and self.source.holds(self.path):
             raise UsageError(
                 f"the workspace {self.path.resolve()} lies in the dataset's folder, which is never written to",
                 "Work elsewhere: --workspace DIR, or run this in another folder.",
             )
-        prepared = workspace_manifest.prepare(self.source, self.settings.split, self.path, self.reporter)
+        prepared = workspace_manifest.load_split(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
             given = {name: value for name, value in self._given.values.items() if name.startswith("split.")}
-            workspace_manifest.keep(prepared, self.path, {**self._kept_split, **given}, self.reporter)
+            workspace_manifest.save(prepared, self.path, {**self._kept_split, **given}, self.reporter)
         return prepared
 
     @property
@@ -178,19 +182,33 @@ class Workspace:
         """The part of :attr:`audit` that needs no comparison of pictures; writes nothing."""
         from toolbox.data.audit import findings
 
-        return findings.find(self.prepared.manifest, None)
+        return findings.audit_manifest(self.prepared.manifest, None)
 
     @cached_property
     def audit(self) -> Audit:
-        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``."""
+        """See :meth:`run_audit`."""
+        return self.run_audit()
+
+    def run_audit(self, *, overwrite: bool = False) -> Audit:
+        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``.
+
+        Raises
+        ------
+        UsageError: one of these is there, is not the toolbox's, and ``overwrite`` is not set.
+        """
         from toolbox.augment import recipe
         from toolbox.data.audit import findings
-        from toolbox.data.audit.near import compare
+        from toolbox.data.audit.near import compare_images
 
+        if not self._dry_run:
+            for name in (audits.FILE_NAME, audits.PAGE_NAME):
+                check_output(self.path / name, overwrite)
         prepared, settings = self.prepared, self.settings
         rows = prepared.manifest.rows
-        comparison = compare(rows, prepared.source, self.reporter) if settings.audit.near else None
-        audit = findings.find(prepared.manifest, comparison, recipe.copies(self.path, settings, prepared.manifest))
+        comparison = compare_images(rows, prepared.source, self.reporter) if settings.audit.near else None
+        audit = findings.audit_manifest(
+            prepared.manifest, comparison, recipe.read_copies(self.path, settings, prepared.manifest)
+        )
         if not self._dry_run:
             from toolbox.report.audit_page import write_audit_page
 
@@ -209,13 +227,13 @@ class Workspace:
         """What :meth:`augment` would make; writes nothing but the manifest."""
         from toolbox.augment import recipe, writer
 
-        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
         augmenter = self.registry.augmenter(wanted.spec)
-        rows = recipe.sources(self.settings.split.protocol, self.prepared.manifest)
+        rows = recipe.select_sources(self.settings.split.protocol, self.prepared.manifest)
         measured = writer.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
         return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
 
-    def augment(self, out: Path | None = None) -> Result:
+    def augment(self, out: Path | None = None) -> AugmentResult:
         """Write ``augment.factor`` files for each training image, and none for any other.
 
         They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
@@ -226,9 +244,9 @@ class Workspace:
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         chosen = self.settings.augment
         with engines.early(chosen.workers, chosen.factor) as early:
-            wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+            wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
             final = out or self.path / recipe.FOLDER / wanted.name
-            result = writer.run(
+            result = writer.write_set(
                 wanted,
                 self.prepared.manifest,
                 self.source,
@@ -240,34 +258,38 @@ class Workspace:
                 early=early,
             )
         if result.written:
-            from toolbox.report.class_chart import write_class_chart
+            from toolbox.report.figures import to_png
+            from toolbox.report.plots import files_by_class
 
-            rows = recipe.sources(wanted.protocol, self.prepared.manifest)
-            write_class_chart(rows, recipe.counts(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+            rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
+            plot = files_by_class(rows, recipe.count_files(wanted, rows))
+            atomic.write_bytes(final.with_name(f"{final.name}-classes.png"), to_png(plot))
         return result
 
-    def preview(self, count: int = 8, path: Path | None = None) -> Path:
+    def preview(self, count: int = 8, path: Path | None = None, *, overwrite: bool = False) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
         from toolbox.augment import recipe
-        from toolbox.report.preview import draw_preview
+        from toolbox.report import sheets
 
-        augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
-        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        rows = recipe.sources(wanted.protocol, self.prepared.manifest)
         target = path or self.path / PREVIEW
-        draw_preview(wanted, rows, self.source, augmenter, count, target)
+        check_output(target, overwrite)
+        augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
+        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
+        rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
+        spaced = rows[:: max(1, len(rows) // count)][:count]
+        sheets.write(sheets.of_preview(wanted, spaced, self.source, augmenter), target, overwrite)
         return target
 
-    def verify(self, name: str = "") -> Verified:
+    def verify(self, name: str = "") -> VerifyResult:
         """Check an augmented set (a name in ``augmented/``, or a folder) against its lineage.
 
         Without a name the only one there is.
         """
         from toolbox.augment import recipe, verify
 
-        return verify.verify(recipe.find(self.path, name), self.reporter)
+        return verify.verify(recipe.find_set(self.path, name), self.reporter)
 
-    def replay(self, path: Path, out: Path | None = None) -> Replayed:
+    def replay(self, path: Path, out: Path | None = None) -> ReplayResult:
         """Make every file of a lineage again, from the images of this workspace's data, below ``out``."""
         from toolbox.augment import verify
 
@@ -286,7 +308,7 @@ class Workspace:
         from toolbox.data.prepare import plan
 
         folder, place = Path(out) if out is not None else None, self.path / plan.FOLDER
-        found = plan.plan(self.source, size, channels, format, folder, place, self.reporter)
+        found = plan.make_plan(self.source, size, channels, format, folder, place, self.reporter)
         self.quarantined = found.index.quarantined
         return found
 
@@ -296,21 +318,23 @@ class Workspace:
         """Write every image resized to a new folder (``out``, else one in ``prepared/``), with a manifest."""
         from toolbox.data.prepare import run
 
-        return run.run(self.plan_prepare(size, channels, format, out), self.reporter)
+        return run.write_folder(self.plan_prepare(size, channels, format, out), self.reporter)
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""
-        return self._train(self._experiment(model, False, ""))
+        return self._train(self._experiment(model, False))
 
     def finetune(
         self, model: str | Mapping[str, Any] | Spec, *, unfreeze_last: bool = False, unfreeze: str | int = ""
     ) -> Run:
-        """Train a new head on the frozen trunk of ``model``; with ``unfreeze_last``, its last block after that.
+        """Train a new head on the frozen trunk of ``model``, then what the setting ``last.unfreeze`` names.
 
-        ``unfreeze`` names more: a number of blocks counted from the head, ``"all"``, or names of modules
-        (``"layer3,layer4"``).
+        ``unfreeze`` replaces that setting: a number of blocks counted from the head, ``"all"``, or names of modules
+        (``"layer3,layer4"``). ``unfreeze_last`` is short for ``unfreeze="last"``.
         """
-        return self._train(self._experiment(model, True, _wish(unfreeze_last, unfreeze)))
+        unfreeze = unfreeze or ("last" if unfreeze_last else "")
+        settings = self._resolve(Layer("finetune", {"last.unfreeze": unfreeze})) if unfreeze else self.settings
+        return self._train(self._experiment(model, True, settings))
 
     def resume(self, run: str) -> Run:
         """Go on with a run that was interrupted, from its last checkpoint; it ends as if it never had been.
@@ -386,7 +410,7 @@ class Workspace:
         from toolbox.models import predict
 
         found = self.run(run)
-        paths = picked(images)[:limit]
+        paths = list_images(images)[:limit]
         predictor = predict.load(found, self.registry, self._plain_settings)
         return Predictions(found, predictor.classes, paths, predictor.files(paths))
 
@@ -399,18 +423,25 @@ class Workspace:
         return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
 
     def report(
-        self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True, form: str = "html"
+        self,
+        names: Sequence[str] = (),
+        output: Path | None = None,
+        *,
+        images: bool = True,
+        form: str = "html",
+        overwrite: bool = False,
     ) -> Path:
         """Write one file on the runs ``names`` (all finished ones), and each run's figures beside it.
 
         ``form``: ``html``, or ``md`` or ``json`` for other programs. Without ``images`` no picture of the data is in
-        it, for reports that leave the house.
+        it, for reports you share.
 
         Raises
         ------
-        UsageError: no such run or form.
+        UsageError: no such run or form, or a file that toolbox did not write is in the way (see ``overwrite``).
         """
-        return self.write_report(self.report_inputs(names, output, images=images), output, form)
+        inputs = self.report_inputs(names, output, images=images)
+        return self.write_report(inputs, output, form, overwrite=overwrite)
 
     def report_inputs(
         self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True
@@ -421,16 +452,18 @@ class Workspace:
         beside = (output or self.path / REPORT).parent
         return gather(self.path, self.chosen_runs(names), self.registry, images, beside)
 
-    def write_report(self, inputs: ReportInputs, output: Path | None = None, form: str = "html") -> Path:
+    def write_report(
+        self, inputs: ReportInputs, output: Path | None = None, form: str = "html", *, overwrite: bool = False
+    ) -> Path:
         """Write what :meth:`report_inputs` gave, and the figures of its runs."""
-        from toolbox.report.figures import write_figures
-        from toolbox.report.formats import write
+        from toolbox.report import figures, formats, plots
 
-        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
-        write(inputs, path, form)
+        formats.check(form)
         for view in inputs.runs:
-            if view.folder is not None:
-                write_figures(view, view.folder / FIGURES)
+            if view.figures_folder is not None:
+                figures.save(plots.of_run(view).all, view.figures_folder)
+        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
+        formats.write(inputs, path, form, overwrite)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:
@@ -454,13 +487,11 @@ class Workspace:
         model: str | Mapping[str, Any] | Spec,
         *,
         finetune: bool,
-        unfreeze_last: bool = False,
-        unfreeze: str | int = "",
     ) -> dict[str, Any]:
         """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
         from toolbox.training.plan import plan
 
-        return plan(self._experiment(model, finetune, _wish(unfreeze_last, unfreeze)))
+        return plan(self._experiment(model, finetune))
 
     @property
     def _plain_settings(self) -> Settings:
@@ -496,14 +527,17 @@ class Workspace:
         run.save_record(run.record.updated(status="finished", result=dict(run.metrics)))
         return run
 
-    def _experiment(self, model: str | Mapping[str, Any] | Spec, finetune: bool, unfreeze: str) -> Experiment:
+    def _experiment(
+        self, model: str | Mapping[str, Any] | Spec, finetune: bool, settings: Settings | None = None
+    ) -> Experiment:
         from toolbox.training import stages
         from toolbox.training.session import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
-        stages.planned(self.settings, finetune, unfreeze)
+        settings = settings or self.settings
+        stages.planned(settings, finetune)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
@@ -519,12 +553,11 @@ class Workspace:
         )
         return Experiment(
             spec,
-            self.settings,
+            settings,
             self.prepared,
             self.path,
             self.registry,
             finetune,
-            unfreeze,
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
@@ -532,13 +565,7 @@ class Workspace:
         )
 
     def _experiment_of(self, run: Run) -> Experiment:
-        record = run.record
-        unfreeze = record.setting_values["last.unfreeze"]
-        return self._experiment(record.model, record.kind == "finetune", "" if unfreeze == "none" else unfreeze)
-
-
-def _wish(unfreeze_last: bool, unfreeze: str | int) -> str:
-    return str(unfreeze) or ("last" if unfreeze_last else "")
+        return self._experiment(run.record.model, run.record.kind == "finetune")
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 
 Variant = Literal["proposed", "test-1", "test-2"]
 Init = Literal["glorot-uniform", "glorot-normal", "he", "zeros", "ones", "pytorch"]
@@ -90,6 +90,6 @@ class AlzheimerModel(Model):
                 f"alzheimer-cnn needs images of at least {SMALLEST} pixels a side, not {request.size}",
                 "Set training.size; the study's is 64.",
             )
-        from toolbox_alzheimer.heavy.cnn import built
+        from toolbox_alzheimer.heavy.cnn import build
 
-        return built(self, request)
+        return build(self, request)

@@ -142,6 +142,9 @@ TrainOn = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=_OUTPUT)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a file that toolbox did not write.", rich_help_panel=_OUTPUT)
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would be done, with time and disk; do nothing.", rich_help_panel=_OUTPUT),
@@ -155,7 +158,7 @@ def open_workspace(
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
     dry_run: bool = False,
-    redeal: bool = False,
+    resplit: bool = False,
     evaluators: list[str] | None = None,
 ) -> Workspace:
     """The workspace that a command's options describe; an option of its own goes before ``--set``.
@@ -175,7 +178,7 @@ def open_workspace(
         reporter=terminal.reporter(),
         command=shlex.join(["toolbox", *sys.argv[1:]]),
         dry_run=dry_run,
-        redeal=redeal,
+        resplit=resplit,
         evaluators=evaluators or (),
     )
     mention_faults(workspace.registry, terminal.reporter().warn)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
-    from toolbox.data.index import Quarantined
-    from toolbox.report.inputs import Thumb
+    from toolbox.data.index import QuarantinedSample
 
 _document_stream: TextIO | None = None
 
@@ -53,14 +52,6 @@ class Terminal:
         for thing in things:
             self.results.print(thing)
 
-    def show_samples(self, samples: Mapping[str, Sequence[Thumb]]) -> None:
-        """Print pictures of each class, in colour where the terminal has it."""
-        from toolbox.report.mosaic import mosaic
-
-        console = self.results
-        for line in mosaic(samples, console.width, console.color_system in ("256", "truecolor")):
-            console.print(line, no_wrap=True, overflow="crop")
-
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print a command's result for programs, if that was asked for."""
         if self.as_json:
@@ -79,7 +70,7 @@ class Terminal:
         """Where computing code sends its progress."""
         return RichReporter(self.messages)
 
-    def end(self, quarantined: Sequence[Quarantined] = (), where: str = "quarantine.csv") -> None:
+    def end(self, quarantined: Sequence[QuarantinedSample] = (), where: str = "quarantine.csv") -> None:
         """End the command: with exit code 3 and a list if files could not be used; ``where`` holds all of them."""
         if not quarantined:
             return

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Sample, VirtualDataset
+from toolbox.api.threads import map_in_threads
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
 
-A = TypeVar("A")
-B = TypeVar("B")
-
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedSample:
     """A sample that is not used, and why."""
 
     path: str
@@ -42,10 +35,10 @@ class Index:
     manifest: Manifest
     modes: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
-    quarantined: tuple[Quarantined, ...]
+    quarantined: tuple[QuarantinedSample, ...]
 
 
-def build(source: Source, reporter: Reporter) -> Index:
+def build_index(source: Source, reporter: Reporter) -> Index:
     """Read every sample of ``source``.
 
     Raises
@@ -56,17 +49,17 @@ def build(source: Source, reporter: Reporter) -> Index:
     samples = list(source.dataset.samples())
     check_samples(samples, source.spec)
 
-    def look(sample: Sample) -> tuple[Row, str, str] | Quarantined:
+    def look(sample: Sample) -> tuple[Row, str, str] | QuarantinedSample:
         try:
             decoded, digest = source.read(sample)
         except (OSError, ValueError) as error:
-            return Quarantined(sample.path, " ".join(str(error).split()))
+            return QuarantinedSample(sample.path, " ".join(str(error).split()))
         return _row(sample, digest, decoded.image), decoded.mode, decoded.note
 
     rows, modes, notes, bad = [], [], [], []
-    looked = threaded(look, samples)
+    looked = map_in_threads(look, samples)
     for found in tracked(looked, reporter, "reading images", len(samples), "images"):
-        if isinstance(found, Quarantined):
+        if isinstance(found, QuarantinedSample):
             bad.append(found)
             continue
         row, mode, note = found
@@ -84,26 +77,8 @@ def build(source: Source, reporter: Reporter) -> Index:
     return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
 
 
-def threaded(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iterator[B]:
-    """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting.
-
-    ``ahead``: how many are begun before they are asked for; without it, four a thread.
-    """
-    workers = min(8, os.cpu_count() or 1)
-    rest = iter(items)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(rest, ahead or 4 * workers))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
-            yield result
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def check_samples(samples: Sequence[Sample], what: str) -> None:
-    """Refuse what could not be told apart later (see :func:`build`)."""
+    """Refuse what could not be told apart later (see :func:`build_index`)."""
     if not samples:
         raise UsageError(f"{what} holds no images")
     seen: set[str] = set()
@@ -121,7 +96,7 @@ def check_samples(samples: Sequence[Sample], what: str) -> None:
             )
 
 
-def write_quarantine(quarantined: Iterable[Quarantined], path: Path) -> None:
+def write_quarantine(quarantined: Iterable[QuarantinedSample], path: Path) -> None:
     """Write ``quarantine.csv``: one line a file, empty but for its header where all is well."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter
 from toolbox.data import index, manifest
-from toolbox.data.index import Quarantined
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import open_source
 from toolbox.evaluation.evaluate import evaluate, save
@@ -39,7 +39,7 @@ def evaluate_run(
 
 def evaluate_external(
     run: Run, data: str, workspace: Path, settings: Settings, registry: Registry, reporter: Reporter
-) -> tuple[EvaluationRecord, tuple[Quarantined, ...]]:
+) -> tuple[EvaluationRecord, tuple[QuarantinedSample, ...]]:
     """Predict another dataset with the run's model, evaluate that, and save the result in the run's folder.
 
     Also returns what of the dataset could not be read.
@@ -49,7 +49,7 @@ def evaluate_external(
     UsageError: the dataset has a class that the run does not know.
     """
     dataset = open_source(data, registry)
-    indexed = index.build(dataset, reporter)
+    indexed = index.build_index(dataset, reporter)
     samples, classes = indexed.manifest, run.record.data.classes
     if set(samples.classes) - set(classes):
         raise UsageError(

@@ -18,9 +18,10 @@ from toolbox.runs.folder import PREDICTIONS, Run
 from toolbox.runs.identity import identity
 from toolbox.runs.predictions import Predictions
 from toolbox.statistics import compare as statistics
-from toolbox.statistics.compare import Comparison, Pair
+from toolbox.statistics.compare import Pair
 from toolbox.statistics.proportions import holm
-from toolbox.statistics.scores import METRICS, Answers, Units
+from toolbox.statistics.scores import METRICS, PredictionSet, Units
+from toolbox.statistics.verdict import Comparison
 
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "auc", "log_loss")
 """Metrics that a comparison shows unless told otherwise; the first one decides."""
@@ -82,8 +83,8 @@ def paired(a: Run, b: Run) -> tuple[Pair, list[str]]:
     names = tuple(f"group {group}" if group else f"sample {name}" for group, name in zip(groups, ids, strict=True))
     return (
         Pair(
-            Answers(targets, first.probabilities[order], units),
-            Answers(targets, second.probabilities[other][:, columns], units),
+            PredictionSet(targets, first.probabilities[order], units),
+            PredictionSet(targets, second.probabilities[other][:, columns], units),
             names,
         ),
         notes,
@@ -151,7 +152,7 @@ def compare(chosen: Sequence[Run], metrics: Sequence[str] = ()) -> dict[str, Any
     """
     if len(chosen) < 2 or len({run.path.resolve() for run in chosen}) < len(chosen):
         raise UsageError("a comparison needs at least two different runs", "toolbox compare RUN_A RUN_B")
-    metrics = [statistics.known(name) for name in (metrics or SHOWN)]
+    metrics = [statistics.check_metric(name) for name in (metrics or SHOWN)]
     notes: list[str] = []
     for other in chosen[1:]:
         notes += paired(chosen[0], other)[1]
@@ -259,7 +260,7 @@ def _value(run: Run, metric: str) -> float:
     found = _tested(run)
     number = {name: at for at, name in enumerate(found.classes)}
     targets = np.array([number[label] for label in found.labels], dtype=np.int64)
-    return Answers(targets, found.probabilities, Units.from_groups(found.groups, len(targets))).value(metric)
+    return PredictionSet(targets, found.probabilities, Units.from_groups(found.groups, len(targets))).value(metric)
 
 
 def _notes(arms: Sequence[Arm]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolbox.api.errors import PluginError, ToolboxError, UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.evaluation.evidence import EvidenceSource
 from toolbox.evaluation.galleries import delete_stale, write_gallery
 from toolbox.plugin.spec import Spec, parse

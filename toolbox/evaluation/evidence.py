@@ -11,13 +11,12 @@ import numpy as np
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.evaluator import Evidence
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import Evidence
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row
-from toolbox.data.source import ManifestDataset, Source, open_source
-from toolbox.files import fingerprint
+from toolbox.data.source import ImageChanged, ManifestDataset, Source, open_source
 from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import MANIFEST, Run
 from toolbox.runs.predictions import Predictions
@@ -128,10 +127,9 @@ class EvidenceSource:
                 f"the run {self.run.id} does not say where its image {name} is", "Train a new run: it will."
             )
         try:
-            image = self.source.read(row)[0].image
-        except (OSError, ValueError):
+            return self.source.image(row)
+        except ImageChanged:
             return None
-        return image if row.pixels in ("", fingerprint.of_pixels(image)) else None
 
     def describe_left_out(self, evaluator: str) -> str:
         """For people, how many images ``evaluator`` had to leave out; empty if none. Restarts the count.

@@ -29,7 +29,7 @@ def count_use(workspace: Path, run: Run, predictions: Predictions) -> UseCount:
     path = workspace / FILE_NAME
     line = json.dumps({"test_set": test_set, "run": run.id, "n": len(predictions.ids)})
     # One short line appended at once: several processes may do so without a lock.
-    with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
+    with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     return _read_uses(workspace, run.id, test_set)
 
@@ -45,7 +45,7 @@ def _read_uses(workspace: Path, run_id: str, test_set: str) -> UseCount:
     path = workspace / FILE_NAME
     runs = []
     if path.is_file():
-        with atomic.told("read", path):
+        with atomic.translate_os_errors("read", path):
             lines = path.read_text("utf-8", errors="replace").splitlines()
         for text in lines:
             try:

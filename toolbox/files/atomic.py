@@ -7,6 +7,8 @@ import ctypes
 import errno
 import json
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,7 @@ SCHEMA = 1
 
 
 @contextlib.contextmanager
-def told(action: str, path: Path) -> Iterator[None]:
+def translate_os_errors(action: str, path: Path) -> Iterator[None]:
     """Turn an operating system's refusal into one line that says what to do about it.
 
     Raises
@@ -48,16 +50,29 @@ def make_folder(path: Path) -> Path:
     ------
     EnvironmentFailure: it can't be made.
     """
-    with told("create the folder", path):
+    with translate_os_errors("create the folder", path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and else goes away."""
+def replace_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and else goes away.
+
+    Of a symbolic link the target is replaced. To a device or a pipe the bytes are written when the block ends.
+    """
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder, "output")
+            temporary.touch()
+            yield temporary
+            with translate_os_errors("write", path), temporary.open("rb") as file, path.open("wb") as stream:
+                shutil.copyfileobj(file, stream)
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     make_folder(path.parent)
-    with told("write", path):
+    with translate_os_errors("write", path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -72,6 +87,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` is a device, a pipe or a socket, which can be written to and not replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole or not at all.
 
@@ -79,7 +103,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     ------
     EnvironmentFailure: disk full, no permission, …; what was at ``path`` before is then still there.
     """
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(data)
 
 

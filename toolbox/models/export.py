@@ -17,10 +17,11 @@ from torch import nn
 
 from toolbox import __version__
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError, closest
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 from toolbox.api.quiet import quiet
 from toolbox.files import atomic, fingerprint
 from toolbox.models import predict
+from toolbox.models.normalize import Normalize
 from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import EXPORT, MODEL, Run
 
@@ -56,21 +57,17 @@ class Deployable(nn.Module):
     """The whole way from pixels to probabilities.
 
     Takes uint8 ``[N, C, size, size]``, RGB or grey, 0 to 255; gives logits and probabilities, float32
-    ``[N, classes]``. The arithmetic is that of :class:`toolbox.training.inputs.Pixels`.
+    ``[N, classes]``.
     """
-
-    mean: torch.Tensor
-    std: torch.Tensor
 
     def __init__(self, built: BuiltModel) -> None:
         super().__init__()
         self.module = built.module
-        for name, values in (("mean", built.mean), ("std", built.std)):
-            self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1) * 255)
+        self.normalize = Normalize(built.mean, built.std)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and probabilities for ``images``."""
-        logits = self.module((images.float() - self.mean) / self.std)
+        logits = self.module(self.normalize(images))
         return logits, torch.softmax(logits, 1)
 
 
@@ -95,7 +92,7 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
     shape = (request.channels, request.size, request.size)
     told = _description(run, built, form, shape)
     write = {"safetensors": _safetensors, "torch-export": _torch_export, "onnx": _onnx}[form]
-    with atomic.replacing(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
+    with atomic.replace_file(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         difference, bound = write(built, shape, told, temporary)
     return Exported(run.id, form, path, path.stat().st_size, difference, bound, told)
 

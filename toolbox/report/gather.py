@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolbox.api.protocols import Evaluation
+from toolbox.api.evaluator import Evaluation
 from toolbox.evaluation.galleries import read_galleries
 from toolbox.evaluation.test_set_uses import uses_of
 from toolbox.plugin.registry import Registry
@@ -47,7 +47,7 @@ def gather(
         data=data_view(workspace, newest, chosen, registry, images, beside or workspace),
         notes=notes,
         comparisons=compared,
-        refused=refused,
+        not_comparable=refused,
         steps=repeating.steps(chosen),
         versions=repeating.shared_versions(chosen),
     )

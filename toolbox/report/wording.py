@@ -7,7 +7,7 @@ import numbers
 import re
 from collections.abc import Sequence
 
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.report.inputs import RunView, Verdict
 
 UNDEFINED = "–"
@@ -49,6 +49,11 @@ def number(value: object) -> str:
     if isinstance(value, numbers.Real):
         return _real(float(value))
     return str(value)
+
+
+def count_or_number(value: float | None) -> str:
+    """``1,200`` for a whole number, three decimals for any other."""
+    return f"{value:,.0f}" if value is not None and float(value).is_integer() else number(value)
 
 
 def _real(value: float) -> str:
@@ -126,16 +131,16 @@ def likeliest_pairs(n: int) -> str:
 
 def p_text(p: float) -> str:
     """``.02``, ``< .001``: a table's p-value."""
-    from toolbox.statistics.wording import p_value
+    from toolbox.statistics.wording import format_p_value
 
-    return p_value(p).removeprefix("p ").removeprefix("= ")
+    return format_p_value(p).removeprefix("p ").removeprefix("= ")
 
 
 def signed(value: float | None, share: bool) -> str:
     """A difference with its sign: percentage points of a share, three decimals of anything else."""
-    from toolbox.statistics.wording import signed as written
+    from toolbox.statistics.wording import format_signed
 
-    return UNDEFINED if value is None or not math.isfinite(value) else written(value, share)
+    return UNDEFINED if value is None or not math.isfinite(value) else format_signed(value, share)
 
 
 def signed_interval(verdict: Verdict) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from toolbox.api.protocols import Figure, Metric, Table
+from toolbox.api.evaluator import Figure, Metric, Table
 from toolbox.runs.document import Document, Part, known_keys
 
 MANY = 20
@@ -20,7 +20,7 @@ class PictureRecord(Part):
 
 
 class GalleryRecord(Part):
-    """A gallery: see :class:`toolbox.api.protocols.Gallery`."""
+    """A gallery: see :class:`toolbox.api.evaluator.Gallery`."""
 
     name: str
     title: str

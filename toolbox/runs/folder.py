@@ -14,7 +14,7 @@ from toolbox.files import atomic
 from toolbox.files.names import safe_name
 
 if TYPE_CHECKING:
-    from toolbox.api.protocols import Metric
+    from toolbox.api.evaluator import Metric
     from toolbox.runs.evaluation import EvaluationRecord
     from toolbox.runs.record import RunRecord
 
@@ -112,7 +112,7 @@ class Run:
     def append_history(self, line: Mapping[str, Any]) -> None:
         """Add an epoch to ``metrics.jsonl``."""
         path = self.path / HISTORY
-        with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
+        with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def write_history(self, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -133,7 +133,7 @@ def create_run(workspace: Path, model: str, record: RunRecord) -> Run:
     while True:
         path = folder / f"{number:03d}-{safe_name(model)}"
         try:
-            with atomic.told("create the folder", path):
+            with atomic.translate_os_errors("create the folder", path):
                 # Creating the folder claims the number: two trainings at once get two.
                 path.mkdir()
             break

@@ -79,7 +79,7 @@ class Predictions:
         UsageError: it holds no predictions, or is no such file.
         """
         try:
-            with atomic.told("read", path), path.open(encoding="utf-8", newline="") as file:
+            with atomic.translate_os_errors("read", path), path.open(encoding="utf-8", newline="") as file:
                 lines = list(csv.DictReader(file))
             if not lines:
                 raise UsageError(f"{path} holds no predictions", "Train the run again.")

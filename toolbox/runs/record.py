@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import field_validator
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.runs.document import Document, Json, Part, known_keys
 from toolbox.settings.layers import Layer, flattened, resolve
 from toolbox.settings.schema import Settings, known_names
@@ -17,7 +17,7 @@ Status = Literal["running", "trained", "finished", "interrupted", "failed"]
 
 
 class ModelRecord(Part):
-    """What the model was built for: see :class:`toolbox.api.protocols.ModelRequest`."""
+    """What the model was built for: see :class:`toolbox.api.model.ModelRequest`."""
 
     classes: int
     channels: int

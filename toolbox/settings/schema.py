@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -33,6 +33,27 @@ Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Interval = Annotated[int, Field(ge=1, le=100_000)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=8192, description="side of the square image, pixels")]
+
+
+def _unfreeze(value: object) -> object:
+    """``last.unfreeze`` in one form: a number of blocks as its digits, names without spaces around them."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("write none, last, all, a number of blocks, or names such as layer3,layer4")
+    text = ",".join(part.strip() for part in str(value).split(","))
+    if text.lstrip("-").isdecimal():
+        if int(text) < 1:
+            raise ValueError("write at least 1 block, or none")
+        return str(int(text))
+    if not all(text.split(",")):
+        raise ValueError("a name is empty; write none to train the head alone")
+    return text
+
+
+Unfreeze = Annotated[
+    str,
+    BeforeValidator(_unfreeze),
+    Field(description="what stage 2 trains beside the head: none (no stage 2), last, all, N blocks, or module names"),
+]
 
 
 EXECUTION: dict[str, JsonValue] = {"affects_results": False}
@@ -172,8 +193,9 @@ class HeadSettings(StageSettings):
 
 
 class LastSettings(StageSettings):
-    """Stage 2, with ``--unfreeze-last`` (``--unfreeze``, ``--unfreeze-all``): the last block and the head."""
+    """Stage 2, if ``unfreeze`` names more than the head."""
 
+    unfreeze: Unfreeze = "none"
     epochs: Epochs = 30
     lr: Rate | None = 0.0001
     layer_decay: float = Field(1.0, gt=0, le=1, description="lr × this for each block further from the head")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
-Drawn = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float32]
 
 RESAMPLES = 2000
 BLOCKS = 200
@@ -26,14 +26,14 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
-def draw(units: int, resamples: int, rng: np.random.Generator) -> Drawn:
+def draw_weights(units: int, resamples: int, rng: np.random.Generator) -> Weights:
     """How often each unit stands in each resample: float32 ``[units, resamples]``."""
-    chosen = rng.integers(0, units, (resamples, units)) + units * np.arange(resamples)[:, None]
-    counts = np.bincount(chosen.ravel(), minlength=resamples * units).reshape(resamples, units)
+    units_drawn = rng.integers(0, units, (resamples, units)) + units * np.arange(resamples)[:, None]
+    counts = np.bincount(units_drawn.ravel(), minlength=resamples * units).reshape(resamples, units)
     return np.ascontiguousarray(counts.T, dtype=np.float32)
 
 
-def leave_out(units: int) -> Drawn:
+def jackknife_weights(units: int) -> Weights:
     """The jackknife's weights: 1, and 0 for what is left out; float32 ``[units, min(units, BLOCKS)]``."""
     blocks = min(units, BLOCKS)
     weights = np.ones((units, blocks), dtype=np.float32)
@@ -44,7 +44,7 @@ def leave_out(units: int) -> Drawn:
 def bca(value: float, samples: Floats, jackknife: Floats, level: float = 0.95) -> tuple[float, float] | None:
     """The bias-corrected and accelerated interval; ``None`` where most resamples have no value.
 
-    ``samples``: the statistic of each resample; ``jackknife``: of each :func:`leave_out`. NaN are left out.
+    ``samples``: the statistic of each resample; ``jackknife``: of each :func:`jackknife_weights`. NaN are left out.
     """
     usable = samples[np.isfinite(samples)]
     if len(usable) < len(samples) / 2 or not np.isfinite(value):
@@ -81,9 +81,9 @@ def _bias(value: float, samples: Floats) -> float:
 
 
 def _acceleration(jackknife: Floats) -> float:
-    kept = jackknife[np.isfinite(jackknife)]
-    if len(kept) < 2:
+    usable = jackknife[np.isfinite(jackknife)]
+    if len(usable) < 2:
         return 0.0
-    away = kept.mean() - kept
+    away = usable.mean() - usable
     squares = float((away**2).sum())
     return float((away**3).sum() / (6 * squares**1.5)) if squares > 1e-24 else 0.0

@@ -1,156 +1,105 @@
-"""Two models, or two arms of several runs each: the difference, its interval, a p-value, a verdict.
-
-A winner needs both: p below .05, and a 95 % interval of the difference without 0.
-"""
+"""Compare two models, or two arms of several runs each: the difference, its interval and a p-value."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.statistics import bootstrap, delong, wording
+from toolbox.statistics import bootstrap, delong
 from toolbox.statistics.bootstrap import RESAMPLES
 from toolbox.statistics.proportions import POWER, Z, images_needed, mcnemar_exact, sign_flip_exact, tango
-from toolbox.statistics.scores import METRICS, Answers
+from toolbox.statistics.scores import METRICS, PredictionSet
+from toolbox.statistics.verdict import Comparison
 
 Floats = npt.NDArray[np.float64]
-Verdict = Literal["a", "b", "not distinguishable"]
-SIGNIFICANT = 0.05
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How much ``b`` is above ``a`` in ``metric``.
-
-    ``difference`` is b - a; ``low`` and ``high`` are the ends of its 95 % interval, made by ``interval``; ``p_value``
-    is two-sided, by ``test``. ``n`` samples in ``units`` groups (as many as samples where there are none).
-    ``needed``: samples that would show a difference of this size with 80 % power; ``None`` where no number would, or
-    where the difference is 0. ``adjusted``: the p-value after Holm's correction, where there are several comparisons.
-    ``a_values``, ``b_values``: one for each pair of runs.
-    """
-
-    metric: str
-    a: float
-    b: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    test: str
-    interval: str
-    n: int
-    units: int
-    needed: int | None = None
-    adjusted: float | None = None
-    a_values: tuple[float, ...] = ()
-    b_values: tuple[float, ...] = ()
-    names: tuple[str, str] = field(default=("A", "B"))
-
-    @property
-    def deciding_p(self) -> float:
-        """The adjusted p-value where there is one."""
-        return self.p_value if self.adjusted is None else self.adjusted
-
-    @property
-    def verdict(self) -> Verdict:
-        """``"a"``, ``"b"``, or ``"not distinguishable"``."""
-        if not (self.deciding_p < SIGNIFICANT and (self.low > 0 or self.high < 0)):
-            return "not distinguishable"
-        return "b" if (self.difference > 0) == METRICS[self.metric].higher_is_better else "a"
-
-    @property
-    def words(self) -> str:
-        """The verdict as a sentence with its figures."""
-        return wording.sentence(self)
-
-
-def known(metric: str) -> str:
-    """``metric``, if runs can be compared by it.
+def check_metric(metric: str) -> str:
+    """Return ``metric`` if runs can be compared by it.
 
     Raises
     ------
-    UsageError: they can't.
+    UsageError: no such metric.
     """
     if metric not in METRICS:
         raise UsageError(f"runs can't be compared by {metric!r}", closest(metric, METRICS))
     return metric
 
 
-def compare_pair(a: Answers, b: Answers, metric: str = "accuracy", seed: int = 0) -> Comparison:
-    """Compare two models' answers to the same samples, in the same order, with the same units.
+def compare_pair(a: PredictionSet, b: PredictionSet, metric: str = "accuracy", seed: int = 0) -> Comparison:
+    """Compare two models on the same samples, in the same order, with the same units.
 
     Accuracy: exact McNemar and Tango's interval; with groups the exact sign-flip test over groups and a bootstrap of
     groups. AUC: DeLong's test, with groups in Obuchowski's form. Everything else: a paired bootstrap of units.
 
     Raises
     ------
-    UsageError: the metric is unknown or not defined on these samples, or the answers don't fit together.
+    UsageError: the metric is unknown or not defined on these samples, or the samples differ.
     """
-    known(metric)
+    check_metric(metric)
     if not np.array_equal(a.targets, b.targets) or a.probabilities.shape != b.probabilities.shape:
-        raise UsageError("two models can be compared on the same samples only")
+        raise UsageError("two models can only be compared on the same samples")
     first, second = a.value(metric), b.value(metric)
     if not (math.isfinite(first) and math.isfinite(second)):
         raise UsageError(f"{METRICS[metric].label} is not defined on these samples", "Is a class missing?")
     n, units = len(a.targets), a.units.count
-    plain = Comparison(metric, first, second, second - first, 0.0, 0.0, 1.0, "", "", n, units)
+    comparison = Comparison(metric, first, second, second - first, 0.0, 0.0, 1.0, "", "", n, units)
     if metric == "auc" and a.area and b.area:
         low, high, p = delong.difference(a.area, b.area)
         name = "delong-by-group" if a.units.grouped else "delong"
-        done = replace(plain, low=low, high=high, p_value=p, test=name, interval=name)
-        return replace(done, needed=_needed(done))
+        comparison = replace(comparison, low=low, high=high, p_value=p, test=name, interval=name)
+        return replace(comparison, needed=_images_needed(comparison))
     if metric == "accuracy" and not a.units.grouped:
         only_a, only_b = int((a.correct & ~b.correct).sum()), int((b.correct & ~a.correct).sum())
         low, high = tango(only_b, only_a, n)
         p, needed = mcnemar_exact(only_a, only_b), images_needed((only_b - only_a) / n, (only_a + only_b) / n)
-        return replace(plain, low=low, high=high, p_value=p, test="mcnemar-exact", interval="tango", needed=needed)
-    return _resampled(a, b, plain, seed)
+        return replace(comparison, low=low, high=high, p_value=p, test="mcnemar-exact", interval="tango", needed=needed)
+    return _compare_by_bootstrap(a, b, comparison, seed)
 
 
-def _resampled(a: Answers, b: Answers, plain: Comparison, seed: int) -> Comparison:
-    metric, units = plain.metric, a.units
-    drawn = bootstrap.draw(units.count, RESAMPLES, bootstrap.generator("compare", metric, seed))
-    left_out = bootstrap.leave_out(units.count)
-    samples = b.of(drawn, [metric])[metric] - a.of(drawn, [metric])[metric]
-    jackknife = b.of(left_out, [metric])[metric] - a.of(left_out, [metric])[metric]
+def _compare_by_bootstrap(a: PredictionSet, b: PredictionSet, comparison: Comparison, seed: int) -> Comparison:
+    metric, units = comparison.metric, a.units
+    weights = bootstrap.draw_weights(units.count, RESAMPLES, bootstrap.generator("compare", metric, seed))
+    leave_out = bootstrap.jackknife_weights(units.count)
+    samples = b.metrics(weights, [metric])[metric] - a.metrics(weights, [metric])[metric]
+    jackknife = b.metrics(leave_out, [metric])[metric] - a.metrics(leave_out, [metric])[metric]
     name = "bootstrap-by-group" if units.grouped else "bootstrap"
-    found = bootstrap.bca(plain.difference, samples, jackknife)
-    if found is None:
+    interval = bootstrap.bca(comparison.difference, samples, jackknife)
+    if interval is None:
         raise UsageError(f"too few samples to compare by {METRICS[metric].label}", "Most resamples lack a class.")
-    p, test = bootstrap.p_value(plain.difference, samples, jackknife), f"paired-{name}"
+    p, test = bootstrap.p_value(comparison.difference, samples, jackknife), f"paired-{name}"
     if metric == "accuracy":
-        by_unit = np.bincount(units.of, b.correct.astype(int) - a.correct.astype(int), units.count)
+        by_unit = np.bincount(units.index, b.correct.astype(int) - a.correct.astype(int), units.count)
         p, test = sign_flip_exact(by_unit.astype(np.int64)), "sign-flip-exact-by-group"
-    low, high = found
+    low, high = interval
     if np.ptp(samples) < 1e-12 and metric == "accuracy":
-        # The same in every resample: what chance could hide in so many units is then Tango's to say.
-        ahead = plain.difference * units.count
+        # The same in every resample: take Tango's interval for this many units instead.
+        ahead = comparison.difference * units.count
         low, high = tango(max(ahead, 0.0), max(-ahead, 0.0), units.count)
-    done = replace(plain, low=low, high=high, p_value=p, test=test, interval=name)
-    return replace(done, needed=_needed(done))
+    comparison = replace(comparison, low=low, high=high, p_value=p, test=test, interval=name)
+    return replace(comparison, needed=_images_needed(comparison))
 
 
-def _needed(found: Comparison) -> int | None:
+def _images_needed(comparison: Comparison) -> int | None:
     """Samples at which the interval's width would leave room for 80 % power, its error shrinking as 1/sqrt(n)."""
-    error = (found.high - found.low) / (2 * Z)
-    if found.difference == 0 or error == 0:
+    error = (comparison.high - comparison.low) / (2 * Z)
+    if comparison.difference == 0 or error == 0:
         return None
-    return max(2, math.ceil(found.n * ((Z + float(norm.ppf(POWER))) * error / found.difference) ** 2))
+    return max(2, math.ceil(comparison.n * ((Z + float(norm.ppf(POWER))) * error / comparison.difference) ** 2))
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two runs on the same samples. ``names``: the unit of each sample by a name that all pairs share."""
 
-    a: Answers
-    b: Answers
+    a: PredictionSet
+    b: PredictionSet
     names: tuple[str, ...]
 
 
@@ -168,28 +117,31 @@ def compare_arms(pairs: Sequence[Pair], metric: str = "accuracy", seed: int = 0)
     UsageError: no pair, or what :func:`compare_pair` raises.
     """
     if not pairs:
-        raise UsageError("two arms can be compared by pairs of runs only", "Are there seeds that both have?")
-    each = [compare_pair(pair.a, pair.b, metric, seed) for pair in pairs]
-    a_values, b_values = tuple(found.a for found in each), tuple(found.b for found in each)
+        raise UsageError("two arms can only be compared by pairs of runs", "Train both with the same seeds.")
+    comparisons = [compare_pair(pair.a, pair.b, metric, seed) for pair in pairs]
+    a_values, b_values = (
+        tuple(comparison.a for comparison in comparisons),
+        tuple(comparison.b for comparison in comparisons),
+    )
     names = sorted({name for pair in pairs for name in pair.names})
     n = len(pairs[0].names) if len(names) == len(set(pairs[0].names)) else sum(len(pair.names) for pair in pairs)
     if len(pairs) == 1:
-        return replace(each[0], a_values=a_values, b_values=b_values)
-    differences = np.array([found.difference for found in each])
+        return replace(comparisons[0], a_values=a_values, b_values=b_values)
+    differences = np.array([comparison.difference for comparison in comparisons])
     influence = _influences(pairs, metric, names) / len(pairs)
     of_units, shared = float((influence.sum(0) ** 2).sum()), float((influence**2).sum())
     of_pairs = float(differences.var(ddof=1)) / len(pairs)
     variance = max(of_units + of_pairs - shared, of_units, of_pairs)
     if variance < 1e-24:
-        # Neither samples nor seeds differ at all: one pair says as much as all of them.
-        return replace(each[0], a_values=a_values, b_values=b_values)
+        # Neither samples nor seeds differ: one pair holds all the information.
+        return replace(comparisons[0], a_values=a_values, b_values=b_values)
     value, error = float(differences.mean()), math.sqrt(variance)
     rest = variance - of_pairs
     parts = rest**2 / max(1, influence.shape[1] - 1) + of_pairs**2 / (len(pairs) - 1)
     freedom = max(1.0, variance**2 / parts) if parts > 0 else 1.0
     reach = float(t.ppf(0.975, freedom)) * error
     p = float(2 * t.sf(abs(value) / error, freedom))
-    done = Comparison(
+    comparison = Comparison(
         metric,
         float(np.mean(a_values)),
         float(np.mean(b_values)),
@@ -204,7 +156,7 @@ def compare_arms(pairs: Sequence[Pair], metric: str = "accuracy", seed: int = 0)
         a_values=a_values,
         b_values=b_values,
     )
-    return replace(done, needed=_needed_of_arms(done, of_units, variance - of_units))
+    return replace(comparison, needed=_images_needed_by_arms(comparison, of_units, variance - of_units))
 
 
 def _range(metric: str) -> float:
@@ -220,26 +172,26 @@ def _influences(pairs: Sequence[Pair], metric: str, names: Sequence[str]) -> Flo
     """
     blocks = min(len(names), bootstrap.BLOCKS)
     block_of = {name: at % blocks for at, name in enumerate(names)}
-    found = np.zeros((len(pairs), blocks))
-    for row, pair in zip(found, pairs, strict=True):
+    influence = np.zeros((len(pairs), blocks))
+    for row, pair in zip(influence, pairs, strict=True):
         block = np.zeros(pair.a.units.count, dtype=np.int64)
-        block[pair.a.units.of] = [block_of[name] for name in pair.names]
+        block[pair.a.units.index] = [block_of[name] for name in pair.names]
         present = np.unique(block)
         if metric == "auc" and pair.a.area and pair.b.area:
             pull = pair.b.area.positive + pair.b.area.negative - pair.a.area.positive - pair.a.area.negative
             row += np.bincount(block, pull, blocks)
             continue
         weights = (block[:, None] != present[None, :]).astype(np.float32)
-        left_out = pair.b.of(weights, [metric])[metric] - pair.a.of(weights, [metric])[metric]
+        left_out = pair.b.metrics(weights, [metric])[metric] - pair.a.metrics(weights, [metric])[metric]
         left_out = np.where(np.isfinite(left_out), left_out, np.nanmean(left_out))
         count = len(present)
         row[present] = (left_out.mean() - left_out) * math.sqrt((count - 1) / count)
-    return found
+    return influence
 
 
-def _needed_of_arms(found: Comparison, of_units: float, rest: float) -> int | None:
+def _images_needed_by_arms(comparison: Comparison, of_units: float, rest: float) -> int | None:
     """Samples with these seeds; ``None`` where the spread of the seeds alone hides the difference."""
-    room = (found.difference / (Z + float(norm.ppf(POWER)))) ** 2 - rest
-    if found.difference == 0 or room <= 0 or of_units == 0:
+    room = (comparison.difference / (Z + float(norm.ppf(POWER)))) ** 2 - rest
+    if comparison.difference == 0 or room <= 0 or of_units == 0:
         return None
-    return max(2, math.ceil(found.n * of_units / room))
+    return max(2, math.ceil(comparison.n * of_units / room))

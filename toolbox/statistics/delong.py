@@ -21,7 +21,7 @@ from toolbox.statistics.proportions import Z
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-_NONE = 1e-14
+_ZERO = 1e-14
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Area:
         return _variance(self.positive, self.negative, self.sizes, self.macro)
 
     @property
-    def spreads(self) -> bool:
+    def has_variance(self) -> bool:
         """Whether DeLong's variance says anything: not at 0, at 1, or where every score is the same."""
-        return self.variance >= _NONE and 0 < self.value < 1
+        return self.variance >= _ZERO and 0 < self.value < 1
 
     def interval(self, z: float = Z) -> tuple[float, float]:
         """On the logit scale, 95 % by default; Newcombe's where there is no variance to go by."""
-        if not self.spreads:
+        if not self.has_variance:
             return newcombe(self.value, *self.sizes, z)
         middle, spread = logit(self.value), math.sqrt(self.variance) / (self.value * (1 - self.value))
         return float(expit(middle - z * spread)), float(expit(middle + z * spread))
 
 
-def one_against_rest(hits: npt.NDArray[np.bool_], scores: Floats, unit: Integers, units: int) -> Area | None:
+def one_vs_rest(hits: npt.NDArray[np.bool_], scores: Floats, unit: Integers, units: int) -> Area | None:
     """The AUC of ``scores`` for the samples ``hits``; ``None`` where a side is empty.
 
     ``hits``, ``scores``, ``unit``: ``[N]``; ``unit`` numbers the group of each sample from 0 to ``units - 1``.
@@ -80,14 +80,14 @@ def area(targets: Integers, probabilities: Floats, unit: Integers, units: int) -
     """
     classes = probabilities.shape[1]
     if classes == 2:
-        return one_against_rest(targets == 1, probabilities[:, 1], unit, units)
-    each = [one_against_rest(targets == k, probabilities[:, k], unit, units) for k in range(classes)]
-    found = [part for part in each if part is not None]
-    if len(found) < classes:
+        return one_vs_rest(targets == 1, probabilities[:, 1], unit, units)
+    per_class = [one_vs_rest(targets == k, probabilities[:, k], unit, units) for k in range(classes)]
+    areas = [part for part in per_class if part is not None]
+    if len(areas) < classes:
         return None
-    total = np.mean([part.positive + part.negative for part in found], axis=0)
-    sizes = min(part.sizes[0] for part in found), min(part.sizes[1] for part in found)
-    return Area(float(np.mean([part.value for part in found])), total, np.zeros(units), sizes, macro=True)
+    total = np.mean([part.positive + part.negative for part in areas], axis=0)
+    sizes = min(part.sizes[0] for part in areas), min(part.sizes[1] for part in areas)
+    return Area(float(np.mean([part.value for part in areas])), total, np.zeros(units), sizes, macro=True)
 
 
 def difference(a: Area, b: Area) -> tuple[float, float, float]:
@@ -98,7 +98,7 @@ def difference(a: Area, b: Area) -> tuple[float, float, float]:
     """
     value = b.value - a.value
     variance = _variance(b.positive - a.positive, b.negative - a.negative, a.sizes, a.macro)
-    if variance >= _NONE:
+    if variance >= _ZERO:
         error = math.sqrt(variance)
         return value - Z * error, value + Z * error, float(2 * norm.sf(abs(value) / error))
     if value == 0:

@@ -78,10 +78,10 @@ def tango(only_b: float, only_a: float, count: float, z: float = Z) -> tuple[flo
 
     def edge(sign: int) -> float:
         bound = 1 - 1e-12
-        found = -sign * bound
+        start = -sign * bound
         if math.isclose(estimate, -sign):
             return float(-sign)
-        at = brentq(lambda delta: max(-1e9, min(1e9, score(delta))) - sign * z, *sorted((found, estimate)), xtol=1e-12)
+        at = brentq(lambda delta: max(-1e9, min(1e9, score(delta))) - sign * z, *sorted((start, estimate)), xtol=1e-12)
         return float(at)
 
     return edge(1), edge(-1)

@@ -93,7 +93,7 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
     place = Workspace(
         scratch / run.split_key, settings=settings, reporter=SilentReporter(), registry=registry, dry_run=True
     )
-    trained = place.plan_training(run.model, finetune=run.method == "finetune", unfreeze_last=run.unfreeze_last)
+    trained = place.plan_training(run.model, finetune=run.method == "finetune")
     around = time.perf_counter() - start
     if not augmented:
         return Cost(trained["seconds"] + around, trained["parameters"] * 4)
@@ -104,7 +104,7 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
 
 def _kind(run: PlannedRun) -> str:
     settings = {name: value for name, value in run.settings.items() if name not in ONCE}
-    return fingerprint.of_record([settings, run.method, run.model, run.unfreeze_last])
+    return fingerprint.of_record([settings, run.method, run.model])
 
 
 def _set_of(run: PlannedRun) -> str:

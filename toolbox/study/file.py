@@ -37,13 +37,13 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside
-from toolbox.statistics.compare import known
+from toolbox.statistics.compare import check_metric
 
 KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
-EXPERIMENT = ("method", "model", "unfreeze_last", "epochs")
+EXPERIMENT = ("method", "model", "epochs")
 """What an arm may say beside settings: how to train, which model, and ``epochs`` of every stage."""
 
 _MAX_BYTES = 1_000_000
@@ -84,7 +84,7 @@ def read(path: Path) -> StudyFile:
     ------
     UsageError: no TOML, a key that nobody knows (the closest one is named), a comparison of unknown arms.
     """
-    with told("read", path), path.open("rb") as file:
+    with translate_os_errors("read", path), path.open("rb") as file:
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
         raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no study file")
@@ -134,7 +134,7 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
     """Nested or dotted settings as dotted names, each known; relative paths are relative to the study file."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} is a table")
-    values = flattened(where, table)
+    values = _translated(flattened(where, table), where)
     settings = {name: value for name, value in values.items() if name not in EXPERIMENT}
     from_names(where, settings)
     if "seed" in settings or "split.folds" in settings or "split.fold" in settings:
@@ -143,15 +143,31 @@ def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
         )
     if values.get("method", "train") not in ("train", "finetune"):
         raise UsageError(f"{where}: method is {values['method']!r}; it is 'train' or 'finetune'")
-    if not isinstance(values.get("unfreeze_last", False), bool):
-        raise UsageError(f"{where}: unfreeze_last is {values['unfreeze_last']!r}; it is true or false")
     if not isinstance(values.get("model", ""), str | Mapping):
         raise UsageError(f"{where}: model is {values['model']!r}", 'Write a name, say model = "resnet50".')
     return {**values, **paths_beside(settings, path.parent)}
 
 
+def _translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``values`` with ``unfreeze_last``, which older study files have, as the setting ``last.unfreeze``."""
+    if "unfreeze_last" not in values:
+        return dict(values)
+
+    def translate(value: Any) -> Any:
+        if isinstance(value, list):
+            return [translate(item) for item in value]
+        if not isinstance(value, bool):
+            raise UsageError(f"{where}: unfreeze_last is {value!r}; it is true or false")
+        return "last" if value else "none"
+
+    return {
+        "last.unfreeze" if name == "unfreeze_last" else name: translate(value) if name == "unfreeze_last" else value
+        for name, value in values.items()
+    }
+
+
 def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
-    flat = flattened(f"{path}, [matrix]", table)
+    flat = _translated(flattened(f"{path}, [matrix]", table), f"{path}, [matrix]")
     for name, choices in flat.items():
         if not isinstance(choices, list) or not choices:
             raise UsageError(f"{path}, [matrix]: {name} needs a list of values")
@@ -163,6 +179,7 @@ def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
 def _condition(table: Any, matrix: Mapping[str, tuple[Any, ...]], where: str) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} is a table")
+    table = _translated(table, where)
     for name in table:
         if name not in (*matrix, "arm"):
             raise UsageError(f"{where}: {name!r} is neither 'arm' nor a key of [matrix]", closest(name, matrix))
@@ -178,7 +195,7 @@ def _comparison(table: Any, study: StudyFile) -> Comparison:
             raise UsageError(f"{where}: there is no arm {table[side]!r}", closest(str(table[side]), study.arms))
     rest = {name: value for name, value in table.items() if name not in ("a", "b", "metric")}
     # Told before the first run, not after the last.
-    metric = known(str(table.get("metric", "accuracy")))
+    metric = check_metric(str(table.get("metric", "accuracy")))
     return Comparison(table["a"], table["b"], metric, _condition(rest, study.matrix, where))
 
 

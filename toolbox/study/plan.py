@@ -38,7 +38,6 @@ class PlannedRun:
     fold: int | None
     method: str
     model: str
-    unfreeze_last: bool
     settings: Mapping[str, Any]
 
     @property
@@ -167,10 +166,14 @@ def _run(
         raise UsageError(f"{where} names no model", 'Write model = "alzheimer-cnn" in [base].')
     spec = parse(given["model"])
     registry.model(spec)
-    method, unfreeze_last = str(given.get("method", "train")), bool(given.get("unfreeze_last", False))
-    if unfreeze_last and method == "train":
-        raise UsageError(f"{where}: unfreeze_last belongs to method = 'finetune'")
-    decided = {"settings": merged, "method": method, "model": str(spec), "unfreeze_last": unfreeze_last}
+    method = str(given.get("method", "train"))
+    if method == "train" and settings.get("last.unfreeze", "none") != "none":
+        raise UsageError(f"{where}: last.unfreeze belongs to method = 'finetune'")
+    decided = {"settings": merged, "method": method, "model": str(spec), "unfreeze_last": False}
+    if merged.get("last.unfreeze") in ("none", "last"):
+        # As older versions hashed it, so that their ledgers stay valid.
+        decided["unfreeze_last"] = merged["last.unfreeze"] == "last"
+        decided["settings"] = {name: value for name, value in merged.items() if name != "last.unfreeze"}
     sampled = {name: value for name, value in merged.items() if name == "data" or name.startswith("split.")}
     return PlannedRun(
         key=fingerprint.of_record(decided)[:12],
@@ -181,7 +184,6 @@ def _run(
         fold=fold,
         method=method,
         model=str(spec),
-        unfreeze_last=unfreeze_last,
         settings=merged,
     )
 

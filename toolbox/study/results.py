@@ -144,8 +144,8 @@ def _accuracy(hits: Floats, counts: Floats, planned: PlannedRun) -> tuple[float 
 
 
 def _resampled(hits: Floats, counts: Floats, key: str) -> tuple[Floats, Floats]:
-    drawn = bootstrap.draw(len(hits), bootstrap.RESAMPLES, bootstrap.generator("study", key)).astype(np.float64)
-    left_out = bootstrap.leave_out(len(hits)).astype(np.float64)
+    drawn = bootstrap.draw_weights(len(hits), bootstrap.RESAMPLES, bootstrap.generator("study", key)).astype(np.float64)
+    left_out = bootstrap.jackknife_weights(len(hits)).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return hits @ drawn / (counts @ drawn), hits @ left_out / (counts @ left_out)
 

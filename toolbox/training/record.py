@@ -14,6 +14,7 @@ from safetensors.torch import save
 from toolbox import environment
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
+from toolbox.models.precision import Forward
 from toolbox.runs.folder import MODEL, PREDICTIONS, Run
 from toolbox.runs.identity import differences, identity
 from toolbox.runs.predictions import Predictions
@@ -50,8 +51,6 @@ def describe(session: Session) -> RunRecord:
         status="running",
         command=experiment.command,
         kind="finetune" if experiment.finetune else "train",
-        unfreeze_last=bool(experiment.unfreeze),
-        unfreeze=experiment.unfreeze,
         model=str(experiment.spec),
         config=_settled(session),
         request=ModelRecord(**asdict(request)),
@@ -128,7 +127,7 @@ def keep_model(session: Session, kept: Run) -> None:
     atomic.write_bytes(kept.path / MODEL, save(state, metadata))
 
 
-def keep_predictions(session: Session, kept: Run, answer: tuple[loop.Forward, Inputs] | None = None) -> None:
+def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs] | None = None) -> None:
     """Write predictions for validation and test (for training images only where there is neither).
 
     ``answer``: what of the held-out samples is computed already, and what leads from there to logits. It is not
@@ -140,7 +139,7 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[loop.Forward, In
         rows, source = session.manifest.rows, session.experiment.prepared.source
     if answer is None or session.precision != "float32":
         answer = module, session.pixels(rows, source, "evaluation images")
-    logits = loop.predict(module, *answer, session.settings.training.batch_size)
+    logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     Predictions.of_rows(rows, session.manifest.classes, probabilities).write(kept.path / PREDICTIONS)
 

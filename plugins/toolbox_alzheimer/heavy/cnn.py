@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import BuiltModel, ModelRequest, Parts, Stages
-from toolbox.models.heads import DenseHead, parse_head
+from toolbox.api.heads import DenseHead, parse_head
+from toolbox.api.model import BuiltModel, ModelRequest, Parts, Stages
 from toolbox_alzheimer.model import AlzheimerModel, Init, Variant
 
 
@@ -57,7 +57,7 @@ class AlzheimerCNN(nn.Module):
         return logits
 
 
-def built(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
+def build(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
     """``model`` for ``request``; what is checked before torch is there, :meth:`AlzheimerModel.build` has checked."""
     plan = PLANS[model.variant]
     *trunk, last = _blocks(plan, request.channels, model.filters)

@@ -13,10 +13,8 @@ from pydantic import Field
 from torchmetrics.functional import classification as tm
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
-from toolbox.statistics.bootstrap import RESAMPLES
-from toolbox.statistics.intervals import Resampled
-from toolbox.statistics.scores import METRICS, Answers, Units
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Table
+from toolbox.api.statistics import METRICS, RESAMPLES, Bootstrap, PredictionSet, Units
 from toolbox_classification.heavy import pictures, tables, threshold
 
 
@@ -59,53 +57,54 @@ class Classification(Evaluator):
         without a positive class.
         """
         check(evidence)
-        named = self._positive_index(evidence)
-        answers = in_order(evidence).answers
-        whole = self._part(answers, evidence, named)
+        positive = self._positive_index(evidence)
+        predictions = sort_by_id(evidence)
+        whole = self._part(predictions, evidence, positive)
         metrics, extra = dict(whole.metrics), {"confusion_matrix": whole.matrix.tolist()}
-        found_tables, figures = list(whole.tables), list(whole.figures)
+        tables_, figures = list(whole.tables), list(whole.figures)
         if len(evidence.classes) == 2:
-            tuned = self._tuned(answers, evidence, 1 if named is None else named)
-            if tuned is not None:
-                metrics |= tuned[0]
-                extra["threshold"] = tuned[1]
-        groups = by_group(evidence) if answers.units.grouped else None
+            at_threshold = self._metrics_at_threshold(predictions, evidence, 1 if positive is None else positive)
+            if at_threshold is not None:
+                metrics |= at_threshold[0]
+                extra["threshold"] = at_threshold[1]
+        groups = average_by_group(evidence) if predictions.units.grouped else None
         if groups is not None:
-            part = self._part(groups.answers, evidence, named, "group")
+            group_predictions, several_classes = groups
+            part = self._part(group_predictions, evidence, positive, "group")
             metrics |= {
                 f"group_{key}": replace(metric, label=f"{metric.label}, by group")
                 for key, metric in part.metrics.items()
             }
-            extra |= {"group_confusion_matrix": part.matrix.tolist(), "groups": len(groups.answers.targets)}
-            extra["groups_of_several_classes"] = groups.left_out
-            found_tables += [replace(t, name=f"{t.name}-by-group", title=f"{t.title}, by group") for t in part.tables]
+            extra |= {"group_confusion_matrix": part.matrix.tolist(), "groups": len(group_predictions.targets)}
+            extra["groups_of_several_classes"] = several_classes
+            tables_ += [replace(t, name=f"{t.name}-by-group", title=f"{t.title}, by group") for t in part.tables]
             figures += [replace(f, name=f"{f.name}-by-group", title=f"{f.title}, by group") for f in part.figures]
-        return Evaluation(metrics=metrics, tables=found_tables, figures=figures, extra=extra)
+        return Evaluation(metrics=metrics, tables=tables_, figures=figures, extra=extra)
 
-    def _part(self, answers: Answers, evidence: Evidence, named: int | None, what: str = "") -> _Part:
-        """Everything that samples and groups have in common."""
+    def _part(self, predictions: PredictionSet, evidence: Evidence, positive: int | None, what: str = "") -> _Part:
+        """Compute everything that is reported both by sample and by group."""
         classes = evidence.classes
-        found = Resampled(answers, (evidence.seed, what), self.resamples)
-        metrics = {name: found.metric(name) for name in METRICS if name != "top_k" or answers.top_k}
-        if answers.top_k:
-            metrics["top_k"] = replace(metrics["top_k"], label=f"top-{answers.top_k} accuracy")
-        if named is not None:
-            name = classes[named]
+        bootstrap = Bootstrap(predictions, (evidence.seed, what), self.resamples)
+        metrics = {name: bootstrap.metric(name) for name in METRICS if name != "top_k" or predictions.top_k}
+        if predictions.top_k:
+            metrics["top_k"] = replace(metrics["top_k"], label=f"top-{predictions.top_k} accuracy")
+        if positive is not None:
+            name = classes[positive]
             label = f"average precision ({name})"
-            metrics["average_precision"] = found.average_precision_of(named, label)
-            metrics |= threshold.of_positive(found, named, name)
+            metrics["average_precision"] = bootstrap.class_average_precision(positive, label)
+            metrics |= threshold.positive_class_metrics(bootstrap, positive, name)
             if self.prevalence:
-                metrics |= threshold.at_prevalence(found, named, name, self.prevalence)
-        matrix = confusion_matrix(answers)
+                metrics |= threshold.predictive_values(bootstrap, positive, name, self.prevalence)
+        matrix = confusion_matrix(predictions)
         return _Part(
             metrics,
             matrix,
-            [tables.per_class(matrix, answers, classes), tables.per_class_intervals(found, classes)],
+            [tables.per_class(matrix, predictions, classes), tables.per_class_intervals(bootstrap, classes)],
             [
                 pictures.confusion_figure(matrix, classes),
-                *pictures.roc_figure(answers.targets, answers.probabilities, classes, named),
-                *pictures.precision_recall_figure(answers.targets, answers.probabilities, classes, named),
-                pictures.reliability_figure(answers, metrics["ece"]),
+                *pictures.roc_figure(predictions.targets, predictions.probabilities, classes, positive),
+                *pictures.precision_recall_figure(predictions.targets, predictions.probabilities, classes, positive),
+                pictures.reliability_figure(predictions, metrics["ece"]),
             ],
         )
 
@@ -118,28 +117,27 @@ class Classification(Evaluator):
                 )
             return None
         if self.positive not in evidence.classes:
-            raise UsageError(
-                f"there is no class {self.positive!r} to be the positive one", closest(self.positive, evidence.classes)
-            )
+            raise UsageError(f"no class named {self.positive!r}", closest(self.positive, evidence.classes))
         if len(evidence.classes) != 2:
-            raise UsageError("a positive class can be named for two classes only", "Leave 'positive' out.")
+            raise UsageError("a positive class needs a task with two classes", "Remove 'positive'.")
         return list(evidence.classes).index(self.positive)
 
-    def _tuned(
-        self, answers: Answers, evidence: Evidence, positive: int
+    def _metrics_at_threshold(
+        self, predictions: PredictionSet, evidence: Evidence, positive: int
     ) -> tuple[dict[str, Metric], dict[str, object]] | None:
-        """Figures at the threshold that suits the validation split best, and what it is; ``None`` without one."""
-        chosen_on = evidence.validation
-        if chosen_on is None:
+        """Choose the threshold on the validation split; return the metrics at it, and a record of the choice."""
+        validation = evidence.validation
+        if validation is None:
             return None
-        check(chosen_on)
-        best = threshold.youden(chosen_on.targets == positive, chosen_on.probabilities[:, positive])
+        check(validation)
+        best = threshold.choose_threshold(validation.targets == positive, validation.probabilities[:, positive])
         if best is None:
             return None
-        tuned = Resampled(threshold.decided(answers, positive, best), (evidence.seed, "threshold"), self.resamples)
+        decisions = threshold.apply_threshold(predictions, positive, best)
+        bootstrap = Bootstrap(decisions, (evidence.seed, "threshold"), self.resamples)
         name = evidence.classes[positive]
-        said = {"value": best, "class": name, "chosen_on": chosen_on.split, "n": len(chosen_on.ids), "by": "Youden"}
-        return threshold.at_threshold(tuned, positive, name), said
+        extra = {"value": best, "class": name, "chosen_on": validation.split, "n": len(validation.ids), "by": "Youden"}
+        return threshold.threshold_metrics(bootstrap, positive, name), extra
 
 
 @dataclass(frozen=True)
@@ -150,17 +148,6 @@ class _Part:
     figures: Sequence[Figure]
 
 
-@dataclass(frozen=True)
-class Sorted:
-    """The evidence in an order of its own, so that nothing depends on the order it came in.
-
-    ``left_out``: groups that can't have one answer.
-    """
-
-    answers: Answers
-    left_out: int = 0
-
-
 def check(evidence: Evidence) -> None:
     """Refuse evidence that can't be evaluated (see :meth:`Classification.evaluate`)."""
     probabilities, targets, classes = evidence.probabilities, evidence.targets, len(evidence.classes)
@@ -169,43 +156,48 @@ def check(evidence: Evidence) -> None:
     if probabilities.shape != (len(targets), classes) or len(evidence.ids) != len(targets):
         raise UsageError(
             f"{len(evidence.ids)} ids, {len(targets)} targets and probabilities of shape {probabilities.shape}"
-            f" for {classes} classes don't fit together"
+            f" for {classes} classes do not match"
         )
     if not np.isfinite(probabilities).all() or (probabilities < 0).any():
-        raise UsageError("the probabilities hold values that are negative or no numbers")
+        raise UsageError("probabilities must be finite and not negative")
     if not np.allclose(probabilities.sum(1), 1, atol=1e-3):
-        raise UsageError("the probabilities of a sample don't add up to 1")
+        raise UsageError("the probabilities of each sample must sum to 1")
     if targets.min() < 0 or targets.max() >= classes:
-        raise UsageError(f"a target is none of the {classes} classes")
+        raise UsageError(f"targets must lie between 0 and {classes - 1}")
 
 
-def in_order(evidence: Evidence) -> Sorted:
-    """``evidence`` by id."""
+def sort_by_id(evidence: Evidence) -> PredictionSet:
+    """Sort the predictions by sample id, so that results do not depend on the order of the evidence."""
     order = sorted(range(len(evidence.ids)), key=lambda index: evidence.ids[index])
     groups = [evidence.groups[index] for index in order] if evidence.groups else []
     units = Units.from_groups(groups, len(order))
-    return Sorted(Answers(evidence.targets[order], evidence.probabilities[order], units))
+    return PredictionSet(evidence.targets[order], evidence.probabilities[order], units)
 
 
-def by_group(evidence: Evidence) -> Sorted | None:
-    """One answer for each group, the mean of its samples' probabilities; ``None`` where no group has one class."""
-    answers = in_order(evidence).answers
-    of, count = answers.units.of, answers.units.count
-    sizes = np.bincount(of, minlength=count)
-    means = np.zeros((count, answers.classes))
-    np.add.at(means, of, answers.probabilities)
-    lowest, highest = np.full(count, answers.classes), np.full(count, -1)
-    np.minimum.at(lowest, of, answers.targets)
-    np.maximum.at(highest, of, answers.targets)
+def average_by_group(evidence: Evidence) -> tuple[PredictionSet, int] | None:
+    """Average the probabilities within each group, and count the groups with several classes, which are left out.
+
+    ``None`` if every group has several classes.
+    """
+    predictions = sort_by_id(evidence)
+    index, count = predictions.units.index, predictions.units.count
+    sizes = np.bincount(index, minlength=count)
+    means = np.zeros((count, predictions.classes))
+    np.add.at(means, index, predictions.probabilities)
+    lowest, highest = np.full(count, predictions.classes), np.full(count, -1)
+    np.minimum.at(lowest, index, predictions.targets)
+    np.maximum.at(highest, index, predictions.targets)
     one_class = lowest == highest
     if not one_class.any():
         return None
-    kept = Answers(lowest[one_class], (means / sizes[:, None])[one_class], Units.from_groups([], int(one_class.sum())))
-    return Sorted(kept, int((~one_class).sum()))
+    grouped = PredictionSet(
+        lowest[one_class], (means / sizes[:, None])[one_class], Units.from_groups([], int(one_class.sum()))
+    )
+    return grouped, int((~one_class).sum())
 
 
-def confusion_matrix(answers: Answers) -> npt.NDArray[np.int64]:
+def confusion_matrix(predictions: PredictionSet) -> npt.NDArray[np.int64]:
     """Counts by torchmetrics, int64 ``[classes, classes]``: rows true, columns predicted."""
-    predicted, targets = torch.from_numpy(answers.predicted), torch.from_numpy(answers.targets)
-    matrix: npt.NDArray[np.int64] = tm.multiclass_confusion_matrix(predicted, targets, answers.classes).numpy()
+    predicted, targets = torch.from_numpy(predictions.predicted), torch.from_numpy(predictions.targets)
+    matrix: npt.NDArray[np.int64] = tm.multiclass_confusion_matrix(predicted, targets, predictions.classes).numpy()
     return matrix

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
-from toolbox.api.protocols import Figure, Metric, Series
-from toolbox.statistics.scores import BINS, Answers
+from toolbox.api.evaluator import Figure, Metric, Series
+from toolbox.api.statistics import BINS, PredictionSet
 
 _POINTS = 200
 
@@ -39,13 +39,13 @@ def roc_figure(
 ) -> list[Figure]:
     """The ROC curve, one for each class where there are more than two; nothing where no class can have one."""
     series = []
-    for index in _drawn(classes, positive):
+    for index in _curve_classes(classes, positive):
         hits = targets == index
         if hits.all() or not hits.any():
             continue
         false_positive, true_positive, _ = sk.roc_curve(hits, probabilities[:, index])
         area = sk.auc(false_positive, true_positive)
-        series.append(Series(f"{classes[index]} (AUC {area:.3f})", *_thinned(false_positive, true_positive)))
+        series.append(Series(f"{classes[index]} (AUC {area:.3f})", *_thin(false_positive, true_positive)))
     chance = Series("chance", [0.0, 1.0], [0.0, 1.0], dashed=True)
     return _curves("roc", "ROC", ("false positive rate", "true positive rate"), series, chance)
 
@@ -58,7 +58,7 @@ def precision_recall_figure(
 ) -> list[Figure]:
     """Precision over recall, a curve for each class (of two: the positive one); nothing where no class has samples."""
     series, shares = [], []
-    for index in _drawn(classes, positive):
+    for index in _curve_classes(classes, positive):
         hits = targets == index
         if not hits.any():
             continue
@@ -66,14 +66,14 @@ def precision_recall_figure(
         mean = sk.average_precision_score(hits, probabilities[:, index])
         shares.append(float(hits.mean()))
         name = f"{classes[index]} (average precision {mean:.3f})"
-        series.append(Series(name, *_thinned(recall[::-1], precision[::-1])))
+        series.append(Series(name, *_thin(recall[::-1], precision[::-1])))
     chance = None
     if len(shares) == 1:
         chance = Series(f"chance ({shares[0]:.2f})", [0.0, 1.0], [shares[0], shares[0]], dashed=True)
     return _curves("precision-recall", "Precision and recall", ("recall", "precision"), series, chance)
 
 
-def _drawn(classes: Sequence[str], positive: int | None) -> Sequence[int]:
+def _curve_classes(classes: Sequence[str], positive: int | None) -> Sequence[int]:
     """The classes that have a curve: each, or of two the positive one."""
     return [1 if positive is None else positive] if len(classes) == 2 else range(len(classes))
 
@@ -98,12 +98,12 @@ def _curves(
     ]
 
 
-def reliability_figure(answers: Answers, error: Metric) -> Figure:
+def reliability_figure(predictions: PredictionSet, error: Metric) -> Figure:
     """Accuracy over mean confidence by calibration bin; bins without samples are left out."""
-    counts = np.bincount(answers.bins, minlength=BINS)
+    counts = np.bincount(predictions.bins, minlength=BINS)
     filled = counts > 0
-    confidence = np.bincount(answers.bins, answers.probabilities.max(1), BINS)[filled] / counts[filled]
-    right = np.bincount(answers.bins, answers.correct, BINS)[filled] / counts[filled]
+    confidence = np.bincount(predictions.bins, predictions.probabilities.max(1), BINS)[filled] / counts[filled]
+    right = np.bincount(predictions.bins, predictions.correct, BINS)[filled] / counts[filled]
     return Figure(
         name="reliability",
         title="Reliability",
@@ -119,7 +119,7 @@ def reliability_figure(answers: Answers, error: Metric) -> Figure:
     )
 
 
-def _thinned(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> tuple[list[float], list[float]]:
+def _thin(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> tuple[list[float], list[float]]:
     """The curve's corners (points on a straight line tell nothing), and of those at most some hundred."""
     bends = np.ones(len(x), dtype=bool)
     cross = np.diff(x)[:-1] * np.diff(y)[1:] - np.diff(x)[1:] * np.diff(y)[:-1]

@@ -7,15 +7,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Metric
-from toolbox.statistics.intervals import Resampled
-from toolbox.statistics.proportions import wilson
-from toolbox.statistics.scores import Answers, Info
+from toolbox.api.evaluator import Metric
+from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet, wilson
 
 Floats = npt.NDArray[np.float64]
 
 
-def youden(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
+def choose_threshold(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
     """The threshold with the largest sensitivity + specificity, of several the nearest to 0.5; from it on is positive.
 
     ``None`` where a class is missing. Thresholds lie half-way between neighbouring scores. Source: Youden, Cancer 3
@@ -33,62 +31,70 @@ def youden(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
     return float(best[np.abs(best - 0.5).argmin()])
 
 
-def decided(answers: Answers, positive: int, threshold: float) -> Answers:
-    """The same samples with decisions by ``threshold`` on the positive class in place of probabilities."""
-    said = answers.probabilities[:, positive] >= threshold
-    chosen = np.where(said, positive, 1 - positive)
-    return Answers(answers.targets, np.eye(2)[chosen], answers.units)
+def apply_threshold(predictions: PredictionSet, positive: int, threshold: float) -> PredictionSet:
+    """Replace probabilities by 0 and 1, decided by ``threshold`` on the positive class."""
+    positive_mask = predictions.probabilities[:, positive] >= threshold
+    labels = np.where(positive_mask, positive, 1 - positive)
+    return PredictionSet(predictions.targets, np.eye(2)[labels], predictions.units)
 
 
-def at_threshold(tuned: Resampled, positive: int, name: str) -> dict[str, Metric]:
-    """Figures of decisions that :func:`decided` made."""
-    found = {
-        "tuned_accuracy": (tuned.metric("accuracy"), "accuracy"),
-        "tuned_balanced_accuracy": (tuned.metric("balanced_accuracy"), "balanced accuracy"),
-        "tuned_sensitivity": (tuned.of_class("recall", positive, ""), f"sensitivity ({name})"),
-        "tuned_specificity": (tuned.of_class("specificity", positive, ""), f"specificity ({name})"),
+def threshold_metrics(bootstrap: Bootstrap, positive: int, name: str) -> dict[str, Metric]:
+    """Metrics of decisions made by :func:`apply_threshold`."""
+    metrics = {
+        "tuned_accuracy": (bootstrap.metric("accuracy"), "accuracy"),
+        "tuned_balanced_accuracy": (bootstrap.metric("balanced_accuracy"), "balanced accuracy"),
+        "tuned_sensitivity": (bootstrap.class_metric("recall", positive, ""), f"sensitivity ({name})"),
+        "tuned_specificity": (bootstrap.class_metric("specificity", positive, ""), f"specificity ({name})"),
     }
-    return {key: replace(metric, label=f"{label} at validation's threshold") for key, (metric, label) in found.items()}
+    return {
+        key: replace(metric, label=f"{label} at validation's threshold") for key, (metric, label) in metrics.items()
+    }
 
 
-def of_positive(found: Resampled, positive: int, name: str) -> dict[str, Metric]:
+def positive_class_metrics(bootstrap: Bootstrap, positive: int, name: str) -> dict[str, Metric]:
     """Predictive values, sensitivity and specificity of the positive class, as it occurs in these samples."""
     other = 1 - positive
     return {
-        "positive_precision": found.of_class("precision", positive, f"precision of {name}"),
-        "sensitivity": found.of_class("recall", positive, f"sensitivity ({name})"),
-        "positive_specificity": found.of_class("specificity", positive, f"specificity ({name})"),
-        "negative_predictive_value": found.of_class("precision", other, f"negative predictive value ({name})"),
+        "positive_precision": bootstrap.class_metric("precision", positive, f"precision of {name}"),
+        "sensitivity": bootstrap.class_metric("recall", positive, f"sensitivity ({name})"),
+        "positive_specificity": bootstrap.class_metric("specificity", positive, f"specificity ({name})"),
+        "negative_predictive_value": bootstrap.class_metric("precision", other, f"negative predictive value ({name})"),
     }
 
 
-def at_prevalence(found: Resampled, positive: int, name: str, prevalence: float) -> dict[str, Metric]:
+def predictive_values(bootstrap: Bootstrap, positive: int, name: str, prevalence: float) -> dict[str, Metric]:
     """Predictive values where a share ``prevalence`` of all is positive, by Bayes' rule from both rates."""
 
-    def both(sensitivity: Floats, specificity: Floats) -> tuple[Floats, Floats]:
+    def both_values(sensitivity: Floats, specificity: Floats) -> tuple[Floats, Floats]:
         sick, well = sensitivity * prevalence, specificity * (1 - prevalence)
         with np.errstate(divide="ignore", invalid="ignore"):
             return sick / (sick + (1 - specificity) * (1 - prevalence)), well / (well + (1 - sensitivity) * prevalence)
 
-    pairs = [both(each["class_recall"][:, positive], each["class_specificity"][:, positive]) for each in found.additive]
+    pairs = [
+        both_values(each["class_recall"][:, positive], each["class_specificity"][:, positive])
+        for each in bootstrap.additive
+    ]
     metrics = {}
     for at, (key, word) in enumerate((("ppv", "positive"), ("npv", "negative"))):
-        point, drawn, left_out = (pair[at] for pair in pairs)
+        point, samples, jackknife = (pair[at] for pair in pairs)
         label = f"{word} predictive value ({name}) at a prevalence of {prevalence:g}"
-        metric = found.bootstrapped(float(point[0]), drawn, left_out, Info(label))
+        metric = bootstrap.bootstrap_metric(float(point[0]), samples, jackknife, MetricInfo(label))
         if metric.method.startswith("Wilson"):
-            metric = _by_substitution(metric, found, positive, prevalence, at)
+            metric = _from_wilson_limits(metric, bootstrap, positive, prevalence, at)
         metrics[f"{key}_at_prevalence"] = metric
     return metrics
 
 
-def _by_substitution(metric: Metric, found: Resampled, positive: int, prevalence: float, at: int) -> Metric:
+def _from_wilson_limits(metric: Metric, bootstrap: Bootstrap, positive: int, prevalence: float, at: int) -> Metric:
     """Where a rate is 0 or 1 in every resample: both rates' Wilson limits in Bayes' rule, which is wide enough."""
-    truth = found.answers.targets == positive
-    said = found.answers.predicted == positive
-    units = found.answers.units
+    truth = bootstrap.predictions.targets == positive
+    predicted = bootstrap.predictions.predicted == positive
+    units = bootstrap.predictions.units
     share = units.count / len(truth)  # groups count once
-    counts = [(int((truth & said).sum()), int(truth.sum())), (int((~truth & ~said).sum()), int((~truth).sum()))]
+    counts = [
+        (int((truth & predicted).sum()), int(truth.sum())),
+        (int((~truth & ~predicted).sum()), int((~truth).sum())),
+    ]
     (low_se, high_se), (low_sp, high_sp) = (wilson(hits * share, max(1e-9, count * share)) for hits, count in counts)
 
     def value(sensitivity: float, specificity: float) -> float:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from toolbox.api.augmenter import ImageInfo, Params
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import ImageInfo, Params
 from toolbox_kornia.heavy.recipe import Geometric
 from toolbox_kornia.heavy.warp import Border, Interpolation
 
@@ -63,10 +63,10 @@ class FlipRotateZoom(Geometric):
 
     def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
         """One of ``{"flip": True}``, ``{"rotation": degrees}`` and ``{"zoom": factor}``; the same for any source."""
-        chosen = rng.integers(3)
-        if chosen == 0:
+        choice = rng.integers(3)
+        if choice == 0:
             return {"flip": True}
-        if chosen == 1:
+        if choice == 1:
             return {"rotation": rng.uniform(-self.rotation, self.rotation)}
         return {"zoom": rng.uniform(self.zoom_min, self.zoom_max)}
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolbox.api.protocols import Border as Border
-from toolbox.api.protocols import Interpolation as Interpolation
-from toolbox.augment.warp import Images as Images
-from toolbox.augment.warp import Sampler, inverse
+from toolbox.api.augmenter import Border as Border
+from toolbox.api.augmenter import Interpolation as Interpolation
+from toolbox.api.warp import Images as Images
+from toolbox.api.warp import Sampler, inverse
 from toolbox_kornia.heavy.geometry import Matrix
 
-_NOTHING = np.eye(3)
+_IDENTITY = np.eye(3)
 
 
 def warp(images: Images, matrices: list[Matrix], size: int, border: Border, interpolation: Interpolation) -> Images:
-    """Sample each image once by its own matrix; see :func:`toolbox.augment.warp.warp`.
+    """Sample each image once by its own matrix; see :func:`toolbox.api.warp.warp`.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def warp(images: Images, matrices: list[Matrix], size: int, border: Border, inte
     result = np.empty((count, size, size, channels), dtype=np.uint8)
     sampler: Sampler | None = None
     for number, (image, matrix) in enumerate(zip(images, matrices, strict=True)):
-        if height == width == size and np.allclose(matrix, _NOTHING, rtol=0, atol=1e-9):
+        if height == width == size and np.allclose(matrix, _IDENTITY, rtol=0, atol=1e-9):
             result[number] = image  # what only changes values moves nothing
             continue
         if sampler is None or images.strides[0]:

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from scipy.stats import fisher_exact
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from toolbox.statistics import bootstrap
-from toolbox.statistics.scores import Units
+from toolbox.api.statistics import Units, bootstrap
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Difference:
     test: str
 
 
-def against_the_rest(
+def compare_with_rest(
     inside: npt.NDArray[np.bool_],
     right: npt.NDArray[np.bool_],
     units: Units,
@@ -46,22 +45,22 @@ def against_the_rest(
         return Difference(value, min(float(low), value), max(float(high), value), p, "Fisher, Newcombe")
 
     def sums(of: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        return np.bincount(units.of, of, units.count).astype(np.float64)
+        return np.bincount(units.index, of, units.count).astype(np.float64)
 
     parts = [sums(part) for part in (inside & right, inside, ~inside & right, ~inside)]
 
     def differences(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         hits_in, all_in, hits_out, all_out = (part @ weights for part in parts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: npt.NDArray[np.float64] = hits_in / all_in - hits_out / all_out
-        return found
+            difference: npt.NDArray[np.float64] = hits_in / all_in - hits_out / all_out
+        return difference
 
     rng = bootstrap.generator("subgroups", *key)
-    drawn = differences(bootstrap.draw(units.count, resamples, rng))
-    left_out = differences(bootstrap.leave_out(units.count))
-    usable = drawn[np.isfinite(drawn)]
-    interval = bootstrap.bca(value, drawn, left_out) if len(usable) and np.ptp(usable) > 1e-9 else None
+    samples = differences(bootstrap.draw_weights(units.count, resamples, rng))
+    jackknife = differences(bootstrap.jackknife_weights(units.count))
+    usable = samples[np.isfinite(samples)]
+    interval = bootstrap.bca(value, samples, jackknife) if len(usable) and np.ptp(usable) > 1e-9 else None
     if interval is None:
         return Difference(value, float("nan"), float("nan"), float("nan"), "too few groups")
-    p = bootstrap.p_value(value, drawn, left_out)
+    p = bootstrap.p_value(value, samples, jackknife)
     return Difference(value, min(interval[0], value), max(interval[1], value), p, "bootstrap of groups")

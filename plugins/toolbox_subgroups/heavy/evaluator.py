@@ -12,12 +12,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
-from toolbox.statistics.bootstrap import RESAMPLES
-from toolbox.statistics.intervals import Resampled
-from toolbox.statistics.proportions import holm
-from toolbox.statistics.scores import Answers, Units
-from toolbox_subgroups.heavy.against import Difference, against_the_rest
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.statistics import RESAMPLES, Bootstrap, PredictionSet, Units, holm
+from toolbox_subgroups.heavy.against import Difference, compare_with_rest
 from toolbox_subgroups.heavy.values import subgroups
 
 Cell = str | float | int | None
@@ -70,56 +67,62 @@ class Subgroups(Evaluator):
         groups = np.array([evidence.groups[at] if evidence.groups else "" for at in order])
         targets, probabilities = evidence.targets[order], evidence.probabilities[order]
         members = {str(name): values == name for name in np.unique(values)}
-        found = {
-            name: self._metrics(Answers(targets[there], probabilities[there], _units(groups[there])), evidence, name)
-            for name, there in members.items()
+        metrics = {
+            name: self._metrics(PredictionSet(targets[mask], probabilities[mask], _units(groups[mask])), evidence, name)
+            for name, mask in members.items()
         }
-        whole = Answers(targets, probabilities, _units(groups))
-        against = self._against(members, whole, evidence.seed)
-        sizes = {name: int(there.sum()) for name, there in members.items()}
+        whole = PredictionSet(targets, probabilities, _units(groups))
+        differences = self._compare(members, whole, evidence.seed)
+        sizes = {name: int(mask.sum()) for name, mask in members.items()}
         return Evaluation(
-            metrics=self._worst(found, sizes),
+            metrics=self._worst(metrics, sizes),
             tables=[
                 self._sizes(members, targets, groups, evidence.classes),
-                self._figures(found),
-                *([self._comparison(against, sizes)] if against else []),
+                self._figures(metrics),
+                *([self._comparison(differences, sizes)] if differences else []),
             ],
-            figures=[self._bars(found, sizes)],
-            notes=self._notes(sizes, against),
+            figures=[self._bars(metrics, sizes)],
+            notes=self._notes(sizes, differences),
         )
 
-    def _metrics(self, answers: Answers, evidence: Evidence, name: str) -> dict[str, Metric]:
-        resampled = Resampled(answers, ("subgroups", evidence.seed, self.column, name), self.resamples)
-        there = np.unique(answers.targets)
-        found = {"accuracy": resampled.metric("accuracy")}
-        if len(there) == answers.classes:
-            found["balanced accuracy"] = resampled.metric("balanced_accuracy")
-        found["AUC"] = resampled.metric("auc")
+    def _metrics(self, predictions: PredictionSet, evidence: Evidence, name: str) -> dict[str, Metric]:
+        bootstrap = Bootstrap(predictions, ("subgroups", evidence.seed, self.column, name), self.resamples)
+        present = np.unique(predictions.targets)
+        metrics = {"accuracy": bootstrap.metric("accuracy")}
+        if len(present) == predictions.classes:
+            metrics["balanced accuracy"] = bootstrap.metric("balanced_accuracy")
+        metrics["AUC"] = bootstrap.metric("auc")
         classes = evidence.classes
         if self.positive:
             at = list(classes).index(self.positive)
-            found[f"sensitivity ({self.positive})"] = resampled.of_class("recall", at, "")
-            found[f"specificity ({self.positive})"] = resampled.of_class("specificity", at, "")
+            metrics[f"sensitivity ({self.positive})"] = bootstrap.class_metric("recall", at, "")
+            metrics[f"specificity ({self.positive})"] = bootstrap.class_metric("specificity", at, "")
         elif len(classes) <= _MANY_CLASSES:
-            found |= {f"recall of {label}": resampled.of_class("recall", at, "") for at, label in enumerate(classes)}
-        return found
+            metrics |= {
+                f"recall of {label}": bootstrap.class_metric("recall", at, "") for at, label in enumerate(classes)
+            }
+        return metrics
 
-    def _worst(self, found: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]) -> dict[str, Metric]:
+    def _worst(
+        self, metrics_by_group: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]
+    ) -> dict[str, Metric]:
         """The lowest accuracy of a subgroup that is not small, with that subgroup's interval."""
-        large = {name: metrics["accuracy"] for name, metrics in found.items() if sizes[name] >= self.small}
+        large = {name: metrics["accuracy"] for name, metrics in metrics_by_group.items() if sizes[name] >= self.small}
         if not large:
             return {}
         name, worst = min(large.items(), key=lambda item: (item[1].value or 0, item[0]))
         label = f"lowest accuracy by {self.column} ({name})"
         return {f"worst_accuracy_by_{self.column}": replace(worst, label=label)}
 
-    def _against(
-        self, members: Mapping[str, npt.NDArray[np.bool_]], whole: Answers, seed: int
+    def _compare(
+        self, members: Mapping[str, npt.NDArray[np.bool_]], whole: PredictionSet, seed: int
     ) -> dict[str, Difference]:
         """Those large enough to be compared; of two subgroups the first, since the other says the same."""
-        large = [name for name, there in members.items() if min(int(there.sum()), int((~there).sum())) >= self.small]
+        large = [name for name, mask in members.items() if min(int(mask.sum()), int((~mask).sum())) >= self.small]
         return {
-            name: against_the_rest(members[name], whole.correct, whole.units, self.resamples, (seed, self.column, name))
+            name: compare_with_rest(
+                members[name], whole.correct, whole.units, self.resamples, (seed, self.column, name)
+            )
             for name in (large[:1] if len(members) == 2 else large)
         }
 
@@ -131,50 +134,57 @@ class Subgroups(Evaluator):
         classes: Sequence[str],
     ) -> Table:
         rows: list[list[Cell]] = []
-        for name, there in members.items():
-            count, by_class = int(there.sum()), np.bincount(targets[there], minlength=len(classes))
+        for name, mask in members.items():
+            count, by_class = int(mask.sum()), np.bincount(targets[mask], minlength=len(classes))
             remark = f"small: fewer than {self.small}" if count < self.small else ""
-            rows.append([name, count, _units(groups[there]).count, *map(int, by_class), remark])
+            rows.append([name, count, _units(groups[mask]).count, *map(int, by_class), remark])
         columns = [self.column, "images", "groups", *(f"of {label}" for label in classes), "remark"]
         if not any(groups):
             columns, rows = [*columns[:2], *columns[3:]], [[*row[:2], *row[3:]] for row in rows]
         return Table(self._name("sizes"), f"Subgroups by {self.column}", columns, rows)
 
-    def _figures(self, found: Mapping[str, Mapping[str, Metric]]) -> Table:
+    def _figures(self, metrics_by_group: Mapping[str, Mapping[str, Metric]]) -> Table:
         rows: list[list[Cell]] = [
             [name, label, metric.value, metric.low, metric.high, metric.method]
-            for name, metrics in found.items()
+            for name, metrics in metrics_by_group.items()
             for label, metric in metrics.items()
         ]
         columns = [self.column, "metric", "value", "low", "high", "interval by"]
         return Table(self._name("metrics"), f"Metrics by {self.column}, with 95 % intervals", columns, rows, brief=True)
 
-    def _comparison(self, against: Mapping[str, Difference], sizes: Mapping[str, int]) -> Table:
+    def _comparison(self, differences: Mapping[str, Difference], sizes: Mapping[str, int]) -> Table:
         total = sum(sizes.values())
-        adjusted = _adjusted(against)
+        adjusted = _adjusted(differences)
         rows: list[list[Cell]] = []
-        for name, found in against.items():
-            figures = [found.value, found.low, found.high, found.p_value, adjusted[name]]
+        for name, difference in differences.items():
+            figures = [difference.value, difference.low, difference.high, difference.p_value, adjusted[name]]
             cells: list[Cell] = [value if math.isfinite(value) else None for value in figures]
-            rows.append([name, sizes[name], total - sizes[name], *cells, found.test])
+            rows.append([name, sizes[name], total - sizes[name], *cells, difference.test])
         columns = [self.column, "images", "others", "difference", "low", "high", "p", "p (Holm)", "by"]
         return Table(self._name("rest"), f"Accuracy by {self.column} against all others", columns, rows, brief=True)
 
-    def _bars(self, found: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]) -> Figure:
-        names = [f"{name} ({sizes[name]:,})" for name in found]
-        shown = [label for label in ("accuracy", "AUC") if any(metrics[label].value for metrics in found.values())]
-        said = ", ".join(f"{name} {metrics['accuracy'].value or 0:.2f}" for name, metrics in found.items())
+    def _bars(self, metrics_by_group: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]) -> Figure:
+        names = [f"{name} ({sizes[name]:,})" for name in metrics_by_group]
+        shown = [
+            label for label in ("accuracy", "AUC") if any(metrics[label].value for metrics in metrics_by_group.values())
+        ]
+        accuracies = ", ".join(
+            f"{name} {metrics['accuracy'].value or 0:.2f}" for name, metrics in metrics_by_group.items()
+        )
         return Figure(
             name=self._name("accuracy"),
             title=f"Accuracy by {self.column}",
             kind="bars",
-            alt=f"Bars of {' and '.join(shown)} by {self.column}; accuracy: {said}.",
+            alt=f"Bars of {' and '.join(shown)} by {self.column}; accuracy: {accuracies}.",
             x_label=f"{self.column} (images)",
             y_label="share",
-            series=[Series(label, names, [found[name][label].value for name in found]) for label in shown],
+            series=[
+                Series(label, names, [metrics_by_group[name][label].value for name in metrics_by_group])
+                for label in shown
+            ],
         )
 
-    def _notes(self, sizes: Mapping[str, int], against: Mapping[str, Difference]) -> list[str]:
+    def _notes(self, sizes: Mapping[str, int], differences: Mapping[str, Difference]) -> list[str]:
         notes = []
         if len(sizes) == 1:
             notes.append(f"subgroups by {self.column}: it is {next(iter(sizes))} for every image, nothing to compare")
@@ -184,13 +194,14 @@ class Subgroups(Evaluator):
                 f"subgroups by {self.column}: fewer than {self.small} images of {', '.join(few)}; their figures say"
                 " little, look at the intervals"
             )
-        adjusted = _adjusted(against)
-        for name, found in against.items():
-            if adjusted[name] < 0.05 and not found.low <= 0 <= found.high:
-                word = "lower" if found.value < 0 else "higher"
+        adjusted = _adjusted(differences)
+        for name, difference in differences.items():
+            if adjusted[name] < 0.05 and not difference.low <= 0 <= difference.high:
+                word = "lower" if difference.value < 0 else "higher"
                 notes.append(
                     f"subgroups by {self.column}: accuracy is {word} for {name} than for the others"
-                    f" ({100 * found.value:+.1f} points, 95 % CI {100 * found.low:+.1f} to {100 * found.high:+.1f},"
+                    f" ({100 * difference.value:+.1f} points,"
+                    f" 95 % CI {100 * difference.low:+.1f} to {100 * difference.high:+.1f},"
                     f" p = {adjusted[name]:.2g} after Holm)"
                 )
         return notes
@@ -203,9 +214,9 @@ def _units(groups: npt.NDArray[np.str_]) -> Units:
     return Units.from_groups(groups.tolist(), len(groups))
 
 
-def _adjusted(against: Mapping[str, Difference]) -> dict[str, float]:
+def _adjusted(differences: Mapping[str, Difference]) -> dict[str, float]:
     """p-values after Holm; NaN where there is none."""
-    known = [name for name, found in against.items() if math.isfinite(found.p_value)]
-    adjusted = dict.fromkeys(against, math.nan)
-    adjusted.update(zip(known, holm([against[name].p_value for name in known]), strict=True))
+    known = [name for name, difference in differences.items() if math.isfinite(difference.p_value)]
+    adjusted = dict.fromkeys(differences, math.nan)
+    adjusted.update(zip(known, holm([differences[name].p_value for name in known]), strict=True))
     return adjusted

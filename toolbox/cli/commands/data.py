@@ -12,7 +12,7 @@ from toolbox.cli import options
 from toolbox.cli.options import DATA, open_workspace
 
 if TYPE_CHECKING:
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
 
 data = typer.Typer(help="Look at a dataset, split it, and look for leaks.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def prepare(
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, data, dry_run=dry_run)
     todo = place.plan_prepare(size, channels, file_format, out)
-    done = None if dry_run else preparing.run(todo, terminal.reporter())
+    done = None if dry_run else preparing.write_folder(todo, terminal.reporter())
     document = preparing.document(todo, done)
     terminal.show(*prepared_lines(document))
     terminal.emit(document)
@@ -63,8 +63,9 @@ def inspect(
         Path | None,
         typer.Option("--picture", metavar="FILE", help="Draw classes and samples: .png or .svg."),
     ] = None,
-    samples: Annotated[bool, typer.Option("--samples", help="Show samples of each class here, too.")] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="Name random samples of each class.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples that are shown.")] = 0,
+    force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
     as_json: options.AsJson = False,
@@ -72,28 +73,28 @@ def inspect(
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
     from toolbox.cli.terminal import Terminal
-    from toolbox.cli.views.render import inspection
+    from toolbox.cli.views.render import inspection, sample_names
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
-    from toolbox.report import overview
+    from toolbox.report import sheets
 
     terminal = Terminal(as_json, quiet)
     reporter = terminal.reporter()
     place = open_workspace(workspace, terminal, sets, data)
     if picture is not None:
-        overview.check(picture, place.source)
-    found = index.build(place.source, reporter)
-    kept = inspecting.kept_split(place.path, place.source, found.manifest.rows, reporter)
-    document = inspecting.summary(found, place.source, kept)
+        sheets.check(picture, place.source, overwrite=force)
+    found = index.build_index(place.source, reporter)
+    kept = inspecting.load_workspace_split(place.path, place.source, found.manifest.rows, reporter)
+    document = inspecting.summarize(found, place.source, kept)
     terminal.show(*inspection(document))
-    if samples or picture is not None:
-        shown = overview.thumbs(inspecting.choose(found.manifest, seed), place.source)
-        if samples:
-            terminal.show_samples(shown)
-        if picture is not None:
-            overview.write(overview.of_inspection(document, shown), picture)
-            reporter.info(f"drawn in {picture}")
-            document["picture"] = str(picture)
+    chosen = inspecting.draw_samples(found.manifest, seed)
+    if samples:
+        terminal.show(*sample_names(chosen))
+    if picture is not None:
+        sheet = sheets.of_inspection(document, sheets.samples(chosen, place.source))
+        sheets.write(sheet, picture, overwrite=force)
+        reporter.info(f"Wrote {picture}")
+        document["picture"] = str(picture)
     terminal.emit(document)
     terminal.end(found.quarantined)
 
@@ -154,14 +155,14 @@ def split(
         "split.duplicates": "drop" if drop_leaks else "group" if group_duplicates else None,
         "split.protocol": protocol,
     }
-    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, redeal=True)
+    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, resplit=True)
     prepared = place.prepared
     path = place.path / manifest.FILE_NAME
     written = "Would write" if dry_run else "Split kept in"
     terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
     leaks = place.known_leaks
     if leaks.leaks and prepared.settings.protocol == "split-then-augment":
-        place.reporter.warn(f"{gate.in_words(leaks)}; 'toolbox data audit' shows them")
+        place.reporter.warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
     terminal.emit(_document(prepared, path))
     terminal.end(prepared.quarantined)
 
@@ -178,6 +179,7 @@ def audit(
     canary_model: Annotated[
         str, typer.Option("--canary-model", metavar="SPEC", help="The small model that the canary trains.")
     ] = "alzheimer-cnn",
+    force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
     epochs: Annotated[int, typer.Option("--canary-epochs", help="Epochs of each of its trainings.")] = 30,
     device: options.Device = None,
@@ -198,7 +200,7 @@ def audit(
         terminal.emit(sung.document())
         terminal.end(place.quarantined)
         return
-    found = place.audit
+    found = place.run_audit(overwrite=force)
     terminal.show(*audit_result(found, place.path / PAGE_NAME))
     terminal.emit({**found.document(), "page": str(place.path / PAGE_NAME)})
     if found.leaks:
@@ -206,7 +208,7 @@ def audit(
     terminal.end(place.quarantined)
 
 
-def _document(prepared: Prepared, path: Path) -> dict[str, object]:
+def _document(prepared: SplitDataset, path: Path) -> dict[str, object]:
     found = prepared.manifest
     return {
         "path": str(path),

@@ -58,12 +58,12 @@ def show(file: File, as_json: options.AsJson = False) -> None:
     from rich.text import Text
 
     from toolbox.cli.terminal import Terminal
-    from toolbox.files.atomic import told
+    from toolbox.files.atomic import translate_os_errors
     from toolbox.study.builtin import find_study
 
     terminal = Terminal(as_json)
     path = find_study(file)
-    with told("read", path):
+    with translate_os_errors("read", path):
         toml = path.read_text("utf-8")
     terminal.results.print(Text(toml), end="", soft_wrap=True)
     terminal.emit({"path": str(path), "toml": toml})
@@ -181,6 +181,7 @@ def status(
 def report(
     file: File,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = None,
+    force: options.Force = False,
     data: options.Data = None,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
@@ -191,14 +192,14 @@ def report(
     from toolbox.cli.terminal import Terminal
 
     terminal = Terminal(as_json, quiet)
-    _conclude(_open(file, workspace, terminal, data, sets), terminal, output)
+    _conclude(_open(file, workspace, terminal, data, sets), terminal, output, force)
 
 
-def _conclude(opened: Study, terminal: Terminal, output: Path | None) -> None:
+def _conclude(opened: Study, terminal: Terminal, output: Path | None, force: bool = False) -> None:
     from toolbox.cli.views.study import results_tables
 
     results = opened.results()
-    path = opened.report(output)
+    path = opened.report(output, overwrite=force)
     terminal.show(*results_tables(opened.file, results), f"Report: {path}")
     terminal.emit({"name": opened.file.name, **results.document(), "report": str(path)})
 

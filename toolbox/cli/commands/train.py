@@ -81,7 +81,7 @@ def train(
         "augment.augmenter": augmenter,
     }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run, evaluators=evaluator)
-    _go(place, terminal, Asked(model, False, "", resume, from_run), dry_run)
+    _go(place, terminal, Asked(model, False, resume, from_run), dry_run)
 
 
 def finetune(
@@ -153,6 +153,7 @@ def finetune(
     terminal = Terminal(as_json, quiet or environment.process()[0] > 0)
     settings = {
         **every_stage(epochs),
+        "last.unfreeze": _unfreeze(unfreeze_last, unfreeze, unfreeze_all),
         "training.weights": weights,
         "training.pretrained": pretrained,
         "head.type": head,
@@ -171,8 +172,7 @@ def finetune(
         "augment.augmenter": augmenter,
     }
     place = open_workspace(workspace, terminal, sets, data, settings, dry_run, evaluators=evaluator)
-    wish = _unfreeze(unfreeze_last, unfreeze, unfreeze_all)
-    _go(place, terminal, Asked(model, True, wish, resume, from_run), dry_run)
+    _go(place, terminal, Asked(model, True, resume, from_run), dry_run)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,6 @@ class Asked:
 
     model: str
     finetune: bool
-    unfreeze: str
     resume: str | None
     from_run: str | None
 
@@ -192,14 +191,12 @@ class Asked:
                 "name a model, or one earlier run with --resume or --from-run",
                 "For example 'toolbox finetune resnet50'; see 'toolbox list models'.",
             )
-        if self.unfreeze and not self.model:
-            raise UsageError("what is unfrozen follows from the run", "Leave --unfreeze out.")
 
 
-def _unfreeze(last: bool, named: str | None, everything: bool) -> str:
+def _unfreeze(last: bool, named: str | None, everything: bool) -> str | None:
     if last + (named is not None) + everything > 1:
-        raise UsageError("--unfreeze-last, --unfreeze and --unfreeze-all say different things", "Give one of them.")
-    return "all" if everything else "last" if last else named or ""
+        raise UsageError("--unfreeze-last, --unfreeze and --unfreeze-all contradict each other", "Use one of them.")
+    return "all" if everything else "last" if last else named
 
 
 def _go(place: Workspace, terminal: Terminal, asked: Asked, dry_run: bool) -> None:
@@ -222,7 +219,7 @@ def _trained(place: Workspace, asked: Asked) -> Run:
         return place.resume(asked.resume)
     if asked.from_run:
         return place.repeat(asked.from_run)
-    return place.finetune(asked.model, unfreeze=asked.unfreeze) if asked.finetune else place.train(asked.model)
+    return place.finetune(asked.model) if asked.finetune else place.train(asked.model)
 
 
 def _plan(place: Workspace, terminal: Terminal, asked: Asked) -> None:
@@ -230,7 +227,7 @@ def _plan(place: Workspace, terminal: Terminal, asked: Asked) -> None:
 
     if not asked.model:
         raise UsageError("--dry-run plans new trainings", "Name a model in place of --resume or --from-run.")
-    plan: dict[str, Any] = place.plan_training(asked.model, finetune=asked.finetune, unfreeze=asked.unfreeze)
+    plan: dict[str, Any] = place.plan_training(asked.model, finetune=asked.finetune)
     terminal.show(
         f"Would train {plan['model']} ({plan['parameters']:,} parameters, weights: {plan['weights']}) on"
         f" {plan['train_images']:,} images ({plan['train_on']}) of {plan['size']} pixels on {plan['device']}:",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolbox.study.results import Results
     from toolbox.study.study import Study
 
-_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting": "dim"}
+_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "missing": "yellow", "waiting": "dim"}
 
 
 def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
@@ -34,7 +34,8 @@ def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> 
     table.columns[2].justify = table.columns[3].justify = "right"
     for name, members in cells.items():
         first = members[0]
-        how = f"{first.method} {first.model}" + (", last block" if first.unfreeze_last else "")
+        unfreeze = first.settings.get("last.unfreeze", "none")
+        how = f"{first.method} {first.model}" + (f", unfreeze {unfreeze}" if unfreeze != "none" else "")
         states = Counter(entries[run.key].status for run in members if run.key in entries)
         state = ", ".join(f"{count} {state}" for state, count in states.items())
         each = "?" if first.key in estimate.problems else duration(estimate.costs[first.key].seconds)
@@ -62,7 +63,7 @@ def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableTyp
         counts[state] = counts.get(state, 0) + 1
         took = duration(entry.seconds) if entry and entry.seconds else ""
         remark = (entry.error or entry.run) if entry else ""
-        table.add_row(Text(run.name), Text(state, _STYLES[state]), took, Text(remark, "dim"))
+        table.add_row(Text(run.name), Text(state, _STYLES.get(state, "")), took, Text(remark, "dim"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     return [Text(plan.study.title, "bold"), table, Text(f"{len(plan.runs)} runs: {summary}.")]
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from toolbox.api.dataset import MANIFEST_COLUMNS, Dataset, Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Dataset, Sample, VirtualDataset
+from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest
-from toolbox.data.index import check_samples, threaded
+from toolbox.data.index import check_samples
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
 from toolbox.settings import layers
@@ -99,7 +100,7 @@ def splits_are_known(subject: Subject) -> Problems:
 def columns_are_its_own(subject: Subject) -> Problems:
     """No column of the dataset's has a name that the manifest has already."""
     names = {name for sample in _samples(subject) for name in sample.columns}
-    for name in sorted(names & {*manifest.COLUMNS, "source"}):
+    for name in sorted(names & {*MANIFEST_COLUMNS, "source"}):
         yield f"the column {name!r} is the manifest's own"
 
 
@@ -203,7 +204,7 @@ def reading_changes_nothing(subject: Subject) -> Problems:
 
     first = [pixels(sample) for sample in samples]
     backwards = [pixels(sample) for sample in reversed(samples)][::-1]
-    together = list(threaded(pixels, samples * 2))[: len(samples)]
+    together = list(map_in_threads(pixels, samples * 2))[: len(samples)]
     for what, again in (("in another order", backwards), ("in threads", together)):
         for sample, one, other in zip(samples, first, again, strict=True):
             if one != other:
