@@ -131,9 +131,9 @@ def check_description(told: dict[str, Any], run: Run, channels: int) -> None:
     record = run.record
     assert told["classes"] == ["left", "right"] and told["run"] == run.id
     assert (told["size"], told["channels"]) == (32, channels)
-    assert (told["mean"], told["std"]) == (record["mean"], record["std"])
-    assert told["data_fingerprint"] == record["data"]["fingerprint"]
-    assert told["split_fingerprint"] == record["data"]["split_fingerprint"]
+    assert (told["mean"], told["std"]) == (record.mean, record.std)
+    assert told["data_fingerprint"] == record.data.fingerprint
+    assert told["split_fingerprint"] == record.data.split_fingerprint
     assert told["weights_sha256"] == fingerprint.of_bytes((run.path / "model.safetensors").read_bytes())
     assert told["leaky"] is False and f"[batch, {channels}, 32, 32]" in told["input"]
 

@@ -179,4 +179,4 @@ def test_training_online_is_repeatable(name: str, photos: Path, tmp_path: Path) 
     Workspace(tmp_path / "c", data=photos, settings=settings, reporter=told).finetune("timm:arch=test_resnet")
     assert any("nothing is mixed" in text for text in told.warnings) == (name in ("mixup", "cutmix"))
     assert len(losses) >= 2 and all(np.isfinite(losses))
-    assert record["train_on"] == "online" and not record["stages"][0]["cached"]
+    assert record.train_on == "online" and not record.stages[0].cached
