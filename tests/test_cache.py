@@ -172,7 +172,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    rows = activation_cache._rows
+    rows = activation_cache._compute_batch
 
     def counting(part: Any, one: Any, places: Any, stored: Any) -> Any:
         if isinstance(one, Pixels):
@@ -185,9 +185,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
     monkeypatch.setattr(activation_cache, "_rows", counting)
     decoded: list[str] = []
-    monkeypatch.setattr(
-        activation_cache.inputs, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows)
-    )
+    monkeypatch.setattr(activation_cache, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows))
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
         run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
         assert run.record["stages"][0]["cached"]
