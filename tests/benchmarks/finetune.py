@@ -65,7 +65,7 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
     """The usual loop. Data, initial weights and order are taken from the toolbox, so that the losses must be its."""
     from toolbox.plugin.spec import parse
 
-    experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True, "last")
+    experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True)
     with scratch_folder() as folder:
         session = Session(experiment, folder, SilentReporter())
         module, parts = session.built.module, session.built.parts
