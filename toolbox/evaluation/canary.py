@@ -29,8 +29,9 @@ from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import Settings
-from toolbox.training import batches, inputs, loop, memory
+from toolbox.training import batches, inputs, loop
 from toolbox.training.inputs import LabeledInputs, Pixels
+from toolbox.training.memory import keep_freed_memory
 from toolbox.training.stages import Stage
 
 FOLDS = 4
@@ -68,7 +69,7 @@ def sing(
     """
     rows = shuffled(prepared.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
-    with scratch_folder() as folder, memory.kept():
+    with scratch_folder() as folder, keep_freed_memory():
         model = registry.model(spec)
         config = build.configure_model(spec, model, settings, len(classes), finetune=False)
         request = config.request

@@ -23,11 +23,12 @@ from toolbox.models.precision import Forward
 from toolbox.plugin.spec import parse
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
-from toolbox.training import loop, memory, record
+from toolbox.training import loop, record
 from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
 from toolbox.training.inputs import Inputs, ModelInputs, augment_online
+from toolbox.training.memory import keep_freed_memory
 from toolbox.training.session import Experiment, Session, torch_threads
 from toolbox.training.stages import Stage, layer_scales, plan_stages, unfrozen_parameters
 
@@ -53,7 +54,12 @@ def train(
     settings = experiment.settings
     stages = plan_stages(settings, experiment.finetune)
     device = resolve_device(settings)
-    with scratch_folder() as folder, torch_threads(settings.threads), memory.kept(), process_group(device) as group:
+    with (
+        scratch_folder() as folder,
+        torch_threads(settings.threads),
+        keep_freed_memory(),
+        process_group(device) as group,
+    ):
         session = Session(experiment, folder, reporter if group.is_first else SilentReporter())
         document = record.describe(session)
         if resume is not None:
