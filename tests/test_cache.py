@@ -183,7 +183,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     first = Workspace(tmp_path / "first", data=photos, settings=QUICK).finetune(TINY)
     same = {**QUICK, "training.weights": str(first.path / "model.safetensors")}
     Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
-    monkeypatch.setattr(activation_cache, "_rows", counting)
+    monkeypatch.setattr(activation_cache, "_compute_batch", counting)
     decoded: list[str] = []
     monkeypatch.setattr(activation_cache, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows))
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
