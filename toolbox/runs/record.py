@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from toolbox.api.errors import UsageError
 from toolbox.api.evaluator import Metric
@@ -36,7 +36,7 @@ class DataRecord(Part):
     note: str = ""
     fingerprint: str
     split_fingerprint: str = ""
-    classes: list[str]
+    classes: Annotated[list[str], Field(min_length=1)]
     counts: dict[str, dict[str, int]] = {}
     quarantined: int = 0
 
