@@ -91,7 +91,7 @@ def test_evaluators_get_no_copy_that_changed(photos: Path, tmp_path: Path) -> No
     made = workspace.augment().path
     run = workspace.train(TINY)
     ids = Predictions.read(run.path / PREDICTIONS).part("test").ids
-    supply = evidence.of_run(run, workspace.path, workspace.settings, workspace.registry, workspace.reporter)
-    assert supply.images(ids)(0) is not None
-    blacken(made / supply._rows[ids[0]].path)
-    assert supply.images(ids)(0) is None and supply.images(ids)(1) is not None
+    source = evidence.source_of_run(run, workspace.path, workspace.settings, workspace.registry, workspace.reporter)
+    assert source.images(ids)(0) is not None
+    blacken(made / source._rows[ids[0]].path)
+    assert source.images(ids)(0) is None and source.images(ids)(1) is not None
