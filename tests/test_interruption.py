@@ -205,7 +205,7 @@ def test_a_run_whose_data_or_settings_changed_is_not_gone_on_with(photos: Path, 
     picture = next((photos / "left").iterdir())
     kept = picture.read_bytes()
     picture.write_bytes(next((photos / "right").iterdir()).read_bytes())
-    with pytest.raises(UsageError, match=r"the data or their split.*changed since it began"):
+    with pytest.raises(UsageError, match=r"the data or their split.*changed since it started"):
         Workspace(tmp_path / "ws", settings={"audit.allow_leaks": True}).resume(run.id)
     picture.write_bytes(kept)
     assert Workspace(tmp_path / "ws").resume(run.id).finished
@@ -282,7 +282,7 @@ def test_a_run_is_done_again_from_its_record(
     assert third["seed"] == 5 and third["config"]["training"] == first.record["config"]["training"]
     next((photos / "left").iterdir()).unlink()
     done = toolbox("train", "--from-run", "1", "-C", place)
-    assert done.code == 2 and "can't be done again" in done.stderr and "the data" in done.stderr
+    assert done.code == 2 and "can't be repeated" in done.stderr and "the data" in done.stderr
 
 
 def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:

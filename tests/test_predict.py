@@ -302,7 +302,7 @@ def test_results_come_while_the_rest_is_not_yet_read(place: Path, registry: Regi
 def test_a_model_that_gives_no_numbers_is_an_error(place: Path, registry: Registry) -> None:
     ready = predictor(place, registry)
     next(ready.built.module.parameters()).data.fill_(float("nan"))
-    with pytest.raises(ToolboxError, match="no numbers"):
+    with pytest.raises(ToolboxError, match="not finite"):
         ready.probabilities(np.zeros((1, 32, 32, 3), np.uint8))
 
 
