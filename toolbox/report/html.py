@@ -48,10 +48,10 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSection:
-    """A comparison as tables; ``arms`` where any has several runs."""
+    """A comparison as tables; ``arms`` where any has several runs, ``verdicts`` where there are several arms."""
 
     arms: Grid | None
-    verdicts: Grid
+    verdicts: Grid | None
     notes: Sequence[str]
 
 
