@@ -67,7 +67,7 @@ def right(rows: Rows, keys: list[str]) -> bool:
 
 @given(requests=st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=12), min_size=1, max_size=4))
 @settings(max_examples=25, deadline=None)
-def test_whatever_is_asked_in_whatever_order_is_made_once_and_right(
+def test_each_row_is_computed_once_in_any_order(
     requests: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +93,7 @@ def files(about: str = "a") -> dict[str, Path]:
         (lambda files: files["values.bin"].unlink(), 10),
     ],
 )
-def test_what_is_damaged_is_made_again_and_nothing_else(damage: Any, again: int) -> None:
+def test_damaged_rows_alone_are_computed_again(damage: Any, again: int) -> None:
     maker, keys = Maker(), list("abcdefghij")
     maker(keys)
     damage(files())
@@ -121,7 +121,7 @@ def test_whole_rows_survive_a_kill() -> None:
     assert right(maker(keys), keys) and maker.computed == 4
 
 
-def test_what_was_used_longest_ago_makes_room_and_what_can_not_fit_is_refused() -> None:
+def test_the_least_recently_used_table_makes_room() -> None:
     maker = Maker()
     for at, about in enumerate("abc"):
         maker(list("abcdefghij"), about, 4000)  # 240 bytes of values, and as much of keys and description
@@ -215,7 +215,7 @@ def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
     assert [stage["cached"] for stage in outcome[3]["stages"]] == [False, False]
 
 
-def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
+def test_other_files_in_the_folder_are_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
     Maker()(["a"])
     theirs = [own_cache / name for name in ("thesis.txt", "tables/mine/x", "scratch/mine/x", "scratch/tmpabc/x")]
     for path in theirs:
