@@ -142,6 +142,9 @@ TrainOn = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=_OUTPUT)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a file that toolbox did not write.", rich_help_panel=_OUTPUT)
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would be done, with time and disk; do nothing.", rich_help_panel=_OUTPUT),

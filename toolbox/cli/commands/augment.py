@@ -41,6 +41,7 @@ def augment(
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Where the preview goes (.png or .svg).")
     ] = None,
+    force: options.Force = False,
     verify: Annotated[bool, typer.Option("--verify", help="Only check a set against its lineage.")] = False,
     replay: Annotated[
         Path | None, typer.Option("--replay", metavar="LINEAGE", help="Make every file of a lineage.jsonl again.")
@@ -79,7 +80,7 @@ def augment(
     elif replay is not None:
         _replay(place, terminal, replay, out)
     elif preview is not None:
-        _preview(place, terminal, preview, picture)
+        _preview(place, terminal, preview, picture, force)
     elif dry_run:
         _plan(place, terminal)
     else:
@@ -87,10 +88,10 @@ def augment(
     terminal.end(place.quarantined)
 
 
-def _preview(place: Workspace, terminal: Terminal, count: int, picture: Path | None) -> None:
+def _preview(place: Workspace, terminal: Terminal, count: int, picture: Path | None, force: bool) -> None:
     if not 1 <= count <= 50:
         raise UsageError(f"--preview {count}: draw 1 to 50 sources")
-    path = place.preview(count, picture)
+    path = place.preview(count, picture, overwrite=force)
     terminal.show(f"Preview: {path}")
     terminal.emit({"picture": str(path)})
 

@@ -34,6 +34,7 @@ def predict(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="The first N images and no more.")
     ] = None,
+    force: options.Force = False,
     batch_size: options.BatchSize = None,
     workspace: options.WorkspaceDir = Path(),
     device: options.Device = None,
@@ -49,9 +50,12 @@ def predict(
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views import predictions
     from toolbox.data.index import QuarantinedSample
+    from toolbox.files.outputs import check_output
 
     if as_json and table == "-":
         raise UsageError("--json and --csv - both want stdout", "Give --csv a file, or leave one of them out.")
+    if table not in (None, "-"):
+        check_output(Path(table), force)
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal, sets, None, {"training.batch_size": batch_size, "device": device})
     found = place.predict(run, images, limit=limit)

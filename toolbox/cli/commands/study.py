@@ -181,6 +181,7 @@ def status(
 def report(
     file: File,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = None,
+    force: options.Force = False,
     data: options.Data = None,
     workspace: options.WorkspaceDir = Path(),
     sets: options.Sets = None,
@@ -191,14 +192,14 @@ def report(
     from toolbox.cli.terminal import Terminal
 
     terminal = Terminal(as_json, quiet)
-    _conclude(_open(file, workspace, terminal, data, sets), terminal, output)
+    _conclude(_open(file, workspace, terminal, data, sets), terminal, output, force)
 
 
-def _conclude(opened: Study, terminal: Terminal, output: Path | None) -> None:
+def _conclude(opened: Study, terminal: Terminal, output: Path | None, force: bool = False) -> None:
     from toolbox.cli.views.study import results_tables
 
     results = opened.results()
-    path = opened.report(output)
+    path = opened.report(output, overwrite=force)
     terminal.show(*results_tables(opened.file, results), f"Report: {path}")
     terminal.emit({"name": opened.file.name, **results.document(), "report": str(path)})
 
