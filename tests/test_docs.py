@@ -65,7 +65,7 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     assert "<img" not in (tmp_path / "for-the-partners.html").read_text("utf-8")
     assert (tmp_path / "report.json").is_file() and (tmp_path / "report.md").is_file()
     run_all(toolbox, "cache")
-    assert "Most uncertain" in (tmp_path / "report.html").read_text("utf-8")
+    assert "Least certain predictions" in (tmp_path / "report.html").read_text("utf-8")
     assert len((tmp_path / "answers.csv").read_text("utf-8").splitlines()) == 1 + 8
     shutil.copy(next((tmp_path / "cats_dogs" / "test" / "Cats").iterdir()), tmp_path / "photo.jpg")
     variables: dict[str, object] = {}
