@@ -83,7 +83,7 @@ class Measured:
     missed: tuple[str, ...]
     reported: int
     wrong: tuple[near.Pair, ...]
-    comparison: near.Comparison
+    comparison: near.ImageComparison
 
     @property
     def recall(self) -> float:
@@ -109,8 +109,8 @@ def originals(folder: Path, half: int | None = None, step: int = 1) -> list[Path
 def measure(paths: Sequence[Path], seed: int) -> Measured:
     """Compare ``paths`` and a variant of each, all with all."""
     source = Source(Doubled(paths, seed), "measured")
-    rows = index.build(source, SilentReporter()).manifest.rows
-    comparison = near.compare(rows, source, SilentReporter())
+    rows = index.build_index(source, SilentReporter()).manifest.rows
+    comparison = near.compare_images(rows, source, SilentReporter())
     pixels = {row.id: row.pixels for row in rows}
     pairs = [pair for pair in comparison.pairs if pair.kind == "near-duplicate"]
     reported = {frozenset((pixels[pair.first], pixels[pair.second])) for pair in pairs}

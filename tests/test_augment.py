@@ -23,8 +23,9 @@ from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.images import as_array
+from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
 
@@ -52,7 +53,7 @@ def test_each_line_of_lineage_is_enough_to_make_its_file_again(photos: Path, tmp
     folder = ws.augment().path
     augmenter = ws.registry.augmenter("alzheimer")
     for line in list(lineage.read(folder / lineage.FILE_NAME))[::7]:
-        source = encode.stacked(Image.open(photos / line.source).convert("RGB"), 24, 1)
+        source = encode.repeat_source(Image.open(photos / line.source).convert("RGB"), 24, 1)
         made = augmenter.apply(source, [line.params], 24)[0]
         assert np.array_equal(made, as_array(Image.open(folder / line.path)))
         assert fingerprint.of_bytes((folder / line.path).read_bytes()) == line.sha256
@@ -81,7 +82,7 @@ def test_the_source_itself_comes_first_if_asked_for(photos: Path, tmp_path: Path
     ws = Workspace(tmp_path, data=photos, settings={**SMALL, "augment.include_source": True, "augment.format": "png"})
     folder = ws.augment().path
     line = next(line for line in lineage.read(folder / lineage.FILE_NAME) if line.copy == 0)
-    expected = encode.resized(Image.open(photos / line.source), 24)
+    expected = encode.resize_source(Image.open(photos / line.source), 24)
     assert line.params == {} and np.array_equal(as_array(Image.open(folder / line.path)), expected)
 
 
@@ -245,8 +246,8 @@ def alive(pid: int) -> bool:
 
 def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
-    name = recipe.of_settings(ws.settings, ws.prepared.manifest).name
-    held = only_one(tmp_path / "ws" / "augmented", "augmenting", f".{name}.lock")
+    name = recipe.build_recipe(ws.settings, ws.prepared.manifest).name
+    held = hold_lock(tmp_path / "ws" / "augmented", "augmenting", f".{name}.lock")
     with held, pytest.raises(EnvironmentFailure, match="another process is augmenting"):
         ws.augment()
     assert ws.augment().written > 0
@@ -275,7 +276,7 @@ def test_a_source_that_changed_meanwhile_is_noticed(photos: Path, tmp_path: Path
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
     row = ws.prepared.manifest.part("train")[3]
     Image.new("RGB", (40, 32), "red").save(photos / row.path)
-    with pytest.raises(EnvironmentFailure, match="has changed since it was read"):
+    with pytest.raises(ImageChanged, match="has changed since it was read"):
         ws.augment()
     assert Workspace(tmp_path / "ws", data=photos, settings=SMALL).augment().written > 0
 
@@ -438,8 +439,8 @@ def test_draws_depend_on_the_key_alone() -> None:
 
 def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert planes.filtered(as_array(stripes), 16).std() < 30
-    assert np.array_equal(planes.filtered(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
+    assert planes.prefilter(as_array(stripes), 16).std() < 30
+    assert np.array_equal(planes.prefilter(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
 
 
 # ------------------------------------------------------------------------------------------------------- engines

@@ -15,7 +15,7 @@ from scipy import ndimage
 from toolbox.api.errors import UsageError
 from toolbox.api.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
-from toolbox_kornia.heavy.compose import Alone, Compose, Joined, stretches
+from toolbox_kornia.heavy.compose import Compose, ForeignStep, MergedRecipes, merge_recipes
 from toolbox_kornia.heavy.studies import Alzheimer, FlipRotateZoom
 
 Images = npt.NDArray[np.uint8]
@@ -60,7 +60,7 @@ def test_a_chain_of_recipes_is_one_resampling(registry: Registry) -> None:
     """Its moving parts give what the product of their matrices gives, sampled once."""
     chain = registry.augmenter(CHAIN)
     assert isinstance(chain, Compose)
-    assert len(chain.stretches) == 1 and isinstance(chain.stretches[0], Joined)
+    assert len(chain.passes) == 1 and isinstance(chain.passes[0], MergedRecipes)
     there_and_back: Params = {"2.rotation": 25.0, "3.rotation": -25.0}
     images = pictures(1)[:, :, :60]
     assert np.array_equal(chain.apply(images, [there_and_back], 60), images)
@@ -72,10 +72,10 @@ def test_a_chain_of_recipes_is_one_resampling(registry: Registry) -> None:
 
 def test_what_does_not_go_together_is_resampled_apart() -> None:
     recipes: list[Augmenter] = [Alzheimer(border="reflect"), FlipRotateZoom(), Alzheimer(border="constant"), Inverted()]
-    kinds = stretches([*recipes, FlipRotateZoom()])
-    assert [type(each) for each in kinds] == [Joined, Joined, Alone, Joined]
+    kinds = merge_recipes([*recipes, FlipRotateZoom()])
+    assert [type(each) for each in kinds] == [MergedRecipes, MergedRecipes, ForeignStep, MergedRecipes]
     assert [number for number, _ in kinds[0].recipes] == [1, 2]  # type: ignore[attr-defined]
-    assert len(stretches([Alzheimer(interpolation="bicubic", border="reflect"), FlipRotateZoom()])) == 2
+    assert len(merge_recipes([Alzheimer(interpolation="bicubic", border="reflect"), FlipRotateZoom()])) == 2
 
 
 def test_a_step_of_another_plugin_gets_its_own_parameters_at_its_place() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Toolbox
 from toolbox.api.errors import UsageError
-from toolbox.data.slices import chosen_slices
+from toolbox.data.slices import select_slices
 from toolbox.plugin.registry import Registry
 
 
@@ -131,7 +131,7 @@ def test_a_path_out_of_the_folder_is_not_read(registry: Registry, study: Path, t
 @given(available=st.integers(1, 500), a=st.floats(0, 1), b=st.floats(0, 1), count=st.integers(1, 100))
 def test_chosen_slices_are_in_range_sorted_and_as_many_as_fit(available: int, a: float, b: float, count: int) -> None:
     low, high = min(a, b), max(a, b)
-    chosen = chosen_slices(available, low, high, count)
+    chosen = select_slices(available, low, high, count)
     assert chosen == sorted(set(chosen)) and 1 <= len(chosen) <= min(count, available)
     assert all(0 <= number < available for number in chosen)
-    assert chosen_slices(available, 0, 1, available) == list(range(available))
+    assert select_slices(available, 0, 1, available) == list(range(available))

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.files import atomic, fingerprint
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 from toolbox.files.names import safe_name
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     atomic.write_text(file, "old")
-    with pytest.raises(RuntimeError), atomic.replacing(file) as temporary:
+    with pytest.raises(RuntimeError), atomic.replace_file(file) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
@@ -70,11 +70,11 @@ def test_a_fingerprint_of_rows_is_independent_of_their_order(rows: list[tuple[st
 
 def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
     other = (
-        "import sys; from pathlib import Path; from toolbox.files.locks import only_one\n"
-        "with only_one(Path(sys.argv[1]), 'working'): pass"
+        "import sys; from pathlib import Path; from toolbox.files.locks import hold_lock\n"
+        "with hold_lock(Path(sys.argv[1]), 'working'): pass"
     )
-    with only_one(tmp_path, "working"):
+    with hold_lock(tmp_path, "working"):
         done = subprocess.run([sys.executable, "-c", other, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "another process is working" in done.stderr
-    with only_one(tmp_path, "working"):
+    with hold_lock(tmp_path, "working"):
         pass

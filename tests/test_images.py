@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolbox.data.images import UnreadableImage, as_array, decode, read_file, squashed
+from toolbox.data.images import UnreadableImage, as_array, decode, read_file, resize_to_square
 
 RNG = np.random.default_rng(0)
 PHOTO = Image.fromarray(RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -118,9 +118,9 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_squashed_maps_the_whole_picture_and_leaves_a_fitting_one_alone() -> None:
-    assert squashed(PHOTO, 32).size == (32, 32)
+    assert resize_to_square(PHOTO, 32).size == (32, 32)
     square = PHOTO.resize((32, 32))
-    assert squashed(square, 32) is square
+    assert resize_to_square(square, 32) is square
 
 
 def test_as_array_gives_the_channels_that_are_asked_for() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import photo
-from toolbox.data.inspect import choose
+from toolbox.data.inspect import draw_samples
 from toolbox.data.manifest import Manifest, Row
 from toolbox.report import overview
 from toolbox.report.inputs import Thumb
@@ -57,8 +57,8 @@ def test_samples_follow_from_the_seed_alone() -> None:
     rows = [
         Row(f"{label}{number}", f"{number}.png", label) for label in "ab" for number in range(9 if label == "a" else 3)
     ]
-    chosen = choose(Manifest(tuple(rows)), 0)
-    assert chosen == choose(Manifest(tuple(reversed(rows))), 0) != choose(Manifest(tuple(rows)), 1)
+    chosen = draw_samples(Manifest(tuple(rows)), 0)
+    assert chosen == draw_samples(Manifest(tuple(reversed(rows))), 0) != draw_samples(Manifest(tuple(rows)), 1)
     assert {label: len(found) for label, found in chosen.items()} == {"a": 5, "b": 3}
     assert all(row.label == label for label, found in chosen.items() for row in found)
 

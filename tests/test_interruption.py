@@ -297,5 +297,8 @@ def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
 
 def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
-    with locks.only_one(run.path / runs.CHECKPOINT, "training"), pytest.raises(EnvironmentFailure, match="is training"):
+    with (
+        locks.hold_lock(run.path / runs.CHECKPOINT, "training"),
+        pytest.raises(EnvironmentFailure, match="is training"),
+    ):
         Workspace(tmp_path / "ws").resume(run.id)

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import UsageError
 from toolbox.data.audit import findings
-from toolbox.data.audit.near import Comparison, Pair
+from toolbox.data.audit.near import ImageComparison, Pair
 from toolbox.data.manifest import Manifest, Row
 from toolbox.evaluation.canary import shuffled
 
@@ -22,12 +22,14 @@ def row(name: str, split: str, label: str = "a", pixels: str = "", group: str = 
     )
 
 
-def pair(first: str, second: str, kind: str = "near-duplicate", score: float = 0.99) -> Comparison:
-    return Comparison((Pair(first, second, kind, score, 1.0, 0.0, False),), 2, 1, 0)
+def pair(first: str, second: str, kind: str = "near-duplicate", score: float = 0.99) -> ImageComparison:
+    return ImageComparison((Pair(first, second, kind, score, 1.0, 0.0, False),), 2, 1, 0)
 
 
-def found(*rows: Row, comparison: Comparison | None = None, copies: tuple[Row, ...] = ()) -> list[tuple[str, bool]]:
-    audit = findings.find(Manifest(rows), comparison, copies)
+def found(
+    *rows: Row, comparison: ImageComparison | None = None, copies: tuple[Row, ...] = ()
+) -> list[tuple[str, bool]]:
+    audit = findings.audit_manifest(Manifest(rows), comparison, copies)
     return [(finding.kind, finding.leak) for finding in audit.findings]
 
 
@@ -65,15 +67,15 @@ def test_a_duplicate_of_a_duplicate_leaks_too() -> None:
     """1 and 2 are one picture; 3 is a near-duplicate of 1 alone, yet 2 has been seen with it."""
     rows = (row("1", "train", pixels="x"), row("2", "test", pixels="x"), row("3", "train"))
     assert ("near-duplicate", True) in found(*rows, comparison=pair("1", "3"))
-    assert set(findings.training_side(Manifest(rows), pair("1", "3"))) == {"1", "3"}
+    assert set(findings.find_training_leaks(Manifest(rows), pair("1", "3"))) == {"1", "3"}
 
 
 def test_the_training_side_goes_and_never_the_test_side() -> None:
     rows = (row("1", "train", group="p"), row("2", "val", group="p"), row("3", "test", group="p"), row("4", "train"))
-    gone = findings.training_side(Manifest(rows), None)
+    gone = findings.find_training_leaks(Manifest(rows), None)
     assert gone == {"1": "3", "2": "3"}
     kept = Manifest(tuple(sample for sample in rows if sample.id not in gone))
-    assert findings.find(kept, None).leaks == ()
+    assert findings.audit_manifest(kept, None).leaks == ()
 
 
 def leaky(folder: Path) -> Path:

@@ -27,7 +27,7 @@ from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.build import build
 from toolbox_timm.heavy.lite0 import state_dict as lite0_state
-from toolbox_timm.heavy.parts import parts_of, trunk_blocks
+from toolbox_timm.heavy.parts import find_parts, trunk_blocks
 
 SIZE = 64
 FAMILIES = ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "vgg11", "mobilenetv3_small_050"]
@@ -57,7 +57,7 @@ def blocks(names: frozenset[str], depth: int) -> set[str]:
 def parts_without_weights(arch: str) -> Parts:
     with torch.device("meta"):
         module = timm.create_model(arch)
-    return parts_of(module, trunk_blocks(module), arch)
+    return find_parts(module, trunk_blocks(module), arch)
 
 
 def assert_partition(parts: Parts, module: nn.Module) -> None:
@@ -197,7 +197,7 @@ def test_every_family_of_timm_has_a_last_block(family: str) -> None:
     for arch in sorted(architectures, key=lambda name: (not any(word in name for word in small), len(name)))[:1]:
         with torch.device("meta"):
             module = timm.create_model(arch, num_classes=2)
-        parts = parts_of(module, trunk_blocks(module), arch)
+        parts = find_parts(module, trunk_blocks(module), arch)
         assert_partition(parts, module)
         assert len(parts.blocks) >= 3 and parts.blocks[-1] == parts.last
 
@@ -348,7 +348,7 @@ def test_random_weights_need_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Path:
         raise AssertionError("asked the hub")
 
-    monkeypatch.setattr(hub, "fetched", refuse)
+    monkeypatch.setattr(hub, "fetch_weights", refuse)
     model = models.timm_model(arch="test_resnet")
     assert model.build(ModelRequest(2, 3, SIZE)).weights == "random"
 
@@ -385,7 +385,7 @@ def test_a_server_that_never_answers_is_given_up(cache: Path, monkeypatch: pytes
         point_at(server.getsockname()[1], monkeypatch)
         start = time.perf_counter()
         with pytest.raises(WeightsUnavailable, match="timed out"):
-            hub.fetched("test_resnet", "test_resnet")
+            hub.fetch_weights("test_resnet", "test_resnet")
         assert time.perf_counter() - start < 3
 
 
@@ -398,7 +398,7 @@ def test_a_name_that_is_never_resolved_is_given_up(cache: Path, monkeypatch: pyt
     monkeypatch.setattr(hub.huggingface_hub, "get_session", Session)
     monkeypatch.setattr(hub, "PATIENCE", 0.2)
     with pytest.raises(WeightsUnavailable, match="no answer"):
-        hub.fetched("test_resnet", "test_resnet")
+        hub.fetch_weights("test_resnet", "test_resnet")
 
 
 def test_weights_that_timm_does_not_have() -> None:
@@ -442,7 +442,7 @@ def test_offline_mode_is_respected(cache: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub, "_status", lambda url: pytest.fail(f"asked for {url}"))
     with pytest.raises(WeightsUnavailable, match="HF_HUB_OFFLINE is set"):
-        hub.fetched(ARCH, "test_resnet")
+        hub.fetch_weights(ARCH, "test_resnet")
 
 
 @pytest.mark.slow  # the file has half a gigabyte, as VGG files do
@@ -506,16 +506,16 @@ def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 def test_weights_are_downloaded_once(server: type[Hub], tmp_path: Path) -> None:
     imagenet_file(tmp_path / "weights.safetensors")
     server.files["model.safetensors"] = (tmp_path / "weights.safetensors").read_bytes()
-    first = hub.fetched(ARCH, "test_resnet")
+    first = hub.fetch_weights(ARCH, "test_resnet")
     server.files.clear()
-    assert hub.fetched(ARCH, "test_resnet") == first
+    assert hub.fetch_weights(ARCH, "test_resnet") == first
     assert first.read_bytes() == (tmp_path / "weights.safetensors").read_bytes()
 
 
 def test_a_repository_without_safetensors_gives_its_other_file(server: type[Hub], tmp_path: Path) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.bin")
     server.files["pytorch_model.bin"] = (tmp_path / "weights.bin").read_bytes()
-    assert hub.fetched(ARCH, "test_resnet").name == "pytorch_model.bin"
+    assert hub.fetch_weights(ARCH, "test_resnet").name == "pytorch_model.bin"
 
 
 class Payload:
@@ -539,7 +539,7 @@ def test_a_pickle_that_is_more_than_tensors_is_not_executed(
 def test_a_hub_without_the_file_or_in_trouble(server: type[Hub], status: int, reason: str) -> None:
     server.status = status
     with pytest.raises(WeightsUnavailable, match=reason):
-        hub.fetched(ARCH, "test_resnet")
+        hub.fetch_weights(ARCH, "test_resnet")
 
 
 def test_weights_that_lie_at_an_address_alone(server: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -548,10 +548,10 @@ def test_weights_that_lie_at_an_address_alone(server: type[Hub], monkeypatch: py
     server.files[name] = content
     settings = hub.PretrainedCfg(url=f"{constants.ENDPOINT}/{name}")
     monkeypatch.setattr(hub, "configuration", lambda architecture: settings)
-    path = hub.fetched("anything", "anything")
+    path = hub.fetch_weights("anything", "anything")
     assert (path.name, path.read_bytes()) == (name, content)
     server.files.clear()
-    assert hub.fetched("anything", "anything") == path
+    assert hub.fetch_weights("anything", "anything") == path
 
 
 # ----------------------------------------------------------------------------------------------------- refusals

@@ -38,10 +38,10 @@ class Held(VirtualDataset):
         return self.pictures[int(sample.path)]
 
 
-def compared(pictures: Sequence[Image.Image], order: Callable[[list[Row]], list[Row]] = list) -> near.Comparison:
+def compared(pictures: Sequence[Image.Image], order: Callable[[list[Row]], list[Row]] = list) -> near.ImageComparison:
     source = Source(Held(pictures), "held")
-    rows = index.build(source, SilentReporter()).manifest.rows
-    return near.compare(order(list(rows)), source, SilentReporter())
+    rows = index.build_index(source, SilentReporter()).manifest.rows
+    return near.compare_images(order(list(rows)), source, SilentReporter())
 
 
 def drawn(seed: int, size: int = 96) -> Image.Image:
@@ -86,16 +86,16 @@ def test_recall_and_precision_on_all(name: str, real_data: Path) -> None:
 
 def test_no_two_of_802_photos_are_the_same(real_data: Path, registry: Registry) -> None:
     source = open_source(str(real_data / "cats_dogs"), registry)
-    rows = index.build(source, SilentReporter()).manifest.rows
-    found = near.compare(rows, source, SilentReporter())
+    rows = index.build_index(source, SilentReporter()).manifest.rows
+    found = near.compare_images(rows, source, SilentReporter())
     assert (found.pairs, found.described, found.left_out) == ((), 802, 0)
 
 
 @pytest.mark.slow
 def test_what_is_found_among_slices_is_the_same_slice(real_data: Path) -> None:
     source = Source(Doubled(originals(real_data / "brain_tumour"), seed=0), "slices")
-    rows = [row for row in index.build(source, SilentReporter()).manifest.rows if row.label == "original"]
-    found = near.compare(rows, source, SilentReporter())
+    rows = [row for row in index.build_index(source, SilentReporter()).manifest.rows if row.label == "original"]
+    found = near.compare_images(rows, source, SilentReporter())
     lines = Path(__file__).with_name("near_truth_brain_tumour.txt").read_text("utf-8").splitlines()
     same = {name: line for line in lines for name in line.split()}
     duplicates = [pair for pair in found.pairs if pair.kind == "near-duplicate"]
@@ -106,9 +106,9 @@ def test_what_is_found_among_slices_is_the_same_slice(real_data: Path) -> None:
 
 def test_no_two_subjects_of_phantom_are_the_same(registry: Registry) -> None:
     source = open_source("phantom:subjects=12", registry)
-    rows = index.build(source, SilentReporter()).manifest.rows
+    rows = index.build_index(source, SilentReporter()).manifest.rows
     group = {row.id: row.group for row in rows}
-    found = near.compare(rows, source, SilentReporter()).pairs
+    found = near.compare_images(rows, source, SilentReporter()).pairs
     assert found
     assert not [p for p in found if p.kind == "near-duplicate" and group[p.first] != group[p.second]]
 
@@ -122,7 +122,7 @@ def test_the_mirrored_description_is_that_of_the_mirrored_picture(seed: int, mar
     grey = describe.working(ImageOps.expand(drawn(seed), (margin, 0, margin // 2, 3), fill=0))
     expected = describe.describe(np.ascontiguousarray(grey[:, ::-1]))
     np.testing.assert_allclose(describe.mirrored(describe.describe(grey)), expected, atol=2e-3)
-    assert register.Picture.of(grey).mirrored().box == describe.foreground(grey[:, ::-1])
+    assert register.GreyImage.of(grey).mirrored().box == describe.foreground(grey[:, ::-1])
 
 
 def test_a_description_has_length_one_and_ignores_brightness_and_margin() -> None:
@@ -180,7 +180,7 @@ def test_scale_rotation_and_mirroring_are_recovered(scale: float, degrees: float
     matrix = cv2.getRotationMatrix2D((63.5, 63.5), -degrees, scale)  # OpenCV's angles turn the other way
     moved = cv2.warpAffine(grey, matrix, (128, 128), borderMode=cv2.BORDER_REFLECT)
     moved = np.ascontiguousarray(moved[:, ::-1]) if flip else moved
-    found = register.register(register.Picture.of(grey), register.Picture.of(moved))
+    found = register.register(register.GreyImage.of(grey), register.GreyImage.of(moved))
     assert found.mirrored == flip and found.score > 0.98
     assert found.scale == pytest.approx(scale, abs=0.02) and found.rotation == pytest.approx(degrees, abs=0.7)
 
@@ -193,7 +193,7 @@ def test_pictures_without_structure_are_nobodys_duplicates(kind: str, seed: int)
     first, second = (
         np.clip(rng.integers(0, 256) + rng.normal(0, deviation, (128, 128)), 0, 255).astype(np.uint8) for _ in range(2)
     )
-    found = register.register(register.Picture.of(first), register.Picture.of(second))
+    found = register.register(register.GreyImage.of(first), register.GreyImage.of(second))
     assert found.score < near.SIMILAR
     if kind != "noise":
         described = np.stack([describe.describe(first), describe.describe(second)])
@@ -203,7 +203,7 @@ def test_pictures_without_structure_are_nobodys_duplicates(kind: str, seed: int)
 # -------------------------------------------------------------------------------------------------- comparing
 
 
-def unordered(found: near.Comparison) -> set[tuple[frozenset[str], str, float, bool]]:
+def unordered(found: near.ImageComparison) -> set[tuple[frozenset[str], str, float, bool]]:
     return {(frozenset((p.first, p.second)), p.kind, p.score, p.mirrored) for p in found.pairs}
 
 
@@ -274,10 +274,10 @@ def test_kinds(found: register.Registration, kind: str) -> None:
 
 def test_a_second_time_nothing_is_read_or_registered(family: list[Image.Image]) -> None:
     source = Source(Held(family), "held")
-    rows = index.build(source, SilentReporter()).manifest.rows
-    first = near.compare(rows, source, SilentReporter())
+    rows = index.build_index(source, SilentReporter()).manifest.rows
+    first = near.compare_images(rows, source, SilentReporter())
     source.dataset.loaded = 0  # type: ignore[attr-defined]
-    assert near.compare(rows, source, SilentReporter()) == first
+    assert near.compare_images(rows, source, SilentReporter()) == first
     assert source.dataset.loaded == 0  # type: ignore[attr-defined]
 
 

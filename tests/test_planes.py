@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from toolbox.api.protocols import Affine, Border
 from toolbox.augment import encode
-from toolbox.augment.planes import Planes, filtered
+from toolbox.augment.planes import Planes, prefilter
 from toolbox.augment.recipe import Recipe
 from toolbox.augment.warp import Images, Rows, back_to_pixels, halved, inverse, warp
 from toolbox.data.images import as_array
@@ -136,7 +136,7 @@ def test_the_filter_smooths_by_as_much_however_it_is_done(side: int) -> None:
     line = np.zeros((16, side, 1), np.uint8)
     width = max(1, side // 224)
     line[:, side // 2 : side // 2 + width] = 255
-    profile = filtered(line, 224)[8 if side < 896 else 0, :, 0].astype(float)
+    profile = prefilter(line, 224)[8 if side < 896 else 0, :, 0].astype(float)
     place = (np.arange(len(profile)) + 0.5) * side / len(profile)
     middle = (place * profile).sum() / profile.sum()
     variance = ((place - middle) ** 2 * profile).sum() / profile.sum()
@@ -169,7 +169,7 @@ def decoded(data: bytes) -> npt.NDArray[np.float64]:
 def test_copies_from_planes_are_those_of_rgb_within_the_tolerance(real_data: Path, move: Affine, size: int) -> None:
     paths = sorted((real_data / "cats_dogs" / "train" / "Cats").glob("*.jpg"))[::60]
     for path in paths:
-        array = filtered(as_array(Image.open(path).convert("RGB")), size)
+        array = prefilter(as_array(Image.open(path).convert("RGB")), size)
         (from_planes,) = Planes(array, size).moved([move], 90)
         from_rgb = encode.encode(warp(array[None], [move], size)[0], recipe(size, quality=90))
         difference = decoded(from_planes) - decoded(from_rgb)
@@ -188,7 +188,7 @@ def test_even_and_odd_sides_keep_colours_in_their_places(size: int, shape: tuple
     image = np.zeros((*shape, 3), np.uint8)
     image[:, :] = (60, 60, 60)
     image[shape[0] // 4 : shape[0] // 4 * 3, shape[1] // 4 : shape[1] // 4 * 3] = (220, 40, 40)
-    array = filtered(image, size)
+    array = prefilter(image, size)
     move = Affine(MOVES[name].matrix, "replicate", MOVES[name].interpolation)
     (from_planes,) = Planes(array, size).moved([move], 95)
     from_rgb = encode.encode(warp(array[None], [move], size)[0], recipe(size, quality=95))
@@ -205,7 +205,7 @@ def test_a_black_border_is_black_and_has_no_colour() -> None:
 
 
 def test_grey_is_one_plane_and_the_same_as_grey_encoded() -> None:
-    image = filtered(noise(50, 60, 1), 24)
+    image = prefilter(noise(50, 60, 1), 24)
     (data,) = Planes(image, 24).moved([MOVES["rotation"]], 80)
     assert Image.open(io.BytesIO(data)).mode == "L"
     assert data == encode.encode(warp(image[None], [MOVES["rotation"]], 24)[0], recipe(24, 80))
@@ -214,7 +214,7 @@ def test_grey_is_one_plane_and_the_same_as_grey_encoded() -> None:
 def test_the_door_is_open_to_all_and_agrees_with_apply(registry: Registry) -> None:
     """Every installed augmenter that says a copy is an affine map makes the same copy by itself."""
     doors = 0
-    image = filtered(np.asarray(Image.fromarray(noise(12, 16, 3)).resize((96, 80), Image.Resampling.BICUBIC)), 64)
+    image = prefilter(np.asarray(Image.fromarray(noise(12, 16, 3)).resize((96, 80), Image.Resampling.BICUBIC)), 64)
     for name in registry.names("augmenter"):
         try:
             augmenter = registry.augmenter(name)

@@ -21,8 +21,8 @@ from PIL import Image
 from tests.conftest import Toolbox, in_a_process, write_photos
 from toolbox.api.errors import ToolboxError, UsageError
 from toolbox.data import manifest
-from toolbox.data.image_paths import picked
-from toolbox.data.index import Quarantined
+from toolbox.data.image_paths import list_images
+from toolbox.data.index import QuarantinedSample
 from toolbox.models import predict
 from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import Run
@@ -209,7 +209,7 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    names = lambda *arguments: [path.as_posix() for path in picked(arguments)]  # noqa: E731
+    names = lambda *arguments: [path.as_posix() for path in list_images(arguments)]  # noqa: E731
     assert names("a") == ["a/10.JPG", "a/2.png", "a/b/1.png"]
     assert names(Path("c.png"), "a/b", "c.png") == ["c.png", "a/b/1.png", "c.png"]
     assert names("[1].png") == ["[1].png"]  # a name that exists is no pattern
@@ -219,9 +219,9 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert names("**/*.png") == ["[1].png", "a/2.png", "a/b/1.png", "c.png"]
     assert names("a/notes.txt") == ["a/notes.txt"]  # what is named is read, and quarantined
     with pytest.raises(UsageError, match="no image matches"):
-        picked(["a/*.txt"])
+        list_images(["a/*.txt"])
     with pytest.raises(UsageError, match="no file or folder"):
-        picked([""])
+        list_images([""])
 
 
 def test_patterns_need_no_shell(place: Path) -> None:
@@ -296,7 +296,7 @@ def test_results_come_while_the_rest_is_not_yet_read(place: Path, registry: Regi
     stream = predictor(place, registry, batch_size=2).files([image] * 1000 + [Path("missing.png")])
     assert isinstance(next(stream), predict.Predicted)
     rest = list(stream)
-    assert len(rest) == 1000 and isinstance(rest[-1], Quarantined)
+    assert len(rest) == 1000 and isinstance(rest[-1], QuarantinedSample)
 
 
 def test_a_model_that_gives_no_numbers_is_an_error(place: Path, registry: Registry) -> None:

@@ -21,13 +21,12 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
-from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.protocols import Dataset
-from toolbox.data.images import decode, squashed
+from toolbox.data.images import decode, resize_to_square
 from toolbox.data.manifest import Row
 from toolbox.data.prepare import run as prepare
-from toolbox.data.prepare.names import file_names
-from toolbox.data.source import Source
+from toolbox.data.prepare.names import name_files
+from toolbox.data.source import ImageChanged, Source
 from toolbox.files.names import filesystem_key
 
 
@@ -47,7 +46,7 @@ def test_study_as_preprocessing_and_what_comes_after(toolbox: Toolbox, photos: P
     for row in table(out):
         image = Image.open(out / row["path"])
         source = decode((photos / row["source_path"]).read_bytes()).image
-        assert image.mode == "L" and np.array_equal(image, squashed(source, 16).convert("L"))
+        assert image.mode == "L" and np.array_equal(image, resize_to_square(source, 16).convert("L"))
     augmented = toolbox("augment", "--factor", 2, "--size", 16, "--data", out / "manifest.csv", "-C", ws, "--json")
     assert augmented.code == 0 and augmented.document["written"] == 40
     assert toolbox("data", "inspect", "--data", out, "--json").document["classes"] == {"left": 12, "right": 12}
@@ -138,7 +137,7 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=
 def test_any_paths_get_files_of_their_own(found: list[tuple[str, list[str], str]]) -> None:
     paths = dict.fromkeys("/".join([label, *below, name]) for label, below, name in found)
     rows = [Row(path, path, path.split("/")[0]) for path in paths]
-    names = file_names(rows, Source(_Nothing(), "x"), ".png")
+    names = name_files(rows, Source(_Nothing(), "x"), ".png")
     keys = {filesystem_key(name) for name in names.values()}
     folders = {filesystem_key(str(above)) for name in names.values() for above in Path(name).parents}
     assert len(keys) == len(rows) and not keys & folders
@@ -224,8 +223,8 @@ def test_what_the_journal_names_is_not_made_again(
     ws, out = Workspace(tmp_path, data=photos), tmp_path / "out"
     todo = ws.plan_prepare(16, out=out)
     (photos / "right" / "right-05.png").rename(tmp_path / "away.png")  # the last shard can't be made
-    with pytest.raises(EnvironmentFailure, match="can't be read any more"):
-        prepare.run(todo, ws.reporter)
+    with pytest.raises(ImageChanged, match="can't be read any more"):
+        prepare.write_folder(todo, ws.reporter)
     assert not out.exists()
     shutil.move(tmp_path / "away.png", photos / "right" / "right-05.png")
     done = Workspace(tmp_path, data=photos).prepare(16, out=out)
@@ -304,8 +303,8 @@ def test_a_source_that_changes_meanwhile_is_not_taken_for_the_one_that_was_read(
     ws = Workspace(tmp_path, data=photos)
     todo = ws.plan_prepare(16, out=tmp_path / "out")
     photo(1).save(photos / "left" / "left-00.png")
-    with pytest.raises(EnvironmentFailure, match=r"left-00\.png has changed meanwhile"):
-        prepare.run(todo, ws.reporter)
+    with pytest.raises(ImageChanged, match=r"left-00\.png has changed since"):
+        prepare.write_folder(todo, ws.reporter)
     assert not (tmp_path / "out").exists()
 
 

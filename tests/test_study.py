@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,42 @@ def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> No
     assert "6 finished" in toolbox("study", "status", path, "-C", ws).stdout
     page = (ws / "studies" / "small" / "report.html").read_text()
     assert "How much of the accuracy was leakage" in page and "does augmentation help?" in page
+
+
+def test_finished_runs_outlive_a_change_of_the_plan(toolbox: Toolbox, tmp_path: Path) -> None:
+    text = SMALL[: SMALL.index("[arms.augmented]")].replace("seeds = [0, 1]", "seeds = [0, 1, 2]")
+    path, ws = write(tmp_path, text), tmp_path / "ws"
+    assert toolbox("study", "run", path, "-C", ws).code == 0
+    folder = ws / "studies" / "small"
+    finished = {run: (run / runs.RUN).read_bytes() for run in sorted(folder.glob("splits/*/runs/*"))}
+    assert len(finished) == 3
+    cut_off, unreadable, empty = (next(iter(finished)).parent / name for name in ("007-x", "008-x", "009-x"))
+    for run in (cut_off, unreadable, empty):
+        run.mkdir()
+    record = json.loads(next(iter(finished.values())))
+    (cut_off / runs.RUN).write_text(json.dumps({**record, "status": "running"}))
+    (unreadable / runs.RUN).write_text('{"id": "008-x", ')
+    (empty / ".run.json.abc.tmp").touch()
+    write(tmp_path, text.replace("seeds = [0, 1, 2]", "seeds = [0]"))
+    assert toolbox("study", "run", path, "-C", ws).code == 0
+    assert toolbox("study", "run", path, "-C", ws, "--set", "split.seed=5").code == 0
+    assert {run: (run / runs.RUN).read_bytes() for run in finished} == finished
+    assert not cut_off.exists() and unreadable.exists() and not empty.exists()
+
+
+@pytest.mark.parametrize("gone", [".", runs.PREDICTIONS, runs.EVALUATION])
+def test_status_looks_into_the_folders_of_finished_runs(toolbox: Toolbox, tmp_path: Path, gone: str) -> None:
+    text = SMALL[: SMALL.index("[arms.augmented]")]
+    path, ws = write(tmp_path, text), tmp_path / "ws"
+    assert toolbox("study", "run", path, "-C", ws).code == 0
+    entry = next(iter(ledger.read(ws / "studies" / "small").values()))
+    lost = ws / "studies" / "small" / entry.run / gone
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    shown = toolbox("study", "status", path, "-C", ws, "--json")
+    assert [run["status"] for run in shown.document["runs"]] == ["missing", "finished"]
+    assert "1 missing, 1 finished" in toolbox("study", "status", path, "-C", ws).stdout
+    assert toolbox("study", "run", path, "-C", ws).code == 0
+    assert "2 finished" in toolbox("study", "status", path, "-C", ws).stdout
 
 
 def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Path) -> None:

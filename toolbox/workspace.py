@@ -24,10 +24,10 @@ from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.data import audit as audits
 from toolbox.data import manifest, workspace_manifest
-from toolbox.data.image_paths import picked
-from toolbox.data.index import Quarantined
+from toolbox.data.image_paths import list_images
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.source import Source, open_source
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -40,11 +40,11 @@ from toolbox.training import trackers
 
 if TYPE_CHECKING:
     from toolbox.augment.recipe import Recipe
-    from toolbox.augment.verify import Replayed, Verified
-    from toolbox.augment.writer import Estimate, Result
+    from toolbox.augment.verify import ReplayResult, VerifyResult
+    from toolbox.augment.writer import AugmentResult, Estimate
     from toolbox.data.audit.findings import Audit
-    from toolbox.data.prepare.plan import Plan as PreparePlan
-    from toolbox.data.prepare.run import Result as PrepareResult
+    from toolbox.data.prepare.plan import PreparePlan
+    from toolbox.data.prepare.run import PrepareResult
     from toolbox.evaluation.canary import Canary
     from toolbox.models.export import Exported
     from toolbox.models.predict import Predicted
@@ -74,9 +74,9 @@ class Predictions:
     run: Run
     classes: tuple[str, ...]
     paths: Sequence[Path]
-    results: Iterator[Predicted | Quarantined]
+    results: Iterator[Predicted | QuarantinedSample]
 
-    def __iter__(self) -> Iterator[Predicted | Quarantined]:
+    def __iter__(self) -> Iterator[Predicted | QuarantinedSample]:
         return self.results
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class Workspace:
     settings: by dotted name, over those of ``toolbox.toml``.
     reporter: who is told of progress.
     dry_run: write nothing, the manifest included.
-    redeal: forget the split settings that an earlier ``data split`` was given.
+    resplit: ignore the split settings that an earlier ``data split`` saved.
     evaluators: specs of further ones, beside those that the settings name; they go before one of the same name.
 
     Raises
@@ -111,7 +111,7 @@ class Workspace:
         registry: Registry | None = None,
         command: str = "",
         dry_run: bool = False,
-        redeal: bool = False,
+        resplit: bool = False,
         evaluators: Sequence[ComponentSpec] = (),
     ) -> None:
         self.path = Path(path)
@@ -121,7 +121,7 @@ class Workspace:
         # Of the processes that torchrun starts the first one writes.
         self._follows = environment.process()[0] > 0
         self._dry_run = dry_run or self._follows
-        self._redeal = redeal
+        self._resplit = resplit
         self._evaluators = list(evaluators)
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
@@ -129,7 +129,7 @@ class Workspace:
         if data is not None:
             given["data"] = str(data)
         self._given = layers.from_names("command line", given)
-        self.quarantined: tuple[Quarantined, ...] = ()
+        self.quarantined: tuple[QuarantinedSample, ...] = ()
         """What could not be read, as far as datasets have been looked at."""
 
     @cached_property
@@ -158,21 +158,21 @@ class Workspace:
     @cached_property
     def _kept_split(self) -> dict[str, Any]:
         """What the workspace's split was asked for; it holds until another one is asked for."""
-        return {} if self._redeal else workspace_manifest.asked_for(self.path, self.source)
+        return {} if self._resplit else workspace_manifest.saved_split_settings(self.path, self.source)
 
     @cached_property
-    def prepared(self) -> Prepared:
+    def prepared(self) -> SplitDataset:
         """The dataset, read and split, and the workspace's manifest brought up to it."""
         if not self._dry_run and self.source.holds(self.path):
             raise UsageError(
                 f"the workspace {self.path.resolve()} lies in the dataset's folder, which is never written to",
                 "Work elsewhere: --workspace DIR, or run this in another folder.",
             )
-        prepared = workspace_manifest.prepare(self.source, self.settings.split, self.path, self.reporter)
+        prepared = workspace_manifest.load_split(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
             given = {name: value for name, value in self._given.values.items() if name.startswith("split.")}
-            workspace_manifest.keep(prepared, self.path, {**self._kept_split, **given}, self.reporter)
+            workspace_manifest.save(prepared, self.path, {**self._kept_split, **given}, self.reporter)
         return prepared
 
     @property
@@ -180,19 +180,21 @@ class Workspace:
         """The part of :attr:`audit` that needs no comparison of pictures; writes nothing."""
         from toolbox.data.audit import findings
 
-        return findings.find(self.prepared.manifest, None)
+        return findings.audit_manifest(self.prepared.manifest, None)
 
     @cached_property
     def audit(self) -> Audit:
         """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``."""
         from toolbox.augment import recipe
         from toolbox.data.audit import findings
-        from toolbox.data.audit.near import compare
+        from toolbox.data.audit.near import compare_images
 
         prepared, settings = self.prepared, self.settings
         rows = prepared.manifest.rows
-        comparison = compare(rows, prepared.source, self.reporter) if settings.audit.near else None
-        audit = findings.find(prepared.manifest, comparison, recipe.copies(self.path, settings, prepared.manifest))
+        comparison = compare_images(rows, prepared.source, self.reporter) if settings.audit.near else None
+        audit = findings.audit_manifest(
+            prepared.manifest, comparison, recipe.read_copies(self.path, settings, prepared.manifest)
+        )
         if not self._dry_run:
             from toolbox.report.audit_page import write_audit_page
 
@@ -211,13 +213,13 @@ class Workspace:
         """What :meth:`augment` would make; writes nothing but the manifest."""
         from toolbox.augment import recipe, writer
 
-        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
         augmenter = self.registry.augmenter(wanted.spec)
-        rows = recipe.sources(self.settings.split.protocol, self.prepared.manifest)
+        rows = recipe.select_sources(self.settings.split.protocol, self.prepared.manifest)
         measured = writer.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
         return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
 
-    def augment(self, out: Path | None = None) -> Result:
+    def augment(self, out: Path | None = None) -> AugmentResult:
         """Write ``augment.factor`` files for each training image, and none for any other.
 
         They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
@@ -228,9 +230,9 @@ class Workspace:
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         chosen = self.settings.augment
         with engines.early(chosen.workers, chosen.factor) as early:
-            wanted = recipe.of_settings(self.settings, self.prepared.manifest)
+            wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
             final = out or self.path / recipe.FOLDER / wanted.name
-            result = writer.run(
+            result = writer.write_set(
                 wanted,
                 self.prepared.manifest,
                 self.source,
@@ -244,8 +246,8 @@ class Workspace:
         if result.written:
             from toolbox.report.class_chart import write_class_chart
 
-            rows = recipe.sources(wanted.protocol, self.prepared.manifest)
-            write_class_chart(rows, recipe.counts(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+            rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
+            write_class_chart(rows, recipe.count_files(wanted, rows), final.with_name(f"{final.name}-classes.png"))
         return result
 
     def preview(self, count: int = 8, path: Path | None = None) -> Path:
@@ -254,22 +256,22 @@ class Workspace:
         from toolbox.report.preview import draw_preview
 
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
-        wanted = recipe.of_settings(self.settings, self.prepared.manifest)
-        rows = recipe.sources(wanted.protocol, self.prepared.manifest)
+        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
+        rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
         target = path or self.path / PREVIEW
         draw_preview(wanted, rows, self.source, augmenter, count, target)
         return target
 
-    def verify(self, name: str = "") -> Verified:
+    def verify(self, name: str = "") -> VerifyResult:
         """Check an augmented set (a name in ``augmented/``, or a folder) against its lineage.
 
         Without a name the only one there is.
         """
         from toolbox.augment import recipe, verify
 
-        return verify.verify(recipe.find(self.path, name), self.reporter)
+        return verify.verify(recipe.find_set(self.path, name), self.reporter)
 
-    def replay(self, path: Path, out: Path | None = None) -> Replayed:
+    def replay(self, path: Path, out: Path | None = None) -> ReplayResult:
         """Make every file of a lineage again, from the images of this workspace's data, below ``out``."""
         from toolbox.augment import verify
 
@@ -288,7 +290,7 @@ class Workspace:
         from toolbox.data.prepare import plan
 
         folder, place = Path(out) if out is not None else None, self.path / plan.FOLDER
-        found = plan.plan(self.source, size, channels, format, folder, place, self.reporter)
+        found = plan.make_plan(self.source, size, channels, format, folder, place, self.reporter)
         self.quarantined = found.index.quarantined
         return found
 
@@ -298,7 +300,7 @@ class Workspace:
         """Write every image resized to a new folder (``out``, else one in ``prepared/``), with a manifest."""
         from toolbox.data.prepare import run
 
-        return run.run(self.plan_prepare(size, channels, format, out), self.reporter)
+        return run.write_folder(self.plan_prepare(size, channels, format, out), self.reporter)
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
         """Train ``model`` from scratch, evaluate it, keep the run."""
@@ -390,7 +392,7 @@ class Workspace:
         from toolbox.models import predict
 
         found = self.run(run)
-        paths = picked(images)[:limit]
+        paths = list_images(images)[:limit]
         predictor = predict.load(found, self.registry, self._plain_settings)
         return Predictions(found, predictor.classes, paths, predictor.files(paths))
 

@@ -90,6 +90,6 @@ class AlzheimerModel(Model):
                 f"alzheimer-cnn needs images of at least {SMALLEST} pixels a side, not {request.size}",
                 "Set training.size; the study's is 64.",
             )
-        from toolbox_alzheimer.heavy.cnn import built
+        from toolbox_alzheimer.heavy.cnn import build
 
-        return built(self, request)
+        return build(self, request)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.files.atomic import make_folder, told
+from toolbox.files.atomic import make_folder, translate_os_errors
 
 KEY_BYTES = 32
 
@@ -35,7 +35,7 @@ def machine_key() -> bytes:
 
     folder = Path(os.environ.get("TOOLBOX_CONFIG_DIR") or user_config_path("toolbox"))
     path = folder / "pseudonyms.key"
-    with told("write", path):
+    with translate_os_errors("write", path):
         make_folder(folder)
         if not path.exists():
             handle, name = tempfile.mkstemp(prefix=".pseudonyms.", dir=folder)  # 0600

@@ -40,9 +40,9 @@ class TimmModel(Model):
 
     def _weights(self) -> dict[str, Any]:
         """The pretrained weights, as the entries of a pretrained configuration that timm loads them by."""
-        from toolbox_timm.heavy.hub import fetched
+        from toolbox_timm.heavy.hub import fetch_weights
 
-        return {"file": str(fetched(self.architecture, self.name))}
+        return {"file": str(fetch_weights(self.architecture, self.name))}
 
 
 class EfficientNetLite0(TimmModel):
@@ -111,5 +111,5 @@ def timm_model(
     """
     from toolbox_timm.heavy.hub import configuration, origin
 
-    found = configuration(arch)
-    return TimmModel(arch, arch, str(origin(found) or ""), found.input_size[-1])
+    pretrained_cfg = configuration(arch)
+    return TimmModel(arch, arch, str(origin(pretrained_cfg) or ""), pretrained_cfg.input_size[-1])

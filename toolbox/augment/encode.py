@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from toolbox.api.protocols import Augmenter, ImageInfo, Params
-from toolbox.augment.planes import Planes, filtered
+from toolbox.augment.planes import Planes, prefilter
 from toolbox.augment.recipe import Recipe
-from toolbox.data.images import as_array, squashed
+from toolbox.data.images import as_array, resize_to_square
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,13 +27,15 @@ def generator(seed: int, pixels: str, copy: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype=np.uint64)))
 
 
-def draws(augmenter: Augmenter, image: Image.Image, pixels: str, seed: int, copies: Sequence[int]) -> list[Params]:
+def draw_params(
+    augmenter: Augmenter, image: Image.Image, pixels: str, seed: int, copies: Sequence[int]
+) -> list[Params]:
     """The parameters of ``copies`` of a source with the pixel hash ``pixels``."""
     info = ImageInfo(image.height, image.width, len(image.getbands()))
     return [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
 
 
-class Maker:
+class CopyEncoder:
     """Makes the copies of one source, ``batch_size`` at a time.
 
     Equal parameters give equal bytes, which are made once (a flip without an angle: a third of the copies of the
@@ -44,7 +46,7 @@ class Maker:
         self._augmenter = augmenter
         self._recipe = recipe
         self._batch_size = batch_size
-        self._array = filtered(as_array(image), recipe.size)
+        self._array = prefilter(as_array(image), recipe.size)
         self._planes: Planes | None = None
 
     def files(self, params: Sequence[Params]) -> Iterator[bytes]:
@@ -75,20 +77,20 @@ class Maker:
             yield from ((key, encode(copy, recipe)) for key, copy in zip(rest, copies, strict=True))
 
 
-def stacked(image: Image.Image, size: int, count: int) -> npt.NDArray[np.uint8]:
+def repeat_source(image: Image.Image, size: int, count: int) -> npt.NDArray[np.uint8]:
     """``image``, filtered for ``size``, ``count`` times over without being copied: uint8 ``[count, H, W, C]``."""
-    array = filtered(as_array(image), size)
+    array = prefilter(as_array(image), size)
     return np.broadcast_to(array, (count, *array.shape))
 
 
-def picture(array: npt.NDArray[np.uint8]) -> Image.Image:
+def to_image(array: npt.NDArray[np.uint8]) -> Image.Image:
     """uint8 ``[H, W, C]`` as an image of mode ``L`` or ``RGB``."""
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
-def resized(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+def resize_source(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
     """The source itself as a file of the set: uint8 ``[size, size, C]``."""
-    return as_array(squashed(image, size))
+    return as_array(resize_to_square(image, size))
 
 
 def encode(array: npt.NDArray[np.uint8], recipe: Recipe) -> bytes:
@@ -103,7 +105,7 @@ def encode(array: npt.NDArray[np.uint8], recipe: Recipe) -> bytes:
         return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(array), recipe.quality, *kind))
     buffer = io.BytesIO()
     if recipe.format == "png":
-        picture(array).save(buffer, "PNG", compress_level=3)
+        to_image(array).save(buffer, "PNG", compress_level=3)
     else:
-        picture(array).save(buffer, "WEBP", quality=recipe.quality, method=2)
+        to_image(array).save(buffer, "WEBP", quality=recipe.quality, method=2)
     return buffer.getvalue()

@@ -20,7 +20,7 @@ from multiprocessing import connection
 from typing import Any, Protocol, TypeVar, cast
 
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.data.index import threaded
+from toolbox.data.index import map_in_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,7 +44,7 @@ class Inline:
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """See :class:`Engine`."""
-        yield from threaded(work, items)
+        yield from map_in_threads(work, items)
 
 
 class Processes:

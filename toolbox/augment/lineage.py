@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.api.errors import UsageError
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 
 FILE_NAME = "lineage.jsonl"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -37,7 +37,7 @@ class Line:
         return _encode({name: getattr(self, name) for name in self.__slots__}) + "\n"
 
 
-def in_words(params: Mapping[str, Any]) -> str:
+def describe_params(params: Mapping[str, Any]) -> str:
     """The parameters of a copy in a few words, for people."""
     if not params:
         return "the source itself"
@@ -54,7 +54,7 @@ def in_words(params: Mapping[str, Any]) -> str:
 
 def append(path: Path, texts: Iterable[str]) -> None:
     """Add lines, as :meth:`Line.text` gives them, and make them durable."""
-    with told("write", path), path.open("ab") as file:
+    with translate_os_errors("write", path), path.open("ab") as file:
         file.writelines(text.encode() for text in texts)
         file.flush()
         os.fsync(file.fileno())
@@ -67,7 +67,7 @@ def read(path: Path) -> Iterator[Line]:
     ------
     UsageError: a line that is none.
     """
-    with told("read", path), path.open("rb") as file:
+    with translate_os_errors("read", path), path.open("rb") as file:
         for number, text in enumerate(file, start=1):
             try:
                 yield _checked(Line(**json.loads(text)))
@@ -77,7 +77,7 @@ def read(path: Path) -> Iterator[Line]:
 
 def count(path: Path) -> int:
     """How many lines a lineage file has."""
-    with told("read", path), path.open("rb") as file:
+    with translate_os_errors("read", path), path.open("rb") as file:
         return sum(1 for _ in file)
 
 
@@ -102,7 +102,7 @@ def repair(path: Path, wanted: Iterable[tuple[str, int]]) -> int:
     if not path.exists():
         return 0
     count, end = 0, 0
-    with told("read", path), path.open("rb+") as file:
+    with translate_os_errors("read", path), path.open("rb+") as file:
         for text, key in zip(file, wanted, strict=False):
             if _key_of(text) != key:
                 break

@@ -59,12 +59,12 @@ def _planes(image: Images, size: int) -> list[Images]:
         # To an even side, as JPEG does it; OpenCV averages whole pixels twenty times as fast as parts.
         even = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         small = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
-        return smoothed(np.asarray(small, np.uint8)[:, :, np.newaxis], across, down)
+        return smooth(np.asarray(small, np.uint8)[:, :, np.newaxis], across, down)
 
     return [np.asarray(grey, np.uint8)[:, :, np.newaxis], to_half(blue), to_half(red)]
 
 
-def smoothed(array: Images, across: float, down: float) -> Images:
+def smooth(array: Images, across: float, down: float) -> Images:
     """``array`` (uint8 ``[H, W, C]``) by a Gaussian of these standard deviations, in pixels; 0 does nothing.
 
     OpenCV's, whose 8-bit arithmetic is the same on every machine.
@@ -79,7 +79,7 @@ def smoothed(array: Images, across: float, down: float) -> Images:
     return np.asarray(blurred, np.uint8).reshape(array.shape)
 
 
-def filtered(array: Images, size: int) -> Images:
+def prefilter(array: Images, size: int) -> Images:
     """``array`` (uint8 ``[H, W, C]``) without what a side of ``size`` pixels can't hold, so that one bilinear
     resampling won't alias.
 
@@ -95,7 +95,7 @@ def filtered(array: Images, size: int) -> Images:
         small = (max(1, round(width / across)), max(1, round(height / down)))
         array = np.asarray(cv2.resize(array, small, interpolation=cv2.INTER_AREA), np.uint8)
         array = array.reshape(small[1], small[0], channels)
-    return smoothed(array, wide, high)
+    return smooth(array, wide, high)
 
 
 def _filter(side: int, size: int) -> tuple[int, float]:

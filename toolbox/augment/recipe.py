@@ -63,7 +63,7 @@ class Recipe:
         return {"name": self.name, **asdict(self)}
 
 
-def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
+def build_recipe(settings: Settings, manifest: Manifest) -> Recipe:
     """The recipe that ``settings`` describe for the samples of ``manifest`` that get copies."""
     spec = parse(settings.augment.augmenter)
     protocol = settings.split.protocol
@@ -77,7 +77,7 @@ def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
         format=settings.augment.format,
         quality=settings.augment.quality,
         seed=settings.seed,
-        sources=sources_fingerprint(sources(protocol, manifest)),
+        sources=sources_fingerprint(select_sources(protocol, manifest)),
         split=manifest.split_fingerprint,
         protocol=protocol,
         dealt=settings.split.model_dump(include=_DEALT_BY) if leaky else {},
@@ -85,12 +85,12 @@ def of_settings(settings: Settings, manifest: Manifest) -> Recipe:
     )
 
 
-def sources(protocol: str, manifest: Manifest) -> list[Row]:
+def select_sources(protocol: str, manifest: Manifest) -> list[Row]:
     """The samples that get copies: the training split, or under ``augment-then-split`` (leaky) all of them."""
     return list(manifest.rows) if protocol == "augment-then-split" else manifest.part("train")
 
 
-def counts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
+def count_files(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
     """How many files each source gets, by its id: ``factor``, or with ``balance`` as many as even the classes out.
 
     The largest class gets ``factor`` for each of its sources, and every other one as many in all. What does not
@@ -110,7 +110,7 @@ def counts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
     return found
 
 
-def dealt(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
+def split_copies(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
     """``copies``, which are all for training, or under ``augment-then-split`` dealt one by one, as the source
     studies did, so that copies of one image fall on both sides."""
     if recipe.protocol != "augment-then-split":
@@ -136,7 +136,7 @@ class AugmentedSet:
     recipe: Recipe
 
 
-def load(folder: Path) -> AugmentedSet:
+def load_set(folder: Path) -> AugmentedSet:
     """The set in ``folder``.
 
     Raises
@@ -154,7 +154,7 @@ def load(folder: Path) -> AugmentedSet:
     return AugmentedSet(folder, recipe)
 
 
-def find(workspace: Path, name: str = "") -> Path:
+def find_set(workspace: Path, name: str = "") -> Path:
     """The folder of the augmented set that ``name`` (in ``augmented/``, or a path) names; the only one without.
 
     Raises
@@ -175,19 +175,19 @@ def find(workspace: Path, name: str = "") -> Path:
     raise UsageError(problem, closest(name, names) if name else f"Name one of {', '.join(names)}.")
 
 
-def copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iterator[Row]:
+def read_copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iterator[Row]:
     """The rows of every set in ``workspace`` that belongs to ``manifest``, their paths seen from the workspace."""
-    for found in matching(workspace, settings.split.protocol, manifest):
+    for found in find_matching(workspace, settings.split.protocol, manifest):
         for row in manifests.read(found.path / manifests.FILE_NAME).rows:
             if "source" in row.columns:
                 yield replace(row, path=f"{FOLDER}/{found.path.name}/{row.path}")
 
 
-def matching(workspace: Path, protocol: str, manifest: Manifest) -> list[AugmentedSet]:
+def find_matching(workspace: Path, protocol: str, manifest: Manifest) -> list[AugmentedSet]:
     """The finished sets in ``workspace`` that were made from the data and split of ``manifest``."""
     folder = workspace / FOLDER
     if not folder.is_dir():
         return []
-    wanted = (protocol, sources_fingerprint(sources(protocol, manifest)), manifest.split_fingerprint)
-    sets = [load(path.parent) for path in sorted(folder.glob(f"[!.]*/{FILE_NAME}"))]
+    wanted = (protocol, sources_fingerprint(select_sources(protocol, manifest)), manifest.split_fingerprint)
+    sets = [load_set(path.parent) for path in sorted(folder.glob(f"[!.]*/{FILE_NAME}"))]
     return [found for found in sets if (found.recipe.protocol, found.recipe.sources, found.recipe.split) == wanted]

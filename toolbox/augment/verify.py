@@ -14,21 +14,21 @@ from toolbox.api.progress import Reporter, tracked
 from toolbox.api.protocols import Augmenter
 from toolbox.augment import engines, lineage
 from toolbox.augment.lineage import Line
-from toolbox.augment.recipe import FILE_NAME, Recipe, load
-from toolbox.augment.worker import Job, written
+from toolbox.augment.recipe import FILE_NAME, Recipe, load_set
+from toolbox.augment.worker import Worker, write_file
 from toolbox.augment.writer import SHARD, write_manifest
 from toolbox.data import manifest as manifests
-from toolbox.data.index import threaded
+from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 
 _OWN = frozenset({FILE_NAME, lineage.FILE_NAME, manifests.FILE_NAME, "manifest.json"})
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """How a set compares with its lineage: paths within the set."""
 
     path: Path
@@ -44,7 +44,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What a replay made: ``different`` files have other bytes than the lineage says, ``lost`` no source here."""
 
     path: Path
@@ -53,17 +53,17 @@ class Replayed:
     lost: tuple[str, ...]
 
 
-def verify(folder: Path, reporter: Reporter) -> Verified:
+def verify(folder: Path, reporter: Reporter) -> VerifyResult:
     """Compare each file's SHA-256 with what the lineage says of it.
 
     Raises
     ------
     UsageError: ``folder`` is no augmented set.
     """
-    load(folder)
+    load_set(folder)
     path = folder / lineage.FILE_NAME
     total = sum(1 for _ in lineage.read(path))
-    found = threaded(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
+    found = map_in_threads(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
     known: set[str] = set(_OWN)
     bad: dict[str, list[str]] = {"missing": [], "changed": []}
     for name, state in tracked(found, reporter, "verifying", total, "files"):
@@ -72,7 +72,7 @@ def verify(folder: Path, reporter: Reporter) -> Verified:
             bad[state].append(name)
     there = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
     extra = sorted(name for name in there if name not in known)
-    return Verified(folder, total, tuple(bad["missing"]), tuple(bad["changed"]), tuple(extra))
+    return VerifyResult(folder, total, tuple(bad["missing"]), tuple(bad["changed"]), tuple(extra))
 
 
 def replay(
@@ -83,7 +83,7 @@ def replay(
     out: Path,
     reporter: Reporter,
     workers: int = 0,
-) -> Replayed:
+) -> ReplayResult:
     """Make every file of the lineage at ``path`` again, from its parameters, as ``out``.
 
     ``recipe.json`` beside it says by which augmenter, size and format; sources are found by their pixels, whatever
@@ -94,7 +94,7 @@ def replay(
     UsageError: the lineage or its recipe can't be read, or ``out`` holds something already.
     EnvironmentFailure: another process is at it, or the disk can't take it.
     """
-    recipe = load(path.parent).recipe
+    recipe = load_set(path.parent).recipe
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty", "Give another folder with --out.")
     by_pixels = {row.pixels: row for row in manifest.rows}
@@ -103,12 +103,12 @@ def replay(
     count = 0
     different: list[str] = []
     lost: list[str] = []
-    with only_one(out.parent, "replaying", f".{out.name}.lock"):
-        with atomic.told("write", partial):
+    with hold_lock(out.parent, "replaying", f".{out.name}.lock"):
+        with atomic.translate_os_errors("write", partial):
             shutil.rmtree(partial, ignore_errors=True)
             for folder in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
                 (partial / folder).mkdir(parents=True, exist_ok=True)
-        job = Again(Job(recipe, source, augmenter, partial), by_pixels)
+        job = ReplayWorker(Worker(recipe, source, augmenter, partial), by_pixels)
         bar = reporter.task("replaying", total, "images")
         with contextlib.closing(engines.choose(workers, job, total).map(job, _families(path))) as results:
             for done in results:
@@ -121,30 +121,30 @@ def replay(
             raise RuntimeError(f"an engine made {count + len(lost)} of {total} files")
         _complete(path, recipe, by_pixels, partial, out)
     (out.parent / f".{out.name}.lock").unlink(missing_ok=True)
-    return Replayed(out, count, tuple(different), tuple(lost))
+    return ReplayResult(out, count, tuple(different), tuple(lost))
 
 
 @dataclass(frozen=True)
-class Again:
+class ReplayWorker:
     """What a worker does: some files of one source, by their lines. Picklable."""
 
-    job: Job
+    job: Worker
     by_pixels: Mapping[str, Row]
 
-    def __call__(self, lines: list[Line]) -> Replayed:
+    def __call__(self, lines: list[Line]) -> ReplayResult:
         """Write the files of ``lines``, which have one source."""
         folder = self.job.folder
         row = self.by_pixels.get(lines[0].source_pixels)
         if row is None:
-            return Replayed(folder, 0, (), tuple(line.path for line in lines))
+            return ReplayResult(folder, 0, (), tuple(line.path for line in lines))
         different = []
         numbers, params = [line.copy for line in lines], [line.params for line in lines]
         made = self.job.again(self.job.source.image(row), numbers, params)
         for line, (_, _, data) in zip(lines, made, strict=True):
-            written(f"{folder}/{line.path}", data)
+            write_file(f"{folder}/{line.path}", data)
             if fingerprint.of_bytes(data) != line.sha256:
                 different.append(line.path)
-        return Replayed(folder, len(lines), tuple(different), ())
+        return ReplayResult(folder, len(lines), tuple(different), ())
 
 
 def recipe_beside(path: Path) -> Recipe:
@@ -156,7 +156,7 @@ def recipe_beside(path: Path) -> Recipe:
     """
     if not path.is_file():
         raise UsageError(f"there is no lineage {path}", "Give augmented/NAME/lineage.jsonl.")
-    return load(path.parent).recipe
+    return load_set(path.parent).recipe
 
 
 def _families(path: Path) -> Iterator[list[Line]]:
@@ -168,12 +168,12 @@ def _families(path: Path) -> Iterator[list[Line]]:
 
 def _complete(path: Path, recipe: Recipe, by_pixels: Mapping[str, Row], partial: Path, out: Path) -> None:
     """The set's tables, the lineage as it was; then it takes its name."""
-    with atomic.told("write", partial):
+    with atomic.translate_os_errors("write", partial):
         shutil.copyfile(path, partial / lineage.FILE_NAME)
         shutil.copyfile(path.parent / FILE_NAME, partial / FILE_NAME)
     origins = {line.source: by_pixels.get(line.source_pixels) for line in lineage.read(path)}
     write_manifest(recipe, {name: row for name, row in origins.items() if row is not None}, partial)
-    with atomic.told("rename", partial):
+    with atomic.translate_os_errors("rename", partial):
         atomic.sync_files(
             partial, [each.relative_to(partial).as_posix() for each in partial.rglob("*") if each.is_file()]
         )

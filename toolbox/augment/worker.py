@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.protocols import Augmenter, Params
 from toolbox.augment import encode
 from toolbox.augment.lineage import Line
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Task:
+class CopyRange:
     """A source and which of its files to make: those numbered from ``first`` to ``last`` - 1."""
 
     row: Row
@@ -35,7 +34,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Made:
+class Shard:
     """What was made of a shard: the files' paths within the set, and their lines of lineage."""
 
     paths: tuple[str, ...]
@@ -43,7 +42,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Job:
+class Worker:
     """Everything a worker needs beside its tasks. Files go below ``folder``, whose class folders are there."""
 
     recipe: Recipe
@@ -52,48 +51,33 @@ class Job:
     folder: Path
     batch_size: int = 64
 
-    def __call__(self, tasks: Sequence[Task]) -> Made:
+    def __call__(self, tasks: Sequence[CopyRange]) -> Shard:
         """Write the files of ``tasks``.
 
         Raises
         ------
-        EnvironmentFailure: a source changed or went away, or a file can't be written.
+        toolbox.data.source.ImageChanged: a source changed or went away.
+        EnvironmentFailure: a file can't be written.
         """
         paths, lines = [], []
         for task in tasks:
             for line, data in self.files_of(task):
-                written(f"{self.folder}/{line.path}", data)
+                write_file(f"{self.folder}/{line.path}", data)
                 paths.append(line.path)
                 lines.append(line.text())
-        return Made(tuple(paths), tuple(lines))
+        return Shard(tuple(paths), tuple(lines))
 
-    def files_of(self, task: Task) -> Iterator[tuple[Line, bytes]]:
+    def files_of(self, task: CopyRange) -> Iterator[tuple[Line, bytes]]:
         """The files of one task with their lineage, in memory, a batch at a time."""
         row, recipe = task.row, self.recipe
-        image = self._unchanged(row)
+        image = self.source.image(row)
         stem, suffix = stem_of(row), encode.SUFFIX[recipe.format]
         itself = range(task.first, task.last)[: recipe.include_source and not task.first]
         numbers = range(task.first + len(itself), task.last)
-        params = encode.draws(self.augmenter, image, row.pixels, recipe.seed, numbers)
+        params = encode.draw_params(self.augmenter, image, row.pixels, recipe.seed, numbers)
         for number, drawn, data in self.again(image, [*itself, *numbers], [*({} for _ in itself), *params]):
             path = f"{stem}-{number:04d}{suffix}"
             yield Line(path, row.id, row.pixels, number, recipe.seed, drawn, fingerprint.of_bytes(data)), data
-
-    def _unchanged(self, row: Row) -> Image.Image:
-        """The source's picture, if it is the one that the manifest knows."""
-        try:
-            decoded, digest = self.source.read(row)
-        except (OSError, ValueError) as error:
-            raise EnvironmentFailure(
-                f"{row.path} can't be read any more: {error}", "Was it moved, changed or deleted?"
-            ) from error
-        # The same file has the same pixels, and is hashed in a tenth of the time.
-        same = bool(digest) and digest == row.sha256
-        if row.pixels and not same and fingerprint.of_pixels(decoded.image) != row.pixels:
-            raise EnvironmentFailure(
-                f"{row.path} has changed since it was read", "Run the same command again: copies are made anew."
-            )
-        return decoded.image
 
     def again(
         self, image: Image.Image, numbers: Sequence[int], params: Sequence[Params]
@@ -102,9 +86,9 @@ class Job:
         recipe = self.recipe
         itself = recipe.include_source and 0 in numbers[:1]
         if itself:
-            yield 0, {}, encode.encode(encode.resized(image, recipe.size), recipe)
+            yield 0, {}, encode.encode(encode.resize_source(image, recipe.size), recipe)
         if len(numbers) > itself:
-            maker = encode.Maker(self.augmenter, image, recipe, self.batch_size)
+            maker = encode.CopyEncoder(self.augmenter, image, recipe, self.batch_size)
             yield from zip(numbers[itself:], params[itself:], maker.files(params[itself:]), strict=True)
 
 
@@ -115,7 +99,7 @@ def stem_of(row: Row) -> str:
     return f"{safe_name(row.label)}/{stem}-{digest}"
 
 
-def written(path: str, data: bytes) -> None:
+def write_file(path: str, data: bytes) -> None:
     """Write ``data`` to a new file at ``path``; its folder must be there."""
     try:
         # Thousands a second: Path.open takes twice as long.
@@ -128,5 +112,5 @@ def written(path: str, data: bytes) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        with atomic.told("write", Path(path)):
+        with atomic.translate_os_errors("write", Path(path)):
             raise error

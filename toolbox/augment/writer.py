@@ -24,13 +24,13 @@ from toolbox.api.progress import Reporter
 from toolbox.api.protocols import Augmenter
 from toolbox.augment import engines, lineage
 from toolbox.augment.lineage import Line
-from toolbox.augment.recipe import FILE_NAME, Recipe, counts, dealt, load, sources
-from toolbox.augment.worker import Job, Made, Task
+from toolbox.augment.recipe import FILE_NAME, Recipe, count_files, load_set, select_sources, split_copies
+from toolbox.augment.worker import CopyRange, Shard, Worker
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 from toolbox.files.names import safe_name
 
 SHARD = 128
@@ -44,8 +44,8 @@ _STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
-class Result:
-    """What :func:`run` did: ``written`` files now, ``skipped`` that were there already."""
+class AugmentResult:
+    """What :func:`write_set` did: ``written`` files now, ``skipped`` that were there already."""
 
     path: Path
     sources: int
@@ -70,8 +70,8 @@ class Estimate:
 
 def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter, workers: int = 0) -> Estimate:
     """Disk and time for the copies of ``rows``, from making some of the first one (in memory)."""
-    job = Job(recipe, source, augmenter, Path())
-    wanted = counts(recipe, rows)
+    job = Worker(recipe, source, augmenter, Path())
+    wanted = count_files(recipe, rows)
     _size_of_one(job, rows[0], wanted)  # the first call pays for imports and warming up
     start = time.perf_counter()
     size = _size_of_one(job, rows[0], wanted)
@@ -80,7 +80,7 @@ def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Aug
     return Estimate(files, files * size, seconds * files / (workers or os.cpu_count() or 1))
 
 
-def run(
+def write_set(
     recipe: Recipe,
     manifest: Manifest,
     source: Source,
@@ -91,7 +91,7 @@ def run(
     workers: int = 0,
     batch_size: int = 64,
     early: engines.Processes | None = None,
-) -> Result:
+) -> AugmentResult:
     """Make the set of ``recipe`` at ``final``, or go on where an interrupted run left it.
 
     The set is built under a hidden name and takes its own when it is complete. Neither ``workers`` (0: as many as
@@ -103,12 +103,12 @@ def run(
     EnvironmentFailure: another process is at it, the disk is too small, full or read-only.
     UsageError: there is something else at ``final``.
     """
-    rows = sources(recipe.protocol, manifest)
-    wanted = counts(recipe, rows)
+    rows = select_sources(recipe.protocol, manifest)
+    wanted = count_files(recipe, rows)
     total = sum(wanted.values())
     start = time.perf_counter()
     lock = f".{final.name}.lock"
-    with only_one(final.parent, "augmenting", lock):
+    with hold_lock(final.parent, "augmenting", lock):
         if final.exists() and any(final.iterdir()):
             check_same(recipe, final)
             done = total
@@ -119,7 +119,7 @@ def run(
             done = lineage.repair(partial / lineage.FILE_NAME, keys)
             if done < total:
                 with _staging(rows, partial) as staging:
-                    job = Job(recipe, source, augmenter, staging, batch_size)
+                    job = Worker(recipe, source, augmenter, staging, batch_size)
                     _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
                     engine = engines.choose(workers, job, total - done, early)
                     _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
@@ -128,7 +128,7 @@ def run(
             _finish(recipe, manifest, partial, final)
         if os.name != "nt":  # which deletes no open file; it stays, and is in nobody's way
             (final.parent / lock).unlink(missing_ok=True)
-    return Result(final, len(rows), total - done, done, time.perf_counter() - start if done < total else 0.0)
+    return AugmentResult(final, len(rows), total - done, done, time.perf_counter() - start if done < total else 0.0)
 
 
 def check_same(recipe: Recipe, folder: Path) -> None:
@@ -138,7 +138,7 @@ def check_same(recipe: Recipe, folder: Path) -> None:
     ------
     UsageError: it does.
     """
-    found = load(folder).recipe
+    found = load_set(folder).recipe
     if found.document() != recipe.document():
         raise UsageError(
             f"{folder} holds a set of another recipe ({found.name}, not {recipe.name})",
@@ -151,7 +151,7 @@ def _begin(recipe: Recipe, rows: Sequence[Row], partial: Path) -> None:
     document = {**recipe.document(), "made_by": environment.versions_of(_PACKAGES)}
     text = atomic.json_text(document)
     atomic.make_folder(partial)
-    with atomic.told("read", partial):
+    with atomic.translate_os_errors("read", partial):
         path = partial / FILE_NAME
         if not path.exists() or path.read_text("utf-8") != text:
             for other in partial.iterdir():
@@ -165,7 +165,7 @@ def _begin(recipe: Recipe, rows: Sequence[Row], partial: Path) -> None:
 @contextlib.contextmanager
 def _staging(rows: Sequence[Row], partial: Path) -> Iterator[Path]:
     """A folder for this run alone, with class folders in it; gone when the block ends."""
-    with atomic.told("write", partial):
+    with atomic.translate_os_errors("write", partial):
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=partial))
         for folder in _class_folders(rows):
             (staging / folder).mkdir()
@@ -195,13 +195,13 @@ def _class_folders(rows: Sequence[Row]) -> list[str]:
     return sorted({safe_name(row.label) for row in rows})
 
 
-def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterator[list[Task]]:
+def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterator[list[CopyRange]]:
     """What is left after ``done`` files, in order, about :data:`SHARD` files at a time."""
-    shard: list[Task] = []
+    shard: list[CopyRange] = []
     for row in rows:
         count = wanted[row.id]
         for first in range(min(done, count), count, SHARD):
-            task = Task(row, first, min(first + SHARD, count))
+            task = CopyRange(row, first, min(first + SHARD, count))
             if shard and sum(map(len, shard)) + len(task) > SHARD:
                 yield shard
                 shard = []
@@ -212,11 +212,11 @@ def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterat
 
 
 def _write(
-    job: Job, shards: Iterable[list[Task]], engine: engines.Engine, folder: Path, total: int, reporter: Reporter
+    job: Worker, shards: Iterable[list[CopyRange]], engine: engines.Engine, folder: Path, total: int, reporter: Reporter
 ) -> None:
     """Have the shards made, and settle them while the next ones are being made."""
     bar = reporter.task("augmenting", total, "images")
-    pending: list[Made] = []
+    pending: list[Shard] = []
     settling: Future[None] | None = None
     with ThreadPoolExecutor(1) as clerk:
         try:
@@ -245,10 +245,10 @@ def _write(
             bar.close()
 
 
-def _settle(shards: Sequence[Made], staging: Path, folder: Path) -> None:
+def _settle(shards: Sequence[Shard], staging: Path, folder: Path) -> None:
     """Make files durable, then give them their names, then name them in the lineage."""
     paths = [path for made in shards for path in made.paths]
-    with atomic.told("write", folder):
+    with atomic.translate_os_errors("write", folder):
         atomic.sync_files(staging, paths)
         for path in paths:
             os.replace(f"{staging}/{path}", f"{folder}/{path}")  # noqa: PTH105  # thousands a second
@@ -260,7 +260,7 @@ def _settle(shards: Sequence[Made], staging: Path, folder: Path) -> None:
 def _finish(recipe: Recipe, manifest: Manifest, partial: Path, final: Path) -> None:
     write_manifest(recipe, {row.id: row for row in manifest.rows}, partial)
     _sweep(partial)
-    with atomic.told("rename", partial):
+    with atomic.translate_os_errors("rename", partial):
         if final.exists():
             final.rmdir()  # empty: it was made for this
         partial.rename(final)
@@ -272,7 +272,7 @@ def write_manifest(recipe: Recipe, origins: Mapping[str, Row], folder: Path) -> 
     dataset. ``origins`` are the sources by their ids; copies of others are left out."""
     lines = lineage.read(folder / lineage.FILE_NAME)
     found = (_row(line, origins[line.source], recipe) for line in lines if line.source in origins)
-    rows = dealt(recipe, found)
+    rows = split_copies(recipe, found)
     # The set may be moved as a folder: no root, paths are relative to the manifest.
     manifests.write_table(rows, folder / manifests.FILE_NAME, extra=("copy", "source"))
 
@@ -295,9 +295,9 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
 _SAMPLE = 20
 
 
-def _size_of_one(job: Job, row: Row, wanted: Mapping[str, int]) -> int:
+def _size_of_one(job: Worker, row: Row, wanted: Mapping[str, int]) -> int:
     """Bytes on disk of a copy, from some of the first source. A file takes whole blocks, 4 KiB on the usual disks."""
-    sizes = [len(data) for _, data in job.files_of(Task(row, 0, min(wanted[row.id], _SAMPLE)))]
+    sizes = [len(data) for _, data in job.files_of(CopyRange(row, 0, min(wanted[row.id], _SAMPLE)))]
     return int(sum(sizes) / len(sizes) // 4096 + 1) * 4096
 
 

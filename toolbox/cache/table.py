@@ -85,7 +85,7 @@ class Table:
         EnvironmentFailure: the disk is full or can't be written.
         """
         atomic.make_folder(self.folder)
-        with atomic.told("write", self.folder), self._locked(waiting):
+        with atomic.translate_os_errors("write", self.folder), self._locked(waiting):
             kind = np.dtype(dtype)
             form = self._form(kind) or self._begin(tuple(shape()), kind)
             os.utime(self.folder / folders.ABOUT)  # so that nobody takes it for one that is not used any more

@@ -59,7 +59,7 @@ class Call:
             reporter=self.terminal.reporter(),
             command=self.command_line,
             dry_run=self.dry_run or read_only,
-            redeal=resplit,
+            resplit=resplit,
             evaluators=self._values.get("evaluator") or (),
         )
         self.warn_of_broken_plugins(workspace.registry)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
-    from toolbox.data.index import Quarantined
+    from toolbox.data.index import QuarantinedSample
     from toolbox.report.inputs import Thumb
 
 _document_stream: TextIO | None = None
@@ -79,7 +79,7 @@ class Terminal:
         """Where computing code sends its progress."""
         return RichReporter(self.messages)
 
-    def end(self, quarantined: Sequence[Quarantined] = (), where: str = "quarantine.csv") -> None:
+    def end(self, quarantined: Sequence[QuarantinedSample] = (), where: str = "quarantine.csv") -> None:
         """End the command: with exit code 3 and a list if files could not be used; ``where`` holds all of them."""
         if not quarantined:
             return

@@ -10,7 +10,7 @@ from toolbox.api.errors import UsageError
 from toolbox.data.manifest import Row
 
 
-def deal(units: Mapping[str, Sequence[Row]], folds: int, seed: int) -> dict[str, int]:
+def assign_folds(units: Mapping[str, Sequence[Row]], folds: int, seed: int) -> dict[str, int]:
     """The fold (0 to ``folds`` − 1) of each unit.
 
     Units come largest first, equal ones in hash order, and each goes where its classes are scarcest: the fold for

@@ -12,7 +12,7 @@ from toolbox.api.errors import UsageError, closest
 from toolbox.data.manifest import Row
 
 
-def with_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
+def assign_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
     """``rows`` with their group by ``group_by``: a manifest column, or a regular expression with one capture.
 
     Raises
@@ -37,7 +37,7 @@ def with_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
     return tuple(grouped)
 
 
-def joined(rows: Sequence[Row], links: Iterable[tuple[str, str]]) -> tuple[Row, ...]:
+def merge_groups(rows: Sequence[Row], links: Iterable[tuple[str, str]]) -> tuple[Row, ...]:
     """``rows`` with one group for whatever ``links`` (pairs of ids) and their own groups hang together.
 
     Where nothing is joined, a row keeps the group it has. A joined group is named after its parts.
@@ -57,11 +57,11 @@ def joined(rows: Sequence[Row], links: Iterable[tuple[str, str]]) -> tuple[Row, 
     members: dict[str, list[str]] = defaultdict(list)
     for unit in parents:
         members[root(unit)].append(unit)
-    names = {key: _joint_name(units) for key, units in members.items() if len(units) > 1}
+    names = {key: _joint_name(parts) for key, parts in members.items() if len(parts) > 1}
     return tuple(replace(row, group=names.get(root(_unit(row)), row.group)) for row in rows)
 
 
-def units(rows: Sequence[Row], divide: bool = False) -> dict[str, list[Row]]:
+def collect_units(rows: Sequence[Row], divide: bool = False) -> dict[str, list[Row]]:
     """``rows`` by what is dealt as a whole: a group, or a sample that stands alone (``divide``: each sample)."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -73,8 +73,8 @@ def _unit(row: Row) -> str:
     return f"group {row.group}" if row.group else f"sample {row.id}"
 
 
-def _joint_name(units: list[str]) -> str:
-    names = sorted(unit.partition(" ")[2] for unit in units)
+def _joint_name(parts: list[str]) -> str:
+    names = sorted(unit.partition(" ")[2] for unit in parts)
     if len(names) <= 3:
         return "+".join(names)
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]

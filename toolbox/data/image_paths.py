@@ -11,7 +11,7 @@ from toolbox.api.errors import UsageError
 from toolbox.data.images import SUFFIXES
 
 
-def picked(arguments: Iterable[str | Path]) -> list[Path]:
+def list_images(arguments: Iterable[str | Path]) -> list[Path]:
     """The files that ``arguments`` name, in their order; what is named twice comes twice.
 
     A file is taken as it is. A folder stands for the image files in it, to any depth, by name; hidden ones and what

@@ -33,7 +33,7 @@ class UnreadableImage(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedImage:
     """A picture as the program sees it: ``image`` in mode ``L`` or ``RGB``, and what was special about it.
 
     ``mode`` is the file's own mode; ``note`` tells of what was left out (further frames) or windowed.
@@ -64,7 +64,7 @@ def read_file(path: Path) -> bytes:
         raise UnreadableImage(f"can't be read: {error.strerror or error}") from error
 
 
-def decode(data: bytes) -> Decoded:
+def decode(data: bytes) -> DecodedImage:
     """The picture in ``data``.
 
     Raises
@@ -100,7 +100,7 @@ def decode(data: bytes) -> Decoded:
         raise UnreadableImage(f"can't be decoded: {type(error).__name__}: {error}") from error
     if frames > 1:
         notes.append(f"the first of {frames} frames")
-    return Decoded(image, mode, "; ".join(filter(None, notes)))
+    return DecodedImage(image, mode, "; ".join(filter(None, notes)))
 
 
 def to_grey_or_rgb(image: Image.Image) -> tuple[Image.Image, str]:
@@ -133,7 +133,7 @@ def as_array(image: Image.Image, channels: int | None = None) -> np.ndarray[tupl
     return array[:, :, None] if array.ndim == 2 else array
 
 
-def squashed(image: Image.Image, size: int) -> Image.Image:
+def resize_to_square(image: Image.Image, size: int) -> Image.Image:
     """``image`` on a square of ``size`` pixels, filtered against aliasing; its aspect ratio is not kept.
 
     Nothing of the picture is cut off, and a copy and its source are mapped the same way.

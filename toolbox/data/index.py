@@ -28,7 +28,7 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedSample:
     """A sample that is not used, and why."""
 
     path: str
@@ -42,10 +42,10 @@ class Index:
     manifest: Manifest
     modes: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
-    quarantined: tuple[Quarantined, ...]
+    quarantined: tuple[QuarantinedSample, ...]
 
 
-def build(source: Source, reporter: Reporter) -> Index:
+def build_index(source: Source, reporter: Reporter) -> Index:
     """Read every sample of ``source``.
 
     Raises
@@ -56,17 +56,17 @@ def build(source: Source, reporter: Reporter) -> Index:
     samples = list(source.dataset.samples())
     check_samples(samples, source.spec)
 
-    def look(sample: Sample) -> tuple[Row, str, str] | Quarantined:
+    def look(sample: Sample) -> tuple[Row, str, str] | QuarantinedSample:
         try:
             decoded, digest = source.read(sample)
         except (OSError, ValueError) as error:
-            return Quarantined(sample.path, " ".join(str(error).split()))
+            return QuarantinedSample(sample.path, " ".join(str(error).split()))
         return _row(sample, digest, decoded.image), decoded.mode, decoded.note
 
     rows, modes, notes, bad = [], [], [], []
-    looked = threaded(look, samples)
+    looked = map_in_threads(look, samples)
     for found in tracked(looked, reporter, "reading images", len(samples), "images"):
-        if isinstance(found, Quarantined):
+        if isinstance(found, QuarantinedSample):
             bad.append(found)
             continue
         row, mode, note = found
@@ -84,7 +84,7 @@ def build(source: Source, reporter: Reporter) -> Index:
     return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
 
 
-def threaded(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iterator[B]:
+def map_in_threads(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iterator[B]:
     """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting.
 
     ``ahead``: how many are begun before they are asked for; without it, four a thread.
@@ -103,7 +103,7 @@ def threaded(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iter
 
 
 def check_samples(samples: Sequence[Sample], what: str) -> None:
-    """Refuse what could not be told apart later (see :func:`build`)."""
+    """Refuse what could not be told apart later (see :func:`build_index`)."""
     if not samples:
         raise UsageError(f"{what} holds no images")
     seen: set[str] = set()
@@ -121,7 +121,7 @@ def check_samples(samples: Sequence[Sample], what: str) -> None:
             )
 
 
-def write_quarantine(quarantined: Iterable[Quarantined], path: Path) -> None:
+def write_quarantine(quarantined: Iterable[QuarantinedSample], path: Path) -> None:
     """Write ``quarantine.csv``: one line a file, empty but for its header where all is well."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -21,14 +21,16 @@ SAMPLES_A_CLASS = 5
 
 
 @dataclass(frozen=True)
-class Kept:
+class WorkspaceSplit:
     """A workspace's split, as far as it says something of the dataset looked at. ``stale``: the dataset has changed."""
 
     split: dict[str, str]
     stale: bool
 
 
-def kept_split(workspace: Path, source: Source, rows: Sequence[Row], reporter: Reporter) -> Kept | None:
+def load_workspace_split(
+    workspace: Path, source: Source, rows: Sequence[Row], reporter: Reporter
+) -> WorkspaceSplit | None:
     """The split that the workspace's manifest deals to ``rows``; ``None`` if it is of another dataset."""
     path = workspace / manifests.FILE_NAME
     try:
@@ -40,17 +42,17 @@ def kept_split(workspace: Path, source: Source, rows: Sequence[Row], reporter: R
         return None
     now = {(row.id, row.label, row.pixels) for row in rows}
     stale = now != {(row.id, row.label, row.pixels) for row in kept.rows}
-    return Kept({row.id: row.split for row in kept.rows}, stale)
+    return WorkspaceSplit({row.id: row.split for row in kept.rows}, stale)
 
 
-def with_split(found: Manifest, kept: Kept | None) -> Manifest:
+def apply_split(found: Manifest, kept: WorkspaceSplit | None) -> Manifest:
     """``found`` with the workspace's split, and the dataset's own for what that doesn't name."""
     if kept is None:
         return found
     return replace(found, rows=tuple(row.with_split(kept.split.get(row.id, row.split)) for row in found.rows))
 
 
-def summary(found: Index, source: Source, kept: Kept | None = None) -> dict[str, Any]:
+def summarize(found: Index, source: Source, kept: WorkspaceSplit | None = None) -> dict[str, Any]:
     """Counts by class and split, sizes, modes, groups, duplicates, notes, and what could not be read.
 
     ``split_from`` says whose split ``counts`` follows: ``manifest.csv`` (the workspace's), ``dataset``, or nobody's.
@@ -66,7 +68,7 @@ def summary(found: Index, source: Source, kept: Kept | None = None) -> dict[str,
         "note": source.dataset.note,
         "images": len(rows),
         "classes": {label: by_class[label] for label in found.manifest.classes},
-        "counts": with_split(found.manifest, kept).counts(),
+        "counts": apply_split(found.manifest, kept).counts(),
         "split_from": manifests.FILE_NAME if kept else own,
         "split_stale": kept is not None and kept.stale,
         "imbalance": round(max(by_class.values()) / min(by_class.values()), 2),
@@ -82,7 +84,7 @@ def summary(found: Index, source: Source, kept: Kept | None = None) -> dict[str,
     }
 
 
-def choose(found: Manifest, seed: int, count: int = SAMPLES_A_CLASS) -> dict[str, list[Row]]:
+def draw_samples(found: Manifest, seed: int, count: int = SAMPLES_A_CLASS) -> dict[str, list[Row]]:
     """``count`` random samples of each class (all, where it has fewer), the same for one seed on every machine."""
 
     def place(row: Row) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from toolbox.api.errors import UsageError, closest
 
 
-def labels_from(table: Path, id_column: str, label_column: str) -> Mapping[str, str]:
+def read_labels(table: Path, id_column: str, label_column: str) -> Mapping[str, str]:
     """The class of each name in ``table``: tab-separated if it ends in ``.tsv``, else with commas; UTF-8.
 
     Raises

@@ -116,7 +116,7 @@ def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = N
     if extra is None:
         rows = tuple(rows)
         extra = sorted({name for row in rows for name in row.columns})
-    with atomic.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic.replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *extra])
         fixed = attrgetter(*COLUMNS)
@@ -132,7 +132,7 @@ def read(path: Path) -> Manifest:
     ------
     UsageError: it can't be read as such; the line is named.
     """
-    with atomic.told("read", path):
+    with atomic.translate_os_errors("read", path):
         if path.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{path} is too large for a manifest")
         raw = path.read_bytes()

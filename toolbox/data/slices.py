@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def chosen_slices(available: int, low: float, high: float, count: int) -> list[int]:
+def select_slices(available: int, low: float, high: float, count: int) -> list[int]:
     """At most ``count`` slice numbers, evenly spaced from ``low`` to ``high`` (fractions of ``available`` slices).
 
     Halves are rounded up, so that the same slices are chosen on every machine.

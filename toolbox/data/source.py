@@ -10,14 +10,18 @@ from typing import Any
 
 from PIL import Image
 
-from toolbox.api.errors import EnvironmentFailure, UsageError, closest
+from toolbox.api.errors import ToolboxError, UsageError, closest
 from toolbox.api.protocols import Dataset, Sample, VirtualDataset
 from toolbox.data import manifest as manifests
-from toolbox.data.images import Decoded, UnreadableImage, decode, read_file, to_grey_or_rgb
+from toolbox.data.images import DecodedImage, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, looks_like_path, parse
+
+
+class ImageChanged(ToolboxError):
+    """An image can't be read any more, or is not the one that the manifest describes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Source:
     dataset: Dataset
     spec: str
 
-    def read(self, sample: Sample | Row) -> tuple[Decoded, str]:
+    def read(self, sample: Sample | Row) -> tuple[DecodedImage, str]:
         """The sample's picture, and the SHA-256 of its file (empty where there is no file).
 
         Raises
@@ -42,7 +46,7 @@ class Source:
             loaded = self.dataset.load(known)
             image, note = to_grey_or_rgb(loaded)
             told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
-            return Decoded(image, loaded.mode, told), _digest_of(self.dataset.file(known))
+            return DecodedImage(image, loaded.mode, told), _digest_of(self.dataset.file(known))
         data = read_file((self.dataset.root or Path()) / sample.path)
         return decode(data), fingerprint.of_bytes(data)
 
@@ -60,18 +64,27 @@ class Source:
         return place.is_relative_to(root)
 
     def image(self, row: Row) -> Image.Image:
-        """The picture of a sample that could be read when the manifest was made.
+        """The image of a sample, checked against the manifest's hash of it.
 
         Raises
         ------
-        EnvironmentFailure: it can't be read any more.
+        ImageChanged: it can't be read any more, or is another one now.
         """
         try:
-            return self.read(row)[0].image
+            decoded, digest = self.read(row)
         except (OSError, ValueError) as error:
-            raise EnvironmentFailure(
+            raise ImageChanged(
                 f"{self.spec}: {row.path} can't be read any more: {error}", "Was it moved, changed or deleted?"
             ) from error
+        # The same file has the same pixels, and is hashed in a tenth of the time. Of copies only the file's hash is
+        # known.
+        unchanged = bool(digest) and digest == row.sha256
+        if not unchanged and (fingerprint.of_pixels(decoded.image) != row.pixels if row.pixels else row.sha256):
+            again = "run the same command again" if row.pixels else "delete the set and run 'toolbox augment' again"
+            raise ImageChanged(
+                f"{self.spec}: {row.path} has changed since it was read", f"Put the file back, or {again}."
+            )
+        return decoded.image
 
 
 class ManifestDataset(Dataset):

@@ -16,7 +16,7 @@ from math import floor
 
 from toolbox.api.errors import UsageError
 from toolbox.data import folds
-from toolbox.data.groups import joined, units, with_groups
+from toolbox.data.groups import assign_groups, collect_units, merge_groups
 from toolbox.data.manifest import SPLITS, Manifest, Row
 from toolbox.settings.schema import SplitSettings
 
@@ -46,11 +46,11 @@ def assign(
             f"there is only one class, {manifest.classes[0]!r}; classification needs two",
             "Give a folder that holds one folder for each class.",
         )
-    rows = with_groups(manifest.rows, settings.group_by)
+    rows = assign_groups(manifest.rows, settings.group_by)
     own = {row.id: row.group for row in rows}
     if settings.duplicates != "keep":
         # What is made here keeps duplicates together either way; dropping is for what the dataset's splits divide.
-        rows = joined(rows, duplicates)
+        rows = merge_groups(rows, duplicates)
     if settings.duplicates == "group":
         _check_joined(rows, own)
     given = {row.split for row in rows}
@@ -73,7 +73,7 @@ def assign(
     return replace(manifest, rows=rows)
 
 
-def known_to(old: Manifest, rows: Sequence[Row]) -> int:
+def count_known(old: Manifest, rows: Sequence[Row]) -> int:
     """How many of ``rows`` an older manifest knows, by id or by pixels."""
     ids = {row.id for row in old.rows}
     pixels = {row.pixels for row in old.rows if row.pixels}
@@ -95,7 +95,7 @@ def _extended(rows: Sequence[Row], old: Manifest, divide: bool) -> tuple[Row, ..
         known = by_id.get(row.id) or by_pixels.get(row.pixels)
         placed.append(replace(row, split=row.split or known.split, fold=row.fold or known.fold) if known else row)
     result: dict[str, Row] = {}
-    for members in units(placed, divide).values():
+    for members in collect_units(placed, divide).values():
         homes = {row.split for row in members if row.split}
         home = next((split for split in reversed(SPLITS) if split in homes), "")
         fold = next((row.fold for row in members if row.fold), "")
@@ -110,9 +110,11 @@ def _folded(rows: Sequence[Row], settings: SplitSettings, held_out: str, divide:
         raise UsageError(f"split.fold = {settings.fold}: the folds are 0 to {settings.folds - 1}")
     # Whoever extends a folded manifest has some of these held out already; those have a fold.
     free = [row for row in rows if row.split in ("", "train") or row.fold]
-    pool = units(free, divide)
+    pool = collect_units(free, divide)
     fold_of = {
-        row.id: number for name, number in folds.deal(pool, settings.folds, settings.seed).items() for row in pool[name]
+        row.id: number
+        for name, number in folds.assign_folds(pool, settings.folds, settings.seed).items()
+        for row in pool[name]
     }
 
     def placed(row: Row) -> Row:
@@ -137,7 +139,7 @@ def _draw(rows: Sequence[Row], split: str, ratio: float, seed: int, divide: bool
     free = [row for row in rows if not row.split]
     if not free and not extending:
         free = [row for row in rows if row.split == "train"]
-    pool = units(free, divide)
+    pool = collect_units(free, divide)
     by_class: dict[str, list[str]] = defaultdict(list)
     for name, members in pool.items():
         by_class[_majority(members)].append(name)

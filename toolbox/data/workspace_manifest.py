@@ -11,17 +11,17 @@ from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter
 from toolbox.data import index, manifest, split
 from toolbox.data.audit import findings
-from toolbox.data.index import Index, Quarantined
+from toolbox.data.index import Index, QuarantinedSample
 from toolbox.data.manifest import Manifest
 from toolbox.data.source import Source
 from toolbox.settings.schema import SplitSettings
 
 
 @dataclass(frozen=True)
-class Prepared:
+class SplitDataset:
     """The samples that an experiment works on, split, and what had to be left out.
 
-    ``dropped`` names the samples that :func:`deal` took out because of a leak, each with the one that stays.
+    ``dropped`` names the samples that :func:`split_dataset` took out because of a leak, each with the one that stays.
     """
 
     source: Source
@@ -31,21 +31,21 @@ class Prepared:
     dropped: Mapping[str, str]
 
     @property
-    def quarantined(self) -> tuple[Quarantined, ...]:
+    def quarantined(self) -> tuple[QuarantinedSample, ...]:
         """What is not used, and why."""
         return self.index.quarantined
 
 
-def prepare(source: Source, settings: SplitSettings, workspace: Path, reporter: Reporter) -> Prepared:
+def load_split(source: Source, settings: SplitSettings, workspace: Path, reporter: Reporter) -> SplitDataset:
     """Read ``source`` and split it, or take the split that the workspace's manifest holds; writes nothing.
 
-    Raises what :func:`index.build` and :func:`deal` do.
+    Raises what :func:`index.build_index` and :func:`split_dataset` do.
     """
-    found = index.build(source, reporter)
-    return _reused(source, settings, workspace, found) or deal(source, settings, found, reporter)
+    found = index.build_index(source, reporter)
+    return _reused(source, settings, workspace, found) or split_dataset(source, settings, found, reporter)
 
 
-def deal(source: Source, settings: SplitSettings, found: Index, reporter: Reporter) -> Prepared:
+def split_dataset(source: Source, settings: SplitSettings, found: Index, reporter: Reporter) -> SplitDataset:
     """Split what ``found`` holds, near-duplicates treated as ``settings.duplicates`` says.
 
     Raises
@@ -54,29 +54,29 @@ def deal(source: Source, settings: SplitSettings, found: Index, reporter: Report
     """
     old = manifest.read(Path(settings.extend).expanduser()) if settings.extend else None
     if old is not None:
-        known, count = split.known_to(old, found.manifest.rows), len(found.manifest.rows)
+        known, count = split.count_known(old, found.manifest.rows), len(found.manifest.rows)
         tell = reporter.info if known else reporter.warn
         tell(f"{settings.extend}: {known:,} of {count:,} images keep the place that it gives them")
     if settings.duplicates == "keep":
-        return Prepared(source, split.assign(found.manifest, settings, old), found, settings, {})
-    from toolbox.data.audit.near import compare
+        return SplitDataset(source, split.assign(found.manifest, settings, old), found, settings, {})
+    from toolbox.data.audit.near import compare_images
 
-    comparison = compare(found.manifest.rows, source, reporter)
-    links = findings.linked(found.manifest, comparison)
+    comparison = compare_images(found.manifest.rows, source, reporter)
+    links = findings.link_duplicates(found.manifest, comparison)
     dealt = split.assign(found.manifest, settings, old, links)
-    dropped = findings.training_side(dealt, comparison) if settings.duplicates == "drop" else {}
+    dropped = findings.find_training_leaks(dealt, comparison) if settings.duplicates == "drop" else {}
     kept = tuple(row for row in dealt.rows if row.id not in dropped)
-    return Prepared(source, replace(dealt, rows=kept), found, settings, dropped)
+    return SplitDataset(source, replace(dealt, rows=kept), found, settings, dropped)
 
 
-def asked_for(workspace: Path, source: Source) -> dict[str, Any]:
+def saved_split_settings(workspace: Path, source: Source) -> dict[str, Any]:
     """The ``split.…`` settings that the workspace's manifest was dealt by, if it is of the same dataset."""
     sidecar = manifest.read_sidecar(workspace / manifest.FILE_NAME)
     asked = sidecar.get("asked")
     return dict(asked) if isinstance(asked, dict) and sidecar.get("data") == source.spec else {}
 
 
-def keep(prepared: Prepared, workspace: Path, asked: Mapping[str, Any], reporter: Reporter) -> None:
+def save(prepared: SplitDataset, workspace: Path, asked: Mapping[str, Any], reporter: Reporter) -> None:
     """Write the workspace's ``manifest.csv`` and ``quarantine.csv`` unless they already say the same.
 
     ``asked`` holds the ``split.…`` settings given by hand, kept beside it for later commands. A manifest that the
@@ -115,7 +115,7 @@ def keep(prepared: Prepared, workspace: Path, asked: Mapping[str, Any], reporter
     manifest.write(prepared.manifest, path, asked, known)
 
 
-def _known(prepared: Prepared) -> dict[str, Any]:
+def _known(prepared: SplitDataset) -> dict[str, Any]:
     """What the split was made from and by: while both are the same, the manifest is taken as it is."""
     return {
         "samples_fingerprint": prepared.index.manifest.fingerprint,
@@ -124,7 +124,7 @@ def _known(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Index) -> Prepared | None:
+def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Index) -> SplitDataset | None:
     """The workspace's manifest, if it was dealt from the same samples by the same settings and not edited since."""
     path = workspace / manifest.FILE_NAME
     if not path.is_file() or source.spec == str(path.resolve()):
@@ -146,4 +146,4 @@ def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Ind
     )
     if len(rows) != len(dealt) or len(rows) + len(dropped) != len(found.manifest.rows):
         return None
-    return Prepared(source, replace(found.manifest, rows=rows), found, settings, dropped)
+    return SplitDataset(source, replace(found.manifest, rows=rows), found, settings, dropped)

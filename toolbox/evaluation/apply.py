@@ -10,7 +10,7 @@ from typing import Any
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter
 from toolbox.data import index, manifest
-from toolbox.data.index import Quarantined
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import open_source
 from toolbox.evaluation import test_set_uses
@@ -40,7 +40,7 @@ def own(run: Run, workspace: Path, settings: Settings, registry: Registry, repor
 
 def external(
     run: Run, data: str, workspace: Path, settings: Settings, registry: Registry, reporter: Reporter
-) -> tuple[dict[str, Any], tuple[Quarantined, ...]]:
+) -> tuple[dict[str, Any], tuple[QuarantinedSample, ...]]:
     """Let the run predict another dataset and evaluate that; what is found is kept in the run's folder.
 
     Also gives what of the dataset could not be read.
@@ -50,7 +50,7 @@ def external(
     UsageError: the dataset has a class that the run does not know.
     """
     source = open_source(data, registry)
-    found = index.build(source, reporter)
+    found = index.build_index(source, reporter)
     classes = tuple(run.record["data"]["classes"])
     if set(found.manifest.classes) - set(classes):
         raise UsageError(

@@ -21,9 +21,9 @@ from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter
 from toolbox.api.protocols import Evidence, Metric
 from toolbox.data import folds
-from toolbox.data.groups import units
+from toolbox.data.groups import collect_units
 from toolbox.data.manifest import Row
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -57,7 +57,7 @@ class Canary:
 
 
 def sing(
-    prepared: Prepared, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
+    prepared: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
 ) -> Canary:
     """Cross-validate ``spec`` on shuffled labels, by image and by group.
 
@@ -127,8 +127,8 @@ class _Trial:
 
     def accuracy(self, registry: Registry, divide: bool) -> Metric:
         """Accuracy over all folds, each sample predicted by the model that did not see it."""
-        pool = units(self.rows, divide)
-        dealt = folds.deal(pool, FOLDS, self.settings.split.seed)
+        pool = collect_units(self.rows, divide)
+        dealt = folds.assign_folds(pool, FOLDS, self.settings.split.seed)
         fold_of = {row.id: fold for name, fold in dealt.items() for row in pool[name]}
         fold = torch.tensor([fold_of[row.id] for row in self.rows])
         number = {label: index for index, label in enumerate(self.classes)}

@@ -15,8 +15,7 @@ from toolbox.api.protocols import TrainedModel
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row
-from toolbox.data.source import ManifestDataset, Source, open_source
-from toolbox.files import fingerprint
+from toolbox.data.source import ImageChanged, ManifestDataset, Source, open_source
 from toolbox.plugin.registry import Registry
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
@@ -103,10 +102,9 @@ class Supply:
                 f"the run {self.run.id} keeps no word of where its image {name} is", "Train it anew to have that kept."
             )
         try:
-            image = self.source.read(row)[0].image
-        except (OSError, ValueError):
+            return self.source.image(row)
+        except ImageChanged:
             return None
-        return image if row.pixels in ("", fingerprint.of_pixels(image)) else None
 
     def left_out(self, evaluator: str) -> str:
         """How many images ``evaluator`` had to leave out, in words; empty where there was none. Counts anew.

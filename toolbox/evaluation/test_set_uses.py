@@ -51,7 +51,7 @@ def look(workspace: Path, run: Run, predictions: Predictions) -> Looks:
     name, path = test_set(predictions), workspace / FILE_NAME
     line = json.dumps({"test_set": name, "run": run.id, "n": len(predictions.ids)})
     # One short line appended at once: several processes may do so without a lock.
-    with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
+    with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     return counted(workspace, run.id, name)
 
@@ -61,7 +61,7 @@ def counted(workspace: Path, run_id: str, test_set: str) -> Looks:
     path = workspace / FILE_NAME
     found = []
     if path.is_file():
-        with atomic.told("read", path):
+        with atomic.translate_os_errors("read", path):
             lines = path.read_text("utf-8", errors="replace").splitlines()
         for text in lines:
             try:

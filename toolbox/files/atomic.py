@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 @contextlib.contextmanager
-def told(action: str, path: Path) -> Iterator[None]:
+def translate_os_errors(action: str, path: Path) -> Iterator[None]:
     """Turn an operating system's refusal into one line that says what to do about it.
 
     Raises
@@ -48,16 +48,16 @@ def make_folder(path: Path) -> Path:
     ------
     EnvironmentFailure: it can't be made.
     """
-    with told("create the folder", path):
+    with translate_os_errors("create the folder", path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and else goes away."""
     make_folder(path.parent)
-    with told("write", path):
+    with translate_os_errors("write", path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -79,7 +79,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     ------
     EnvironmentFailure: disk full, no permission, …; what was at ``path`` before is then still there.
     """
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(data)
 
 

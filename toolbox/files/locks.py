@@ -11,7 +11,7 @@ from toolbox.files.atomic import make_folder
 
 
 @contextlib.contextmanager
-def only_one(folder: Path, doing: str, name: str = ".lock") -> Iterator[None]:
+def hold_lock(folder: Path, doing: str, name: str = ".lock") -> Iterator[None]:
     """Hold ``folder`` for this process, or what the lock file ``name`` in it stands for.
 
     The lock dies with its process, so a killed one leaves nothing to clean up.

@@ -96,7 +96,7 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
     shape = (request["channels"], request["size"], request["size"])
     told = _description(run, built, form, shape)
     write = {"safetensors": _safetensors, "torch-export": _torch_export, "onnx": _onnx}[form]
-    with atomic.replacing(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
+    with atomic.replace_file(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         difference, bound = write(built, shape, told, temporary)
     return Exported(run.id, form, path, path.stat().st_size, difference, bound, told)
 

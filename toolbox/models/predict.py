@@ -16,8 +16,8 @@ from PIL import Image
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
 from toolbox.api.progress import Reporter, SilentReporter, tracked
 from toolbox.api.protocols import BuiltModel, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, decode, read_file, squashed
-from toolbox.data.index import Quarantined, threaded
+from toolbox.data.images import as_array, decode, read_file, resize_to_square
+from toolbox.data.index import QuarantinedSample, map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
@@ -58,7 +58,7 @@ class Predictor(TrainedModel):
     device: torch.device
     batch_size: int
 
-    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | Quarantined]:
+    def files(self, paths: Iterable[Path]) -> Iterator[Predicted | QuarantinedSample]:
         """A prediction for each of ``paths`` in their order, or why the file can't be read.
 
         Only the batch at work and the one after it are held, however many there are.
@@ -71,7 +71,11 @@ class Predictor(TrainedModel):
                 return " ".join(str(error).split())
 
         for path, found in self.over(paths, read):
-            yield Quarantined(str(path), found) if isinstance(found, str) else Predicted(str(path), self.classes, found)
+            yield (
+                QuarantinedSample(str(path), found)
+                if isinstance(found, str)
+                else Predicted(str(path), self.classes, found)
+            )
 
     def over(
         self, items: Iterable[A], read: Callable[[A], Array | str]
@@ -86,7 +90,7 @@ class Predictor(TrainedModel):
         EnvironmentFailure: the device is out of memory.
         ToolboxError: the model gives what is no number.
         """
-        looked = threaded(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
+        looked = map_in_threads(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
         while batch := list(islice(looked, self.batch_size)):
             arrays = [found for _, found in batch if not isinstance(found, str)]
             values = iter(self.probabilities(np.stack(arrays)) if arrays else ())
@@ -98,7 +102,7 @@ class Predictor(TrainedModel):
 
         Raises
         ------
-        EnvironmentFailure: a picture that was read before can't be read any more.
+        toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
         """
         found = self.over(rows, lambda row: self.prepared(source.image(row)))
         predicted = tracked(found, reporter, "predicting", len(rows), "images")
@@ -106,7 +110,7 @@ class Predictor(TrainedModel):
 
     def prepared(self, image: Image.Image) -> Array:
         """See :class:`TrainedModel`."""
-        return as_array(squashed(image, self.size), self.channels)
+        return as_array(resize_to_square(image, self.size), self.channels)
 
     def inputs(self, images: Array) -> torch.Tensor:
         """See :class:`TrainedModel`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from toolbox import __version__
 from toolbox.api.components import KINDS, Kind
 from toolbox.api.errors import UsageError
-from toolbox.files.atomic import make_folder, told
+from toolbox.files.atomic import make_folder, translate_os_errors
 from toolbox.plugin.registry import Registry
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -47,7 +47,10 @@ def write(name: str, kinds: Sequence[Kind], where: Path, registry: Registry) -> 
     if folder.exists():
         raise UsageError(f"{folder} is there already", "Choose another name, or another place with --out.")
     make_folder(where)
-    with told("write", folder), tempfile.TemporaryDirectory(dir=where, prefix=f".{folder.name}.") as temporary:
+    with (
+        translate_os_errors("write", folder),
+        tempfile.TemporaryDirectory(dir=where, prefix=f".{folder.name}.") as temporary,
+    ):
         made = Path(temporary) / "made"
         for path, text in _files(name, kinds).items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toolbox
-from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.findings import KINDS, Audit, Finding
 from toolbox.data.manifest import Row
+from toolbox.data.source import ImageChanged
 from toolbox.files.atomic import write_bytes
 from toolbox.report.inputs import Thumb
 from toolbox.report.page_assets import environment, stylesheet
@@ -19,7 +19,7 @@ from toolbox.report.pictures import Picture, embed
 
 if TYPE_CHECKING:
     from toolbox.data.source import Source
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
 
 MAX_LEAKS, MAX_WARNINGS, MAX_MEMBERS = 120, 40, 6
 """What a page shows; ``audit.json`` has all of it."""
@@ -45,7 +45,7 @@ class Shown:
     more: int
 
 
-def write_audit_page(audit: Audit, prepared: Prepared, path: Path, reporter: Reporter) -> None:
+def write_audit_page(audit: Audit, prepared: SplitDataset, path: Path, reporter: Reporter) -> None:
     """Write the page to ``path``, whole or not at all.
 
     Raises
@@ -95,5 +95,5 @@ def _picture(row: Row | None, source: Source) -> Picture | None:
         return None
     try:
         return embed(Thumb(row.label, row.path, source.image(row)))
-    except EnvironmentFailure:
+    except ImageChanged:
         return None

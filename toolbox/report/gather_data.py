@@ -164,7 +164,8 @@ def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, sour
             lines[line.source].append(line)
     for source_id, found in lines.items():
         copies = [
-            Thumb(rows[source_id].label, lineage.in_words(line.params), _file(folder / line.path)) for line in found
+            Thumb(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
+            for line in found
         ]
         yield CopyRow(_thumb(rows[source_id], source), copies)
 

@@ -52,10 +52,10 @@ def draw_preview(
 
 def _family(row: Row, recipe: Recipe, source: Source, augmenter: Augmenter) -> Family:
     image = source.image(row)
-    params = encode.draws(augmenter, image, row.pixels, recipe.seed, range(COPIES))
-    made = augmenter.apply(encode.stacked(image, recipe.size, COPIES), params, recipe.size)
-    shown = [(lineage.in_words(each), encode.picture(array)) for each, array in zip(params, made, strict=True)]
-    return Family(row.path, encode.picture(encode.resized(image, recipe.size)), shown)
+    params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
+    made = augmenter.apply(encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
+    shown = [(lineage.describe_params(each), encode.to_image(array)) for each, array in zip(params, made, strict=True)]
+    return Family(row.path, encode.to_image(encode.resize_source(image, recipe.size)), shown)
 
 
 def _draw(title: str, families: Sequence[Family], path: Path) -> None:

@@ -109,7 +109,7 @@ def create(workspace: Path, model: str, record: Mapping[str, Any]) -> Run:
     while True:
         path = folder / f"{number:03d}-{safe_name(model)}"
         try:
-            with atomic.told("create the folder", path):
+            with atomic.translate_os_errors("create the folder", path):
                 # Making the folder is what claims the number, so two trainings at once get two.
                 path.mkdir()
             break
@@ -131,7 +131,7 @@ def save(run: Run, record: Mapping[str, Any]) -> None:
 def append_history(run: Run, line: Mapping[str, Any]) -> None:
     """Add an epoch to ``metrics.jsonl``."""
     path = run.path / HISTORY
-    with atomic.told("write", path), path.open("a", encoding="utf-8") as file:
+    with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, allow_nan=False) + "\n")
 
 
@@ -225,7 +225,7 @@ def write_predictions(
 def read_predictions(path: Path) -> Iterator[dict[str, str]]:
     """The lines of a ``predictions.csv``."""
     try:
-        with atomic.told("read", path), path.open(encoding="utf-8", newline="") as file:
+        with atomic.translate_os_errors("read", path), path.open(encoding="utf-8", newline="") as file:
             yield from csv.DictReader(file)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is no file of predictions: {error}") from error

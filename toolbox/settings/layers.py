@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 from toolbox.plugin.schema import explain
 from toolbox.plugin.spec import looks_like_path, parse_value
 from toolbox.settings.schema import SECTIONS, Settings, known_names
@@ -72,7 +72,7 @@ def from_file(path: Path) -> Layer:
     ------
     UsageError: it is no TOML, too large for settings, or has unknown names.
     """
-    with told("read", path):
+    with translate_os_errors("read", path):
         raw = path.read_bytes()
     if len(raw) > _MAX_BYTES:
         raise UsageError(f"{path} is {len(raw):,} bytes long: that is no settings file")

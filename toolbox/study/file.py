@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 from toolbox.files.names import safe_name
 from toolbox.settings.layers import flattened, from_names, paths_beside
 from toolbox.statistics.compare import check_metric
@@ -84,7 +84,7 @@ def read(path: Path) -> StudyFile:
     ------
     UsageError: no TOML, a key that nobody knows (the closest one is named), a comparison of unknown arms.
     """
-    with told("read", path), path.open("rb") as file:
+    with translate_os_errors("read", path), path.open("rb") as file:
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
         raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no study file")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolbox.files.atomic import told
+from toolbox.files.atomic import translate_os_errors
 
 FILE_NAME = "ledger.jsonl"
 
@@ -32,7 +32,7 @@ def read(folder: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     found: dict[str, Entry] = {}
-    with told("read", path), path.open(encoding="utf-8", errors="replace") as file:
+    with translate_os_errors("read", path), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 document = json.loads(line)
@@ -49,7 +49,7 @@ def read(folder: Path) -> dict[str, Entry]:
 def append(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add a line, durably."""
     path = folder / FILE_NAME
-    with told("write", path), path.open("ab+") as file:
+    with translate_os_errors("write", path), path.open("ab+") as file:
         # A line that a kill cut off must not swallow this one.
         if file.tell() and not _ends_whole(file):
             file.write(b"\n")

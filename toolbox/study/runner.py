@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from toolbox.api.errors import Interrupted, ToolboxError
+from toolbox.api.errors import Interrupted, ToolboxError, UsageError
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.augment.engines import Processes
 from toolbox.files import atomic
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
@@ -45,11 +45,11 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
     Interrupted: the user stopped it; what is finished is kept.
     """
     atomic.make_folder(folder)
-    with only_one(folder, "running the study"):
+    with hold_lock(folder, "running the study"):
         write(plan, folder)
         done = finished(plan, folder)
         rest = [planned for planned in plan.runs if planned.key not in done]
-        _clear_unfinished(folder, done)
+        _delete_unfinished(folder)
         if jobs == 1 or len({planned.split_key for planned in rest}) < 2:
             yield from _one_by_one(rest, folder, reporter, command)
         else:
@@ -57,19 +57,33 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
             yield from _side_by_side(rest, folder, jobs, command)
 
 
-def finished(plan: Plan, folder: Path) -> dict[str, Run]:
-    """The finished runs of ``plan``, by key, as far as their folders are still there."""
+def status(plan: Plan, folder: Path) -> dict[str, Entry]:
+    """The last that is known of each run, by key; "missing" if its ledger says finished and its folder is not whole."""
     entries = ledger.read(folder)
-    found: dict[str, Run] = {}
     for planned in plan.runs:
         entry = entries.get(planned.key)
-        if entry is None or entry.status != "finished":
-            continue
-        run = Run(folder / entry.run)
-        # A line that was edited may lead anywhere.
-        if run.path.resolve().is_relative_to(folder.resolve()) and run.finished:
-            found[planned.key] = run
-    return found
+        if entry is not None and entry.status == "finished" and not _is_whole(Run(folder / entry.run), folder):
+            reason = f"{entry.run or 'its folder'} is gone or incomplete; 'toolbox study run' repeats it"
+            entries[planned.key] = replace(entry, status="missing", error=reason)
+    return entries
+
+
+def finished(plan: Plan, folder: Path) -> dict[str, Run]:
+    """The finished runs of ``plan`` whose folders are still there, by key."""
+    entries = status(plan, folder)
+    keys = [planned.key for planned in plan.runs if planned.key in entries]
+    return {key: Run(folder / entries[key].run) for key in keys if entries[key].status == "finished"}
+
+
+def _is_whole(run: Run, folder: Path) -> bool:
+    """Whether ``run`` lies in ``folder``, finished, and holds what results are made of."""
+    # A line of the ledger that was edited may lead anywhere.
+    if not run.path.resolve().is_relative_to(folder.resolve()) or not run.finished:
+        return False
+    try:
+        return bool(run.evaluation) and (run.path / runs.PREDICTIONS).is_file()
+    except UsageError:
+        return False
 
 
 def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Reporter, command: str) -> Entry:
@@ -84,7 +98,7 @@ def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Rep
             reporter=reporter,
             registry=registry,
             command=command,
-            redeal=True,
+            resplit=True,
         )
         if place.settings.training.train_on == "augmented":
             place.augment()
@@ -136,9 +150,17 @@ def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str)
         yield from outcomes
 
 
-def _clear_unfinished(folder: Path, done: Mapping[str, Run]) -> None:
-    """Take away the folders of runs that were cut off: they are run again from the beginning."""
-    kept = {run.path.resolve() for run in done.values()}
+def _delete_unfinished(folder: Path) -> None:
+    """Delete the folders of runs that were cut off, as they are run again from the beginning.
+
+    Only a run's own record says that it is unfinished. A finished run stays even if this plan does not know it (it
+    belongs to an earlier version of the study file), and so does a folder whose record can't be read.
+    """
     for path in sorted(folder.glob(f"{SPLITS}/*/{runs.FOLDER}/*")):
-        if path.is_dir() and path.resolve() not in kept:
+        try:
+            unfinished = not Run(path).finished and bool(Run(path).record)
+        except UsageError:
+            # Cut off before its record was written: at most the record's temporary file is there.
+            unfinished = path.is_dir() and all(file.suffix == ".tmp" for file in path.iterdir())
+        if unfinished:
             shutil.rmtree(path, ignore_errors=True)

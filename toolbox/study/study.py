@@ -22,7 +22,7 @@ from toolbox.runs.folder import Run
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study import file as files
-from toolbox.study import ledger, runner
+from toolbox.study import runner
 from toolbox.study.builtin import find_study
 from toolbox.study.file import StudyFile
 from toolbox.study.ledger import Entry
@@ -91,8 +91,8 @@ class Study:
         return runner.run(self.plan, self.folder, self.reporter, jobs, self.command)
 
     def status(self) -> dict[str, Entry]:
-        """The last that is known of each run, by key."""
-        return ledger.read(self.folder)
+        """The last that is known of each run, by key; see :func:`runner.status`."""
+        return runner.status(self.plan, self.folder)
 
     def finished(self) -> dict[str, Run]:
         """The finished runs, by key."""

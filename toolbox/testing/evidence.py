@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolbox.api.protocols import BuiltModel, Evidence, Model, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, squashed
+from toolbox.data.images import as_array, resize_to_square
 from toolbox.data.source import open_source
 from toolbox.plugin.registry import Registry
 from toolbox.testing.pictures import Images, pictures
@@ -138,7 +138,7 @@ class Untrained(TrainedModel):
 
     def prepared(self, image: Image.Image) -> Images:
         """See :class:`toolbox.api.protocols.TrainedModel`."""
-        return as_array(squashed(image, self.size), self.channels)
+        return as_array(resize_to_square(image, self.size), self.channels)
 
     def inputs(self, images: Images) -> torch.Tensor:
         """See :class:`toolbox.api.protocols.TrainedModel`."""

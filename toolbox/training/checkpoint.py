@@ -54,7 +54,7 @@ class Checkpoints:
         EnvironmentFailure: disk full, no permission, ….
         """
         start = time.monotonic()
-        with atomic.replacing(self.folder / FILE) as temporary, temporary.open("wb") as file:
+        with atomic.replace_file(self.folder / FILE) as temporary, temporary.open("wb") as file:
             try:
                 torch.save({**self.surroundings(), "loop": dict(state)}, file)
             except RuntimeError as error:

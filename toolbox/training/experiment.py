@@ -63,7 +63,7 @@ def run(
         training = Training(session, kept, checkpoints, plans, team)
         if team.first:
             write_table(session.manifest.rows, kept.path / runs.MANIFEST)
-            with locks.only_one(checkpoints.folder, "training"), _told(kept, said, experiment):
+            with locks.hold_lock(checkpoints.folder, "training"), _told(kept, said, experiment):
                 training.run(said)
             checkpoints.clear()
         else:

@@ -22,11 +22,11 @@ from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
 from toolbox.augment.encode import generator
 from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
-from toolbox.data.images import as_array, squashed
-from toolbox.data.index import threaded
+from toolbox.data.images import as_array, resize_to_square
+from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.files.atomic import make_folder, told
+from toolbox.files.atomic import make_folder, translate_os_errors
 
 IN_MEMORY = 1_000_000_000
 """Bytes up to which decoded images stay in memory; above, they lie in a memory-mapped file."""
@@ -224,7 +224,7 @@ def room(shape: tuple[int, ...], dtype: type[np.generic], folder: Path) -> npt.N
     if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY:
         return np.empty(shape, dtype)
     make_folder(folder)  # somebody may have cleared the cache
-    with told("write", folder):
+    with translate_os_errors("write", folder):
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             name = file.name
         return np.memmap(name, dtype, "w+", shape=shape)
@@ -235,8 +235,8 @@ def decoded(
 ) -> Array:
     """The pictures of ``rows``, each decoded once: uint8 ``[N, size, size, channels]``."""
     images: Array = room((len(rows), size, size, channels), np.uint8, folder)  # type: ignore[assignment]
-    read: Callable[[Row], Array] = lambda row: as_array(squashed(source.image(row), size), channels)  # noqa: E731
-    arrays = tracked(threaded(read, rows), reporter, f"decoding {what}", len(rows), "images")
+    read: Callable[[Row], Array] = lambda row: as_array(resize_to_square(source.image(row), size), channels)  # noqa: E731
+    arrays = tracked(map_in_threads(read, rows), reporter, f"decoding {what}", len(rows), "images")
     for position, array in enumerate(arrays):
         images[position] = array
     return images

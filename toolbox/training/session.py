@@ -13,7 +13,7 @@ from toolbox.api.progress import Reporter
 from toolbox.api.protocols import BuiltModel, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -35,7 +35,7 @@ class Experiment:
 
     spec: Spec
     settings: Settings
-    prepared: Prepared
+    prepared: SplitDataset
     workspace: Path
     registry: Registry
     finetune: bool

@@ -14,7 +14,7 @@ from toolbox.augment.recipe import AugmentedSet, Recipe
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row
 from toolbox.data.source import ManifestDataset, Source
-from toolbox.data.workspace_manifest import Prepared
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.settings.schema import Settings
 
 
@@ -39,7 +39,7 @@ _WHICH = (
 )
 
 
-def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Reporter) -> TrainingSource:
+def choose(settings: Settings, prepared: SplitDataset, workspace: Path, reporter: Reporter) -> TrainingSource:
     """What ``training.train_on`` means here; says which it took.
 
     Raises
@@ -54,10 +54,10 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
         reporter.info(f"training on {len(originals)} originals, with a fresh copy of each in every epoch")
         return TrainingSource("online", originals, prepared.source, *held_out)
     protocol = settings.split.protocol
-    sets = recipes.matching(workspace, protocol, prepared.manifest) if wish != "originals" else []
+    sets = recipes.find_matching(workspace, protocol, prepared.manifest) if wish != "originals" else []
     if len(sets) > 1:
         # The options a set was made with single it out.
-        named = recipes.of_settings(settings, prepared.manifest).name
+        named = recipes.build_recipe(settings, prepared.manifest).name
         sets = [found for found in sets if found.path.name == named] or sets
     if len(sets) > 1:
         names = ", ".join(found.path.name for found in sets)
@@ -72,11 +72,11 @@ def choose(settings: Settings, prepared: Prepared, workspace: Path, reporter: Re
 
 
 def _augmented(
-    found: AugmentedSet, prepared: Prepared, held_out: tuple[Sequence[Row], Source], reporter: Reporter
+    found: AugmentedSet, prepared: SplitDataset, held_out: tuple[Sequence[Row], Source], reporter: Reporter
 ) -> TrainingSource:
     """The copies of ``found``; under ``augment-then-split`` they are what is evaluated on, too."""
     table = manifests.read(found.path / manifests.FILE_NAME)
-    wanted = recipes.counts(found.recipe, recipes.sources(found.recipe.protocol, prepared.manifest))
+    wanted = recipes.count_files(found.recipe, recipes.select_sources(found.recipe.protocol, prepared.manifest))
     strangers = [row for row in table.rows if row.columns.get("source") not in wanted]
     if strangers:
         raise Refused(

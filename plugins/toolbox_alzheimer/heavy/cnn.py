@@ -57,7 +57,7 @@ class AlzheimerCNN(nn.Module):
         return logits
 
 
-def built(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
+def build(model: AlzheimerModel, request: ModelRequest) -> BuiltModel:
     """``model`` for ``request``; what is checked before torch is there, :meth:`AlzheimerModel.build` has checked."""
     plan = PLANS[model.variant]
     *trunk, last = _blocks(plan, request.channels, model.filters)

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from toolbox.api.errors import UsageError
 from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import labels_from
-from toolbox.data.slices import chosen_slices
+from toolbox.data.labels import read_labels
+from toolbox.data.slices import select_slices
 from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, header, picture
 from toolbox_dicom.pseudonyms import machine_key, pseudonym
 
@@ -52,7 +52,7 @@ class DicomDataset(VirtualDataset):
         self.home = self.folder = path.resolve()
         self._range = (low, high, count)
         self._window = (window_low, window_high)
-        self._labels: Mapping[str, str] | None = labels_from(labels, id_column, label_column) if labels else None
+        self._labels: Mapping[str, str] | None = read_labels(labels, id_column, label_column) if labels else None
         self._key = machine_key()
 
     def samples(self) -> Iterator[Sample]:
@@ -78,7 +78,7 @@ class DicomDataset(VirtualDataset):
         low, high, count = self._range
         for _, slices in sorted(series.items()):
             slices.sort(key=lambda item: item[:3])
-            for number in chosen_slices(len(slices), low, high, count or len(slices)):
+            for number in select_slices(len(slices), low, high, count or len(slices)):
                 _, name, frame, known = slices[number]
                 yield self._sample(name, frame, number, known)
 

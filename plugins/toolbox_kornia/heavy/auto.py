@@ -79,33 +79,35 @@ class Automatic(Recipe):
     def matrix(self, params: Params) -> Matrix:
         """See :class:`.recipe.Recipe`."""
         matrix = np.eye(3)
-        for name, value in drawn(params):
+        for name, value in parse_operations(params):
             if name in _MOVES:
                 matrix = _MOVES[name](value) @ matrix
         return matrix
 
     def retouch(self, image: Images, params: Params) -> Images:
         """See :class:`.recipe.Recipe`."""
-        for name, value in drawn(params):
+        for name, value in parse_operations(params):
             if name in TABLES:
                 tables = TABLES[name](value, values.histograms(image))
-                image = values.looked_up(image, tables)
+                image = values.apply_tables(image, tables)
             elif name == "color" and image.shape[2] == 3:
-                image = values.mixed(image, _colours(value))
+                image = values.apply_color_matrix(image, _saturation_matrix(value))
             elif name == "sharpness" and value != 1:
-                image = values.sharpened(image, value)
+                image = values.sharpen(image, value)
         return image
 
     def retouch_tensor(self, images: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """See :class:`.recipe.Recipe`."""
-        lists = [[each for each in drawn(one) if each[0] not in _MOVES] for one in params]
+        lists = [[each for each in parse_operations(one) if each[0] not in _MOVES] for one in params]
         for place in range(max(map(len, lists))):
             by_name: dict[str, list[int]] = {}
             for number, operations in enumerate(lists):
                 if place < len(operations):
                     by_name.setdefault(operations[place][0], []).append(number)
             for name, numbers in by_name.items():
-                images[numbers] = _retouched(images[numbers], name, [lists[number][place][1] for number in numbers])
+                images[numbers] = _apply_operation(
+                    images[numbers], name, [lists[number][place][1] for number in numbers]
+                )
         return images
 
 
@@ -141,9 +143,9 @@ class RandAugment(Automatic):
         """op_1, value_1 and so on: rotations in degrees, shifts as fractions of the side, factors, bits, a level."""
         params: Params = {}
         for place in range(1, self.ops + 1):
-            name, operation = _chosen(rng, info)
+            name, operation = _draw_operation(rng, info)
             share = self.magnitude / STRENGTHS
-            params |= _said(place, name, operation, share * (operation.full - operation.none), rng)
+            params |= _to_params(place, name, operation, share * (operation.full - operation.none), rng)
         return params
 
 
@@ -167,12 +169,12 @@ class TrivialAugment(Automatic):
 
     def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
         """op_1 and value_1: a rotation in degrees, a shift as a fraction of the side, a factor, bits, or a level."""
-        name, operation = _chosen(rng, info)
+        name, operation = _draw_operation(rng, info)
         share = int(rng.integers(STRENGTHS + 1)) / STRENGTHS
-        return _said(1, name, operation, share * (operation.wide - operation.none), rng)
+        return _to_params(1, name, operation, share * (operation.wide - operation.none), rng)
 
 
-def drawn(params: Params) -> list[tuple[str, float]]:
+def parse_operations(params: Params) -> list[tuple[str, float]]:
     """The operations of a copy with their values, in order.
 
     Raises
@@ -197,13 +199,13 @@ def drawn(params: Params) -> list[tuple[str, float]]:
     return operations
 
 
-def _chosen(rng: np.random.Generator, info: ImageInfo) -> tuple[str, Operation]:
+def _draw_operation(rng: np.random.Generator, info: ImageInfo) -> tuple[str, Operation]:
     names = [name for name in OPERATIONS if info.channels == 3 or name != "color"]
     name = names[int(rng.integers(len(names)))]
     return name, OPERATIONS[name]
 
 
-def _said(place: int, name: str, operation: Operation, distance: float, rng: np.random.Generator) -> Params:
+def _to_params(place: int, name: str, operation: Operation, distance: float, rng: np.random.Generator) -> Params:
     """The operation as parameters; the sign is drawn whether it is needed or not."""
     negative = bool(rng.integers(2))
     if operation.none == operation.full:
@@ -212,22 +214,22 @@ def _said(place: int, name: str, operation: Operation, distance: float, rng: np.
     return {f"op_{place}": name, f"value_{place}": round(value) if name in ("posterize", "solarize") else value}
 
 
-def _retouched(images: torch.Tensor, name: str, given: list[float]) -> torch.Tensor:
+def _apply_operation(images: torch.Tensor, name: str, amounts: list[float]) -> torch.Tensor:
     """``images`` (uint8 ``[N, C, H, W]``) through one operation, a value for each."""
     from toolbox_kornia.heavy import values_tensor
 
     if name in TABLES:
-        counted = values_tensor.histograms(images)
-        tables = [TABLES[name](value, one) for value, one in zip(given, counted, strict=True)]
-        return values_tensor.looked_up(images, np.stack(tables))
+        histograms = values_tensor.histograms(images)
+        tables = [TABLES[name](value, one) for value, one in zip(amounts, histograms, strict=True)]
+        return values_tensor.apply_tables(images, np.stack(tables))
     if name == "color" and images.shape[1] == 3:
-        return values_tensor.mixed(images, np.stack([_colours(value) for value in given]))
+        return values_tensor.apply_color_matrix(images, np.stack([_saturation_matrix(value) for value in amounts]))
     if name == "sharpness":
-        return values_tensor.sharpened(images, given)
+        return values_tensor.sharpen(images, amounts)
     return images
 
 
-def _colours(factor: float) -> npt.NDArray[np.float64]:
+def _saturation_matrix(factor: float) -> npt.NDArray[np.float64]:
     """Colours moved away from their grey or towards it: ``[3, 4]``."""
     matrix = np.zeros((3, 4))
     matrix[:, :3] = np.tile(values.LUMA, (3, 1)) * (1 - factor) + np.eye(3) * factor

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from toolbox.api.protocols import ImageInfo, Params
 from toolbox_kornia.heavy import values
-from toolbox_kornia.heavy.recipe import Recipe, completed
+from toolbox_kornia.heavy.recipe import Recipe, complete_params
 from toolbox_kornia.heavy.warp import Images
 
 if TYPE_CHECKING:
     import torch
 
-_NOTHING = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0, "blur": 0.0, "noise": 0.0, "seed": 0.0}
+_NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0, "blur": 0.0, "noise": 0.0, "seed": 0.0}
 _LEAST_BLUR = 0.1
 """Pixels; a Gaussian narrower than this has nothing outside its middle pixel."""
 
@@ -92,14 +92,14 @@ class Colour(Recipe):
 
     def retouch(self, image: Images, params: Params) -> Images:
         """See :class:`.recipe.Recipe`."""
-        wanted = completed(params, _NOTHING)
-        matrix = colour_matrix(wanted, values.means(image))
+        numbers = complete_params(params, _NEUTRAL)
+        matrix = colour_matrix(numbers, values.means(image))
         if matrix is not None:
-            image = values.mixed(image, matrix)
-        if wanted["blur"] >= _LEAST_BLUR:
-            image = values.blurred(image, wanted["blur"], self._reach)
-        if wanted["noise"] > 0:
-            image = values.add_noise(image, wanted["noise"] * 255, int(wanted["seed"]))
+            image = values.apply_color_matrix(image, matrix)
+        if numbers["blur"] >= _LEAST_BLUR:
+            image = values.gaussian_blur(image, numbers["blur"], self._reach)
+        if numbers["noise"] > 0:
+            image = values.add_noise(image, numbers["noise"] * 255, int(numbers["seed"]))
         return image
 
     def retouch_tensor(self, images: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -108,24 +108,24 @@ class Colour(Recipe):
 
         from toolbox_kornia.heavy import values_tensor
 
-        wanted = [completed(each, _NOTHING) for each in params]
+        numbers = [complete_params(each, _NEUTRAL) for each in params]
         sums = images.sum(dim=(2, 3), dtype=torch.int64).cpu().numpy()
         means = sums / (images.shape[2] * images.shape[3] * 255)
-        matrices = [colour_matrix(each, mean) for each, mean in zip(wanted, means, strict=True)]
+        matrices = [colour_matrix(each, mean) for each, mean in zip(numbers, means, strict=True)]
         unchanged = np.eye(images.shape[1], images.shape[1] + 1)
-        images = values_tensor.mixed(images, np.stack([unchanged if m is None else m for m in matrices]))
-        blurred = [number for number, each in enumerate(wanted) if each["blur"] >= _LEAST_BLUR]
+        images = values_tensor.apply_color_matrix(images, np.stack([unchanged if m is None else m for m in matrices]))
+        blurred = [number for number, each in enumerate(numbers) if each["blur"] >= _LEAST_BLUR]
         if blurred:
-            images[blurred] = values_tensor.blurred(
-                images[blurred], [wanted[number]["blur"] for number in blurred], self._reach
+            images[blurred] = values_tensor.gaussian_blur(
+                images[blurred], [numbers[number]["blur"] for number in blurred], self._reach
             )
-        deviations = [each["noise"] * 255 for each in wanted]
+        deviations = [each["noise"] * 255 for each in numbers]
         if any(deviations):
-            images = values_tensor.add_noise(images, deviations, [int(each["seed"]) for each in wanted])
+            images = values_tensor.add_noise(images, deviations, [int(each["seed"]) for each in numbers])
         return images
 
 
-def colour_matrix(wanted: dict[str, float], mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+def colour_matrix(numbers: dict[str, float], mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
     """Brightness, contrast, saturation and hue as one matrix; ``None`` where they do nothing.
 
     Parameters
@@ -138,13 +138,13 @@ def colour_matrix(wanted: dict[str, float], mean: npt.NDArray[np.float64]) -> np
     ``[C, C + 1]``: output channels from input channels and 1, in 0..1.
     """
     channels = len(mean)
-    factor, contrast = wanted["brightness"], wanted["contrast"]
+    factor, contrast = numbers["brightness"], numbers["contrast"]
     grey = factor * float(values.LUMA @ mean if channels == 3 else mean[0])
     matrix = np.eye(channels, channels + 1) * factor * contrast
     matrix[:, -1] = (1 - contrast) * grey
     if channels == 3:
-        colours = _LUMA_ROWS + wanted["saturation"] * (np.eye(3) - _LUMA_ROWS)
-        matrix = hue_turn(wanted["hue"]) @ colours @ matrix
+        colours = _LUMA_ROWS + numbers["saturation"] * (np.eye(3) - _LUMA_ROWS)
+        matrix = hue_turn(numbers["hue"]) @ colours @ matrix
     return None if np.allclose(matrix, np.eye(channels, channels + 1), rtol=0, atol=1e-12) else matrix
 
 

@@ -46,14 +46,14 @@ class Compose(Augmenter):
             list[str | dict[str, Any]], Field(min_length=1, description="specs of augmenters, in their order")
         ],
     ) -> None:
-        made = [components.augmenter(step) for step in steps]
+        augmenters = [components.augmenter(step) for step in steps]
         names = [parse(step).name for step in steps]
-        before: Counter[str] = Counter()
+        occurrences: Counter[str] = Counter()
         self.steps: list[tuple[str, Augmenter]] = []
-        for name, augmenter in zip(names, made, strict=True):
-            self.steps.append((f"{name}/{before[name]}", augmenter))
-            before[name] += 1
-        self.stretches = stretches(made)
+        for name, augmenter in zip(names, augmenters, strict=True):
+            self.steps.append((f"{name}/{occurrences[name]}", augmenter))
+            occurrences[name] += 1
+        self.passes = merge_recipes(augmenters)
 
     def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
         """The parameters of all steps, each under the step's number (from 1), a dot, and its name."""
@@ -68,15 +68,15 @@ class Compose(Augmenter):
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
         """See :class:`toolbox.api.protocols.Augmenter`."""
         self._check(params)
-        for stretch in self.stretches:
-            images = stretch.apply(images, params, size)
+        for step in self.passes:
+            images = step.apply(images, params, size)
         return images
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
         """See :class:`toolbox.api.protocols.Augmenter`."""
         self._check(params)
-        for stretch in self.stretches:
-            images = stretch.apply_tensor(images, params, size)
+        for step in self.passes:
+            images = step.apply_tensor(images, params, size)
         return images
 
     def _check(self, params: Sequence[Params]) -> None:
@@ -86,7 +86,7 @@ class Compose(Augmenter):
                 raise UsageError(f"no step has a parameter {name!r}", f"This chain has {len(self.steps)} steps.")
 
 
-class Joined(Recipe):
+class MergedRecipes(Recipe):
     """Recipes that are one resampling, with their numbers in a :class:`Compose`, whose params it takes."""
 
     def __init__(self, recipes: Sequence[tuple[int, Recipe]]) -> None:
@@ -102,23 +102,23 @@ class Joined(Recipe):
         """See :class:`.recipe.Recipe`."""
         matrix = np.eye(3)
         for number, recipe in self.recipes:
-            matrix = recipe.matrix(_own(params, number)) @ matrix
+            matrix = recipe.matrix(_step_params(params, number)) @ matrix
         return matrix
 
     def retouch(self, image: Images, params: Params) -> Images:
         """See :class:`.recipe.Recipe`."""
         for number, recipe in self.recipes:
-            image = recipe.retouch(image, _own(params, number))
+            image = recipe.retouch(image, _step_params(params, number))
         return image
 
     def retouch_tensor(self, images: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """See :class:`.recipe.Recipe`."""
         for number, recipe in self.recipes:
-            images = recipe.retouch_tensor(images, [_own(each, number) for each in params])
+            images = recipe.retouch_tensor(images, [_step_params(each, number) for each in params])
         return images
 
 
-class Alone(Augmenter):
+class ForeignStep(Augmenter):
     """A step of another plugin, with its number in a :class:`Compose`, whose params it takes."""
 
     def __init__(self, number: int, augmenter: Augmenter) -> None:
@@ -131,35 +131,35 @@ class Alone(Augmenter):
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
         """See :class:`toolbox.api.protocols.Augmenter`."""
-        return self.augmenter.apply(images, [_own(each, self.number) for each in params], size)
+        return self.augmenter.apply(images, [_step_params(each, self.number) for each in params], size)
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
         """See :class:`toolbox.api.protocols.Augmenter`."""
-        return self.augmenter.apply_tensor(images, [_own(each, self.number) for each in params], size)
+        return self.augmenter.apply_tensor(images, [_step_params(each, self.number) for each in params], size)
 
 
-def stretches(steps: Sequence[Augmenter]) -> list[Augmenter]:
+def merge_recipes(steps: Sequence[Augmenter]) -> list[Augmenter]:
     """What is done in one go: recipes that go together, and others one by one."""
-    found: list[Augmenter] = []
-    together: list[tuple[int, Recipe]] = []
+    passes: list[Augmenter] = []
+    recipes: list[tuple[int, Recipe]] = []
     for number, step in enumerate(steps, start=1):
-        if together and not (isinstance(step, Recipe) and _go_together([recipe for _, recipe in together], step)):
-            found.append(Joined(together))
-            together = []
+        if recipes and not (isinstance(step, Recipe) and _can_merge([recipe for _, recipe in recipes], step)):
+            passes.append(MergedRecipes(recipes))
+            recipes = []
         if isinstance(step, Recipe):
-            together.append((number, step))
+            recipes.append((number, step))
         else:
-            found.append(Alone(number, step))
-    return [*found, Joined(together)] if together else found
+            passes.append(ForeignStep(number, step))
+    return [*passes, MergedRecipes(recipes)] if recipes else passes
 
 
-def _go_together(recipes: Sequence[Recipe], another: Recipe) -> bool:
+def _can_merge(recipes: Sequence[Recipe], another: Recipe) -> bool:
     """Whether one resampling can do for all: what moves pixels has the same border and interpolation."""
     moving = [recipe for recipe in (*recipes, another) if recipe.moves]
     return len({(recipe.border, recipe.interpolation) for recipe in moving}) < 2
 
 
-def _own(params: Params, number: int) -> Params:
+def _step_params(params: Params, number: int) -> Params:
     """The parameters of step ``number`` by their own names."""
     prefix = f"{number}."
     return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

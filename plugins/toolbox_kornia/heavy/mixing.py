@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from toolbox.api.protocols import ImageInfo, MixingAugmenter, Params
-from toolbox_kornia.heavy.recipe import completed
+from toolbox_kornia.heavy.recipe import complete_params
 
 if TYPE_CHECKING:
     import torch
 
-_NOTHING = {"share": 1.0, "shift": 0.0, "x": 0.5, "y": 0.5}
+_NEUTRAL = {"share": 1.0, "shift": 0.0, "x": 0.5, "y": 0.5}
 
 Alpha = Annotated[
     float, Field(gt=0, le=100, description="both parameters of the beta distribution of the shares: 1 is uniform")
@@ -53,8 +53,8 @@ class Mixup(_Pairing):
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`toolbox.api.protocols.MixingAugmenter`."""
-        wanted = completed(params, _NOTHING)
-        share, shift = wanted["share"], int(wanted["shift"])
+        numbers = complete_params(params, _NEUTRAL)
+        share, shift = numbers["share"], int(numbers["shift"])
         return _blend(images, shift, share), _blend(targets, shift, share)
 
 
@@ -75,13 +75,13 @@ class Cutmix(_Pairing):
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`toolbox.api.protocols.MixingAugmenter`."""
-        wanted = completed(params, _NOTHING)
+        numbers = complete_params(params, _NEUTRAL)
         height, width = images.shape[2:]
-        side = math.sqrt(1 - wanted["share"])
-        rows = _span(wanted["y"], side, height)
-        columns = _span(wanted["x"], side, width)
+        side = math.sqrt(1 - numbers["share"])
+        rows = _span(numbers["y"], side, height)
+        columns = _span(numbers["x"], side, width)
         area = (rows.stop - rows.start) * (columns.stop - columns.start)
-        shift = int(wanted["shift"])
+        shift = int(numbers["shift"])
         result = images.clone()
         result[:, :, rows, columns] = images.roll(-shift, 0)[:, :, rows, columns]
         return result, _blend(targets, shift, 1 - area / (height * width))

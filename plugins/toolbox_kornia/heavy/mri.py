@@ -13,17 +13,17 @@ from pydantic import Field
 from toolbox.api.protocols import ImageInfo, Params
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.geometry import Matrix, Steps
-from toolbox_kornia.heavy.recipe import Recipe, completed
+from toolbox_kornia.heavy.recipe import Recipe, complete_params
 from toolbox_kornia.heavy.studies import BorderParameter, InterpolationParameter
 from toolbox_kornia.heavy.warp import Images
 
 if TYPE_CHECKING:
     import torch
 
-_MOVED = ("rotation", "shift_x", "shift_y", "zoom")
+_GEOMETRIC = ("rotation", "shift_x", "shift_y", "zoom")
 _FIELD = ("bias_x", "bias_y", "bias_xx", "bias_xy", "bias_yy")
-_NOTHING = {
-    **dict.fromkeys(_MOVED, 0.0),
+_NEUTRAL = {
+    **dict.fromkeys(_GEOMETRIC, 0.0),
     "zoom": 1.0,
     "gamma": 1.0,
     **dict.fromkeys(_FIELD, 0.0),
@@ -33,7 +33,7 @@ _NOTHING = {
     "noise": 0.0,
     "seed": 0.0,
 }
-_KEPT = 0.02
+_CENTER = 0.02
 """Share of the lines of k-space, those in the middle, that ghosting leaves alone, as in TorchIO."""
 
 
@@ -112,22 +112,22 @@ class Mri(Recipe):
 
     def matrix(self, params: Params) -> Matrix:
         """See :class:`.recipe.Recipe`."""
-        return Steps.of({name: value for name, value in params.items() if name in _MOVED}).matrix()
+        return Steps.of({name: value for name, value in params.items() if name in _GEOMETRIC}).matrix()
 
     def retouch(self, image: Images, params: Params) -> Images:
         """See :class:`.recipe.Recipe`."""
-        wanted = completed(params, _NOTHING)
-        if not _changes(wanted):
+        numbers = complete_params(params, _NEUTRAL)
+        if not _changes(numbers):
             return image
         height, width, _ = image.shape
         grey = image[:, :, :1] if _is_grey(image) else image
         # There are but 256 levels to raise to a power.
-        levels = np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(wanted["gamma"])
+        levels = np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(numbers["gamma"])
         scan = np.stack([cv2.LUT(np.ascontiguousarray(channel), levels) for channel in np.moveaxis(grey, 2, 0)])
         vertical, horizontal = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
-        scan = _received(np, scan, wanted, vertical[:, None], horizontal[None])
-        if wanted["noise"] > 0:
-            field = values.gaussian(int(wanted["seed"]), 2 * height, width) * np.float32(wanted["noise"])
+        scan = _add_bias_and_ghosting(np, scan, numbers, vertical[:, None], horizontal[None])
+        if numbers["noise"] > 0:
+            field = values.gaussian(int(numbers["seed"]), 2 * height, width) * np.float32(numbers["noise"])
             scan = np.sqrt((scan + field[:height]) ** 2 + field[height:] ** 2)
         result = np.rint(np.clip(scan * np.float32(255), 0, 255)).astype(np.uint8).transpose(1, 2, 0)
         return np.broadcast_to(result, image.shape)
@@ -143,21 +143,21 @@ class Mri(Recipe):
         horizontal = torch.linspace(-1, 1, width, device=images.device)[None]
         result = images.clone()
         for number, each in enumerate(params):
-            wanted = completed(each, _NOTHING)
-            if not _changes(wanted):
+            numbers = complete_params(each, _NEUTRAL)
+            if not _changes(numbers):
                 continue
-            scan = (images[number].float() / 255) ** wanted["gamma"]
-            scan = _received(torch, scan, wanted, vertical, horizontal)
-            if wanted["noise"] > 0:
-                field = values_tensor.noise_like(images, [int(wanted["seed"])], (2, height, width))[0]
-                scan = torch.hypot(scan + wanted["noise"] * field[0], wanted["noise"] * field[1])
+            scan = (images[number].float() / 255) ** numbers["gamma"]
+            scan = _add_bias_and_ghosting(torch, scan, numbers, vertical, horizontal)
+            if numbers["noise"] > 0:
+                field = values_tensor.noise_like(images, [int(numbers["seed"])], (2, height, width))[0]
+                scan = torch.hypot(scan + numbers["noise"] * field[0], numbers["noise"] * field[1])
             result[number] = values_tensor.levels(scan * 255)
         return result
 
 
-def _changes(wanted: dict[str, float]) -> bool:
+def _changes(numbers: dict[str, float]) -> bool:
     """Whether a copy's values are changed at all."""
-    return wanted["gamma"] != 1 or any(wanted[name] for name in (*_FIELD, "ghosting", "noise"))
+    return numbers["gamma"] != 1 or any(numbers[name] for name in (*_FIELD, "ghosting", "noise"))
 
 
 def _is_grey(image: Images) -> bool:
@@ -165,35 +165,37 @@ def _is_grey(image: Images) -> bool:
     return image.shape[2] == 3 and np.array_equal(image[:, :, :2], image[:, :, 1:])
 
 
-def _received(on: Any, scan: Any, wanted: dict[str, float], vertical: Any, horizontal: Any) -> Any:
+def _add_bias_and_ghosting(xp: Any, scan: Any, numbers: dict[str, float], vertical: Any, horizontal: Any) -> Any:
     """``scan`` (float32 ``[C, H, W]`` in 0..1) with bias field and ghosts.
 
-    ``on`` is numpy or torch, which call what is needed here by the same names; ``vertical`` and ``horizontal`` are
+    ``xp`` is numpy or torch, whose functions used here have the same names; ``vertical`` and ``horizontal`` are
     the field's coordinates, ``[H, 1]`` and ``[1, W]``.
     """
-    x, y, xx, xy, yy = (wanted[name] for name in _FIELD)
+    x, y, xx, xy, yy = (numbers[name] for name in _FIELD)
     if x or y or xx or xy or yy:
         # As factors of rows and columns as far as possible: an exponential of each pixel takes longest.
-        rows, columns = on.exp(y * vertical + yy * vertical**2), on.exp(x * horizontal + xx * horizontal**2)
-        field = on.exp(xy * vertical * horizontal) * rows * columns
+        rows, columns = xp.exp(y * vertical + yy * vertical**2), xp.exp(x * horizontal + xx * horizontal**2)
+        field = xp.exp(xy * vertical * horizontal) * rows * columns
         scan = scan * (field / field.mean())
-    if wanted["ghosting"] > 0:
-        scan = _ghosted(on, scan, wanted["ghosting"], int(wanted["ghosts"]), 1 if wanted["ghosts_vertical"] else 2)
-    if on is np:
+    if numbers["ghosting"] > 0:
+        scan = _add_ghosting(
+            xp, scan, numbers["ghosting"], int(numbers["ghosts"]), 1 if numbers["ghosts_vertical"] else 2
+        )
+    if xp is np:
         return scan.astype(np.float32)
     return scan.float()
 
 
-def _ghosted(on: Any, scan: Any, share: float, every: int, axis: int) -> Any:
+def _add_ghosting(xp: Any, scan: Any, share: float, every: int, axis: int) -> Any:
     """``scan`` with every ``every``-th line of k-space along ``axis`` weakened by ``share``, the middle ones not."""
     side = scan.shape[axis]
-    spectrum = on.fft.rfft(scan, None, axis)
+    spectrum = xp.fft.rfft(scan, None, axis)
     weights = np.ones(spectrum.shape[axis], np.float32)
     weights[::every] = 1 - share
-    weights[: math.ceil(_KEPT * side / 2)] = 1
+    weights[: math.ceil(_CENTER * side / 2)] = 1
     shape = [1, 1, 1]
     shape[axis] = -1
     weights = weights.reshape(shape)
-    if on is not np:
-        weights = on.from_numpy(weights).to(scan.device)
-    return abs(on.fft.irfft(spectrum * weights, side, axis))
+    if xp is not np:
+        weights = xp.from_numpy(weights).to(scan.device)
+    return abs(xp.fft.irfft(spectrum * weights, side, axis))

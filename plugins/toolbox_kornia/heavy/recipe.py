@@ -67,15 +67,15 @@ class Recipe(Augmenter):
         UsageError: ``params`` that no recipe of this kind can have drawn.
         """
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(f"images must be a uint8 array [N, H, W, C], not {_described(images)}")
+            raise ValueError(f"images must be a uint8 array [N, H, W, C], not {_describe(images)}")
         count, height, width, channels = images.shape
         _check(count, height, width, channels, params, size)
         matrices = [pixel_matrix(self.matrix(each), height, width, size) for each in params]
         copies = warp(images, matrices, size, self.border, self.interpolation)
         for copy, each in zip(copies, params, strict=True):
-            changed = self.retouch(copy, each)
-            if changed is not copy:
-                copy[:] = changed
+            retouched = self.retouch(copy, each)
+            if retouched is not copy:
+                copy[:] = retouched
         return copies
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
@@ -88,7 +88,7 @@ class Recipe(Augmenter):
         import torch
 
         if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8 or images.ndim != 4:
-            raise ValueError(f"images must be a uint8 tensor [N, C, H, W], not {_described(images)}")
+            raise ValueError(f"images must be a uint8 tensor [N, C, H, W], not {_describe(images)}")
         count, channels, height, width = images.shape
         _check(count, height, width, channels, params, size)
         if count == 0:
@@ -121,7 +121,7 @@ class Geometric(Recipe):
         return Affine((a, b, c, d, e, f), self.border, self.interpolation)
 
 
-def completed(params: Mapping[str, Scalar], nothing: Mapping[str, float]) -> dict[str, float]:
+def complete_params(params: Mapping[str, Scalar], neutral: Mapping[str, float]) -> dict[str, float]:
     """``params`` as numbers, with those of ``nothing`` (the names and what each is where it does nothing) for the rest.
 
     Raises
@@ -129,11 +129,11 @@ def completed(params: Mapping[str, Scalar], nothing: Mapping[str, float]) -> dic
     UsageError: an unknown name, or a value that is no finite number.
     """
     for name, value in params.items():
-        if name not in nothing:
-            raise UsageError(f"no parameter is called {name!r}", closest(name, nothing))
+        if name not in neutral:
+            raise UsageError(f"no parameter is called {name!r}", closest(name, neutral))
         if isinstance(value, str) or not math.isfinite(value):
             raise UsageError(f"the parameter {name!r} can't be {value!r}", "Give a finite number.")
-    return {**nothing, **params}  # type: ignore[dict-item]  # checked above, one by one
+    return {**neutral, **params}  # type: ignore[dict-item]  # checked above, one by one
 
 
 def _check(count: int, height: int, width: int, channels: int, params: Sequence[Params], size: int) -> None:
@@ -147,6 +147,6 @@ def _check(count: int, height: int, width: int, channels: int, params: Sequence[
         raise ValueError(f"size must be at least 1 pixel, not {size}")
 
 
-def _described(images: object) -> str:
+def _describe(images: object) -> str:
     shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
     return type(images).__name__ if shape is None else f"{dtype} {list(shape)}"

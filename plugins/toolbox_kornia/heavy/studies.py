@@ -63,10 +63,10 @@ class FlipRotateZoom(Geometric):
 
     def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
         """One of ``{"flip": True}``, ``{"rotation": degrees}`` and ``{"zoom": factor}``; the same for any source."""
-        chosen = rng.integers(3)
-        if chosen == 0:
+        choice = rng.integers(3)
+        if choice == 0:
             return {"flip": True}
-        if chosen == 1:
+        if choice == 1:
             return {"rotation": rng.uniform(-self.rotation, self.rotation)}
         return {"zoom": rng.uniform(self.zoom_min, self.zoom_max)}
 

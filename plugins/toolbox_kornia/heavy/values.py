@@ -45,22 +45,22 @@ def add_noise(image: Images, deviation: float, seed: int) -> Images:
     return _as(image, cv2.add(image, field.reshape(image.shape), dtype=cv2.CV_8U))
 
 
-def blurred(image: Images, sigma: float, reach: int) -> Images:
+def gaussian_blur(image: Images, sigma: float, reach: int) -> Images:
     """``image`` through a Gaussian of ``sigma`` pixels, cut off ``reach`` pixels from its middle."""
     side = 2 * reach + 1
     return _as(image, cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REFLECT))
 
 
-def mixed(image: Images, matrix: npt.NDArray[np.float64]) -> Images:
+def apply_color_matrix(image: Images, matrix: npt.NDArray[np.float64]) -> Images:
     """Each pixel's colour through ``matrix``, ``[C, C + 1]``: output channels from input channels and 255."""
     scaled = matrix * ([1.0] * image.shape[2] + [255.0])
     if image.shape[2] == 1:
         levels = np.arange(256) * scaled[0, 0] + scaled[0, 1]
-        return looked_up(image, np.rint(np.clip(levels, 0, 255)).astype(np.uint8)[np.newaxis])
+        return apply_tables(image, np.rint(np.clip(levels, 0, 255)).astype(np.uint8)[np.newaxis])
     return _as(image, cv2.transform(image, scaled.astype(np.float32)))
 
 
-def looked_up(image: Images, tables: Table) -> Images:
+def apply_tables(image: Images, tables: Table) -> Images:
     """Each level replaced by what stands in its channel's table: ``tables`` are uint8 ``[C, 256]``."""
     return _as(image, cv2.LUT(image, np.ascontiguousarray(tables.T)[np.newaxis]))
 
@@ -68,8 +68,8 @@ def looked_up(image: Images, tables: Table) -> Images:
 def histograms(image: Images) -> npt.NDArray[np.int64]:
     """How many pixels of each level each channel has: int64 ``[C, 256]``."""
     channels = range(image.shape[2])
-    counted = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in channels]
-    return np.stack(counted).astype(np.int64)
+    counts = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in channels]
+    return np.stack(counts).astype(np.int64)
 
 
 def means(image: Images) -> npt.NDArray[np.float64]:
@@ -83,17 +83,17 @@ def gaussian(seed: int, *shape: int) -> Floats:
     return np.asarray(cv2.LUT(noise(seed, *shape), GAUSSIAN), np.float32).reshape(shape)
 
 
-def sharpened(image: Images, factor: float) -> Images:
+def sharpen(image: Images, factor: float) -> Images:
     """Between the smoothed image (``factor`` 0) and itself (1), or beyond. The outermost pixels stay, as in Pillow."""
     if min(image.shape[:2]) < 3:
         return image
-    changed = cv2.filter2D(image, -1, sharpening(factor), borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
-    image[1:-1, 1:-1] = changed[1:-1, 1:-1]
+    filtered = cv2.filter2D(image, -1, sharpen_kernel(factor), borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
+    image[1:-1, 1:-1] = filtered[1:-1, 1:-1]
     return image
 
 
-def sharpening(factor: float) -> npt.NDArray[np.float64]:
-    """The kernel of :func:`sharpened`, ``[3, 3]``."""
+def sharpen_kernel(factor: float) -> npt.NDArray[np.float64]:
+    """The kernel of :func:`sharpen`, ``[3, 3]``."""
     kernel = (1 - factor) * SHARPEN
     kernel[1, 1] += factor
     return kernel

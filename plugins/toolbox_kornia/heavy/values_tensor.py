@@ -31,24 +31,24 @@ def noise_like(
         fields = np.stack([values.noise(seed, *sides, first).transpose(2, 0, 1) for seed in seeds])
     else:
         fields = np.stack([values.noise(seed, *shape) for seed in seeds])
-    drawn = torch.from_numpy(np.ascontiguousarray(fields)).to(images.device).long()
-    return torch.from_numpy(values.GAUSSIAN).to(images.device)[drawn]
+    steps = torch.from_numpy(np.ascontiguousarray(fields)).to(images.device).long()
+    return torch.from_numpy(values.GAUSSIAN).to(images.device)[steps]
 
 
-def blurred(images: torch.Tensor, sigmas: Sequence[float], reach: int) -> torch.Tensor:
-    """See :func:`.values.blurred`; a sigma for each image."""
+def gaussian_blur(images: torch.Tensor, sigmas: Sequence[float], reach: int) -> torch.Tensor:
+    """See :func:`.values.gaussian_blur`; a sigma for each image."""
     height, width = images.shape[2:]
     squares = torch.arange(-reach, reach + 1, device=images.device) ** 2
     weights = torch.exp(-squares / (2 * column(sigmas, images)[:, 0] ** 2))
     weights = (weights / weights.sum(dim=2, keepdim=True))[:, :, :, None, None]
     # kornia's "reflect" mirrors about the pixels' centre, OpenCV's about their edge: so both by hand.
-    smooth = mirrored(images.float(), reach)
+    smooth = pad_mirrored(images.float(), reach)
     taps = range(2 * reach + 1)
     smooth = sum_of(weights[:, :, tap] * smooth[:, :, tap : tap + height] for tap in taps)
     return levels(sum_of(weights[:, :, tap] * smooth[:, :, :, tap : tap + width] for tap in taps))
 
 
-def mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
+def pad_mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
     """``images`` with ``reach`` pixels more on each side: their mirror image about the pixels' edge."""
     for dimension in (2, 3):
         side = images.shape[dimension]
@@ -57,32 +57,32 @@ def mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
     return images
 
 
-def mixed(images: torch.Tensor, matrices: npt.NDArray[np.float64]) -> torch.Tensor:
-    """See :func:`.values.mixed`; ``matrices`` are ``[N, C, C + 1]``."""
-    given = torch.from_numpy(matrices.astype(np.float32)).to(images.device)
+def apply_color_matrix(images: torch.Tensor, matrices: npt.NDArray[np.float64]) -> torch.Tensor:
+    """See :func:`.values.apply_color_matrix`; ``matrices`` are ``[N, C, C + 1]``."""
+    weights = torch.from_numpy(matrices.astype(np.float32)).to(images.device)
     channels = range(images.shape[1])
-    products = sum_of(given[:, :, channel, None, None] * images[:, channel, None].float() for channel in channels)
-    return levels(products + given[:, :, -1:, None] * 255)
+    products = sum_of(weights[:, :, channel, None, None] * images[:, channel, None].float() for channel in channels)
+    return levels(products + weights[:, :, -1:, None] * 255)
 
 
-def looked_up(images: torch.Tensor, tables: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """See :func:`.values.looked_up`; ``tables`` are uint8 ``[N, C, 256]``."""
-    given = torch.from_numpy(tables).to(images.device)
-    return torch.gather(given, 2, images.flatten(2).long()).reshape(images.shape)
+def apply_tables(images: torch.Tensor, tables: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """See :func:`.values.apply_tables`; ``tables`` are uint8 ``[N, C, 256]``."""
+    lookup = torch.from_numpy(tables).to(images.device)
+    return torch.gather(lookup, 2, images.flatten(2).long()).reshape(images.shape)
 
 
 def histograms(images: torch.Tensor) -> npt.NDArray[np.int64]:
     """See :func:`.values.histograms`: int64 ``[N, C, 256]``."""
     count, channels = images.shape[:2]
-    counted = torch.zeros(count, channels, 256, dtype=torch.int64, device=images.device)
+    counts = torch.zeros(count, channels, 256, dtype=torch.int64, device=images.device)
     flat = images.flatten(2).long()
-    counted.scatter_add_(2, flat, torch.ones_like(flat))
-    found: npt.NDArray[np.int64] = counted.cpu().numpy()
+    counts.scatter_add_(2, flat, torch.ones_like(flat))
+    found: npt.NDArray[np.int64] = counts.cpu().numpy()
     return found
 
 
-def sharpened(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
-    """See :func:`.values.sharpened`; a factor for each image."""
+def sharpen(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
+    """See :func:`.values.sharpen`; a factor for each image."""
     if min(images.shape[2:]) < 3:
         return images
     inner = images[:, :, 1:-1, 1:-1].float()

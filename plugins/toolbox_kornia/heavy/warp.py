@@ -10,7 +10,7 @@ from toolbox.augment.warp import Images as Images
 from toolbox.augment.warp import Sampler, inverse
 from toolbox_kornia.heavy.geometry import Matrix
 
-_NOTHING = np.eye(3)
+_IDENTITY = np.eye(3)
 
 
 def warp(images: Images, matrices: list[Matrix], size: int, border: Border, interpolation: Interpolation) -> Images:
@@ -25,7 +25,7 @@ def warp(images: Images, matrices: list[Matrix], size: int, border: Border, inte
     result = np.empty((count, size, size, channels), dtype=np.uint8)
     sampler: Sampler | None = None
     for number, (image, matrix) in enumerate(zip(images, matrices, strict=True)):
-        if height == width == size and np.allclose(matrix, _NOTHING, rtol=0, atol=1e-9):
+        if height == width == size and np.allclose(matrix, _IDENTITY, rtol=0, atol=1e-9):
             result[number] = image  # what only changes values moves nothing
             continue
         if sampler is None or images.strides[0]:

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from toolbox.api.errors import UsageError
 from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import labels_from
-from toolbox.data.slices import chosen_slices
+from toolbox.data.labels import read_labels
+from toolbox.data.slices import select_slices
 from toolbox_nifti.heavy.volumes import Plane, UnreadableVolume, slice_of, slices_of
 
 _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")
@@ -53,7 +53,7 @@ class NiftiDataset(VirtualDataset):
         self._range = (low, high, count)
         self._window = (window_low, window_high)
         self._volume = volume
-        self._labels: Mapping[str, str] | None = labels_from(labels, id_column, label_column) if labels else None
+        self._labels: Mapping[str, str] | None = read_labels(labels, id_column, label_column) if labels else None
 
     def samples(self) -> Iterator[Sample]:
         """The chosen slices of every volume, by path. A volume that can't be opened is one sample, so that it is
@@ -70,7 +70,7 @@ class NiftiDataset(VirtualDataset):
             subject = _subject(name)
             label = self._label(name, subject)
             try:
-                numbers = chosen_slices(slices_of(file, self.plane), *self._range)
+                numbers = select_slices(slices_of(file, self.plane), *self._range)
             except (UnreadableVolume, OSError):
                 numbers = [0]
             for number in numbers:

@@ -25,7 +25,7 @@ from toolbox.api.protocols import (
     Table,
     TrainedModel,
 )
-from toolbox.data.index import threaded
+from toolbox.data.index import map_in_threads
 from toolbox.statistics import bootstrap
 from toolbox.statistics.intervals import Bootstrap
 from toolbox.statistics.scores import MetricInfo, PredictionSet, Units
@@ -121,7 +121,7 @@ class Robustness(Evaluator):
             image = images(at)
             return at, None if image is None else model.prepared(image)
 
-        return threaded(read, order)
+        return map_in_threads(read, order)
 
     def _corrupted(self, image: Array, evidence: Evidence, at: int, condition: Condition) -> Array:
         kind, severity = condition

@@ -67,7 +67,7 @@ def origin(of: PretrainedCfg) -> Origin | None:
     return Origin(url=url) if url else None
 
 
-def fetched(architecture: str, name: str) -> Path:
+def fetch_weights(architecture: str, name: str) -> Path:
     """The file of the pretrained weights of ``architecture`` on this disk; downloaded if it isn't there yet.
 
     ``name``: what the file would have to be called in the user's own folder of weights, without ending.

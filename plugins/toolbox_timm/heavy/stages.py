@@ -15,12 +15,12 @@ from timm.models import VGG, ConvNeXt, EfficientNet, MobileNetV3, ResNet, Vision
 from torch import Tensor, nn
 
 from toolbox.api.protocols import Stages
-from toolbox_timm.heavy.parts import TimmModule, classifiers_of, vgg_boundary
+from toolbox_timm.heavy.parts import TimmModule, find_classifiers, vgg_boundary
 
 Step = Callable[[Tensor], Tensor]
 
 
-def stages_of(module: TimmModule) -> Stages:
+def find_stages(module: TimmModule) -> Stages:
     """The steps of ``module``. Of a family that is not known here, the trunk step does nothing (it is an
     ``nn.Identity``) and the last one everything before the classifier."""
     for family, steps in _FAMILIES.items():
@@ -31,7 +31,7 @@ def stages_of(module: TimmModule) -> Stages:
     else:
         trunk, last = nn.Identity(), module.forward_features
 
-    if len(classifiers_of(module)) > 1:
+    if len(find_classifiers(module)) > 1:
         return _averaged(module, trunk, last)
 
     def pooled(x: Tensor) -> Tensor:
@@ -51,17 +51,17 @@ def _averaged(module: TimmModule, trunk: Step, last: Step) -> Stages:
 
     def features(x: Tensor) -> Tensor:
         after = last(x)
-        return torch.stack(given_to(classifiers_of(module), lambda: module.forward_head(after)), 1)
+        return torch.stack(capture_inputs(find_classifiers(module), lambda: module.forward_head(after)), 1)
 
     def classified(x: Tensor) -> Tensor:
-        classifiers = classifiers_of(module)
+        classifiers = find_classifiers(module)
         logits = [classifier(x[:, index]) for index, classifier in enumerate(classifiers)]
         return cast(Tensor, sum(logits[1:], start=logits[0]) / len(logits))
 
     return Stages(trunk, features, classified)
 
 
-def given_to(layers: Sequence[nn.Module], call: Callable[[], object]) -> list[Tensor]:
+def capture_inputs(layers: Sequence[nn.Module], call: Callable[[], object]) -> list[Tensor]:
     """What each of ``layers`` is given while ``call`` runs, which calls each once and in this order."""
     caught: list[Tensor] = []
     hooks = [layer.register_forward_pre_hook(lambda _, given: caught.append(given[0])) for layer in layers]

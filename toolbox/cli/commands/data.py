@@ -32,7 +32,7 @@ def prepare(
 
     workspace = call.open_workspace()
     plan = workspace.plan_prepare(size, channels, file_format, out)
-    result = None if call.dry_run else run.run(plan, call.terminal.reporter())
+    result = None if call.dry_run else run.write_folder(plan, call.terminal.reporter())
     document = run.document(plan, result)
     call.terminal.show(*prepared_lines(document))
     call.terminal.emit(document)
@@ -58,12 +58,12 @@ def inspect(
     reporter = terminal.reporter()
     if picture is not None:
         overview.check(picture, workspace.source)
-    indexed = index.build(workspace.source, reporter)
-    kept = inspecting.kept_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
-    document = inspecting.summary(indexed, workspace.source, kept)
+    indexed = index.build_index(workspace.source, reporter)
+    kept = inspecting.load_workspace_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
+    document = inspecting.summarize(indexed, workspace.source, kept)
     terminal.show(*inspection(document))
     if samples or picture is not None:
-        shown = overview.thumbs(inspecting.choose(indexed.manifest, seed), workspace.source)
+        shown = overview.thumbs(inspecting.draw_samples(indexed.manifest, seed), workspace.source)
         if samples:
             terminal.show_samples(shown)
         if picture is not None:
@@ -103,7 +103,7 @@ def split(call: Call) -> None:
     terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
     leaks = workspace.known_leaks
     if leaks.leaks and prepared.settings.protocol == "split-then-augment":
-        terminal.reporter().warn(f"{gate.in_words(leaks)}; 'toolbox data audit' shows them")
+        terminal.reporter().warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
     rows = prepared.manifest.rows
     terminal.emit(
         {

@@ -37,13 +37,13 @@ def predict(
     from toolbox.api.errors import UsageError
     from toolbox.api.progress import tracked
     from toolbox.cli.views import predictions
-    from toolbox.data.index import Quarantined
+    from toolbox.data.index import QuarantinedSample
 
     terminal = call.terminal
     if terminal.as_json and table == "-":
         raise UsageError("--json and --csv - both write to stdout", "Give --csv a file, or drop one of them.")
     predicted = call.open_workspace().predict(run, images, limit=limit)
-    unreadable: list[Quarantined] = []
+    unreadable: list[QuarantinedSample] = []
     with ExitStack() as stack:
         # Rows for people are progress enough; a bar among them would break the lines.
         outputs, bar = predictions.outputs(predicted, terminal, stack, table, top)
@@ -51,7 +51,7 @@ def predict(
         for result in results:
             for output in outputs:
                 output.add(result)
-            if isinstance(result, Quarantined):
+            if isinstance(result, QuarantinedSample):
                 unreadable.append(result)
     if table not in (None, "-"):
         count = len(predicted)

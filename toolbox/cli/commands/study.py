@@ -46,11 +46,11 @@ def show(call: Call, file: File) -> None:
     """Print a study file."""
     from rich.text import Text
 
-    from toolbox.files.atomic import told
+    from toolbox.files.atomic import translate_os_errors
     from toolbox.study.builtin import find_study
 
     path = find_study(file)
-    with told("read", path):
+    with translate_os_errors("read", path):
         toml = path.read_text("utf-8")
     call.terminal.results.print(Text(toml), end="", soft_wrap=True)
     call.terminal.emit({"path": str(path), "toml": toml})

@@ -10,12 +10,12 @@ from rich.text import Text
 from toolbox.cli.views.render import duration, gigabytes
 
 if TYPE_CHECKING:
-    from toolbox.augment.verify import Replayed, Verified
-    from toolbox.augment.writer import Result
+    from toolbox.augment.verify import ReplayResult, VerifyResult
+    from toolbox.augment.writer import AugmentResult
     from toolbox.workspace import AugmentPlan
 
 
-def result_lines(result: Result) -> list[RenderableType]:
+def result_lines(result: AugmentResult) -> list[RenderableType]:
     """How many copies were written, how fast, and where."""
     lines: list[RenderableType] = []
     if result.written:
@@ -38,7 +38,7 @@ def plan_line(plan: AugmentPlan, path: str) -> RenderableType:
     return Text(f"Would write {estimate.files:,} copies to {path}: about {size}, {time}.{exists}")
 
 
-def verified_lines(verified: Verified) -> list[RenderableType]:
+def verified_lines(verified: VerifyResult) -> list[RenderableType]:
     """The first files that differ from the lineage, and how many there are."""
     kinds = {"missing": verified.missing, "changed": verified.changed, "extra": verified.extra}
     return [
@@ -48,7 +48,7 @@ def verified_lines(verified: Verified) -> list[RenderableType]:
     ]
 
 
-def replayed_line(replayed: Replayed) -> RenderableType:
+def replayed_line(replayed: ReplayResult) -> RenderableType:
     """How many files were written again, and how many of them differ."""
     return Text(
         f"Wrote {replayed.written:,} files again to {replayed.path}: {len(replayed.different):,} differ from the"

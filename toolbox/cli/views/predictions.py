@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-from toolbox.data.index import Quarantined
+from toolbox.data.index import QuarantinedSample
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -29,7 +29,7 @@ _IN_MEMORY = 16_000_000
 class Output(Protocol):
     """Where results go, one after the other."""
 
-    def add(self, result: Predicted | Quarantined) -> None:
+    def add(self, result: Predicted | QuarantinedSample) -> None:
         """Take in the next image's result."""
 
 
@@ -66,12 +66,12 @@ class Lines:
         self._path = min(longest, max(room, 12)) if self._console.is_terminal else longest
         self.classes: Counter[str] = Counter()
 
-    def add(self, result: Predicted | Quarantined) -> None:
+    def add(self, result: Predicted | QuarantinedSample) -> None:
         """See :class:`Output`."""
         from rich.text import Text
 
         path = _fitted(result.path, self._path)
-        if isinstance(result, Quarantined):
+        if isinstance(result, QuarantinedSample):
             self._print(Text.assemble(path, "  ", (f"can't be read: {_clean(result.reason)}", "yellow")))
             return
         ranked = result.ranked(self._top)
@@ -116,9 +116,9 @@ class Table:
         self._empty = [""] * (len(names) + 2)
         self._writer.writerow(["path", "prediction", "probability", *names, "problem"])
 
-    def add(self, result: Predicted | Quarantined) -> None:
+    def add(self, result: Predicted | QuarantinedSample) -> None:
         """See :class:`Output`."""
-        if isinstance(result, Quarantined):
+        if isinstance(result, QuarantinedSample):
             self._writer.writerow([result.path, *self._empty, result.reason])
             return
         ranked = result.ranked(self._top or 1)
@@ -138,9 +138,9 @@ class Document:
         head = {"schema": 1, "run": found.run.id, "model": record["model"], "classes": list(found.classes)}
         self._file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "images": [')
 
-    def add(self, result: Predicted | Quarantined) -> None:
+    def add(self, result: Predicted | QuarantinedSample) -> None:
         """See :class:`Output`."""
-        if isinstance(result, Quarantined):
+        if isinstance(result, QuarantinedSample):
             self._unreadable += 1
             entry: dict[str, object] = {"path": result.path, "problem": result.reason}
         else:
@@ -174,11 +174,11 @@ def _csv(table: str, classes: Sequence[str], top: int | None) -> Iterator[Table]
     if table == "-":
         yield Table(sys.stdout, classes, top)
         return
-    from toolbox.files.atomic import replacing
+    from toolbox.files.atomic import replace_file
 
     # Names that are no UTF-8 come out as the bytes they are.
     with (
-        replacing(Path(table)) as temporary,
+        replace_file(Path(table)) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         yield Table(file, classes, top)

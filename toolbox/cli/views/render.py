@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from toolbox.data.audit.findings import Audit
-    from toolbox.data.workspace_manifest import Prepared
+    from toolbox.data.workspace_manifest import SplitDataset
     from toolbox.evaluation.canary import Canary
     from toolbox.report.inputs import ReportInputs
     from toolbox.runs.folder import Run
@@ -146,7 +146,7 @@ def counts_table(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
     return table
 
 
-def split_result(prepared: Prepared) -> list[RenderableType]:
+def split_result(prepared: SplitDataset) -> list[RenderableType]:
     """Who is where, in how many groups, and what was taken out."""
     from rich.text import Text
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toolbox.study.runner import Outcome
     from toolbox.study.study import Study
 
-_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "waiting": "dim"}
+_STYLES = {"finished": "green", "failed": "red", "started": "yellow", "missing": "yellow", "waiting": "dim"}
 
 
 def studies_table(studies: Mapping[str, StudyFile]) -> list[RenderableType]:
@@ -83,7 +83,7 @@ def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableTyp
         counts[state] = counts.get(state, 0) + 1
         took = duration(entry.seconds) if entry and entry.seconds else ""
         remark = (entry.error or entry.run) if entry else ""
-        rows.add_row(Text(run.name), Text(state, _STYLES[state]), took, Text(remark, "dim"))
+        rows.add_row(Text(run.name), Text(state, _STYLES.get(state, "")), took, Text(remark, "dim"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     return [Text(plan.study.title, "bold"), rows, Text(f"{len(plan.runs)} runs: {summary}.")]
 

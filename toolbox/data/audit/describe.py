@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolbox.data.images import squashed
+from toolbox.data.images import resize_to_square
 
 Floats = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
@@ -34,7 +34,7 @@ _FLAT = 1.5  # grey levels of band-passed contrast below which a picture has no 
 
 def working(image: Image.Image) -> Grey:
     """``image`` in grey on a square of :data:`WORKING` pixels: uint8 ``[128, 128]``."""
-    return np.asarray(squashed(image.convert("L"), WORKING), dtype=np.uint8)
+    return np.asarray(resize_to_square(image.convert("L"), WORKING), dtype=np.uint8)
 
 
 def describe(grey: Grey) -> npt.NDArray[np.float16]:

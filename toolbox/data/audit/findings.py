@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolbox.data.audit.near import Comparison, Pair
+from toolbox.data.audit.near import ImageComparison, Pair
 from toolbox.data.manifest import SPLITS, Manifest, Row
 
 KINDS = {
@@ -61,7 +61,7 @@ class Audit:
 
     fingerprint: str
     findings: tuple[Finding, ...]
-    comparison: Comparison | None
+    comparison: ImageComparison | None
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -97,10 +97,10 @@ class Audit:
         }
 
 
-def find(manifest: Manifest, comparison: Comparison | None, copies: Iterable[Row] = ()) -> Audit:
+def audit_manifest(manifest: Manifest, comparison: ImageComparison | None, copies: Iterable[Row] = ()) -> Audit:
     """Everything that ``manifest`` holds twice, or on both sides of its splits.
 
-    ``comparison`` is what :func:`toolbox.data.audit.near.compare` says of its rows; ``copies`` are rows of
+    ``comparison`` is what :func:`toolbox.data.audit.near.compare_images` says of its rows; ``copies`` are rows of
     augmented sets, each with its ``source`` (a sample's id) among its columns.
     """
     found = [
@@ -114,7 +114,7 @@ def find(manifest: Manifest, comparison: Comparison | None, copies: Iterable[Row
     return Audit(manifest.fingerprint, tuple(found), comparison)
 
 
-def linked(manifest: Manifest, comparison: Comparison | None) -> list[tuple[str, str]]:
+def link_duplicates(manifest: Manifest, comparison: ImageComparison | None) -> list[tuple[str, str]]:
     """Pairs of ids that are the same picture: pixel for pixel, or near-duplicates. Each is named once at least."""
     by_pixels = _by_pixels(manifest.rows)
     links = [(rows[0].id, row.id) for rows in by_pixels.values() for row in rows[1:]]
@@ -122,7 +122,7 @@ def linked(manifest: Manifest, comparison: Comparison | None) -> list[tuple[str,
     return links + [(pair.first, pair.second) for pair in pairs if pair.kind == "near-duplicate"]
 
 
-def training_side(manifest: Manifest, comparison: Comparison | None) -> dict[str, str]:
+def find_training_leaks(manifest: Manifest, comparison: ImageComparison | None) -> dict[str, str]:
     """The samples that must go for no leak to be left, each with the sample that stays in its place.
 
     Of two that belong together the one nearer to training goes: test stays before validation before training.
@@ -153,7 +153,7 @@ def _identical(manifest: Manifest) -> Iterator[Finding]:
             yield _finding("two-labels", rows, leak=False)
 
 
-def _near(manifest: Manifest, comparison: Comparison) -> Iterator[Finding]:
+def _near(manifest: Manifest, comparison: ImageComparison) -> Iterator[Finding]:
     by_id = {row.id: row for row in manifest.rows}
     by_pixels = _by_pixels(manifest.rows)
     for pair in comparison.pairs:

@@ -12,7 +12,7 @@ _WAYS = (
 )
 
 
-def in_words(audit: Audit) -> str:
+def describe_leaks(audit: Audit) -> str:
     """The leaks in one sentence: how many of each kind, and one of them."""
     counts = ", ".join(f"{count:,} × {KINDS[kind]}" for kind, count in audit.counts().items())
     first = audit.leaks[0]
@@ -31,6 +31,6 @@ def check(audit: Audit, *, allowed: bool, on_purpose: bool, reporter: Reporter) 
     if on_purpose:
         reporter.warn("split.protocol = augment-then-split leaks on purpose: run and reports are marked leaky")
     elif audit.leaks and allowed:
-        reporter.warn(f"{in_words(audit)}; run and reports are marked leaky")
+        reporter.warn(f"{describe_leaks(audit)}; run and reports are marked leaky")
     elif audit.leaks:
-        raise Refused(in_words(audit), _WAYS)
+        raise Refused(describe_leaks(audit), _WAYS)

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit import describe, propose, store
-from toolbox.data.audit.register import Picture, Registration, register
-from toolbox.data.index import threaded
+from toolbox.data.audit.register import GreyImage, Registration, register
+from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
@@ -59,7 +59,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ImageComparison:
     """What comparing all pictures gave.
 
     ``described``: pictures, identical ones counted once; ``registered``: pairs whose pixels were compared;
@@ -72,12 +72,12 @@ class Comparison:
     left_out: int
 
 
-def compare(rows: Sequence[Row], source: Source, reporter: Reporter) -> Comparison:
+def compare_images(rows: Sequence[Row], source: Source, reporter: Reporter) -> ImageComparison:
     """Compare the pictures of all ``rows`` with each other; of those with one pixel hash only the first.
 
     Raises
     ------
-    EnvironmentFailure: a picture can't be read any more.
+    toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
     """
     # In the order of their hashes, so that nothing depends on the order of the rows.
     first_of = {_key(row): row for row in reversed(rows)}
@@ -95,7 +95,7 @@ def compare(rows: Sequence[Row], source: Source, reporter: Reporter) -> Comparis
         if registration.score >= SIMILAR
     ]
     pairs.sort(key=lambda pair: (pair.kind, -pair.score, place[pair.first], place[pair.second]))
-    return Comparison(tuple(pairs), len(keys), len(links), proposals.left_out)
+    return ImageComparison(tuple(pairs), len(keys), len(links), proposals.left_out)
 
 
 def kind_of(found: Registration) -> str:
@@ -112,16 +112,16 @@ class _Pictures:
 
     def __init__(self, rows: Sequence[Row], source: Source) -> None:
         self._rows, self._source = rows, source
-        self._lock, self._remembered = Lock(), OrderedDict[int, tuple[Picture, str]]()
+        self._lock, self._remembered = Lock(), OrderedDict[int, tuple[GreyImage, str]]()
 
-    def get(self, number: int) -> tuple[Picture, str]:
+    def get(self, number: int) -> tuple[GreyImage, str]:
         """The picture in grey and the hash of its pixels as they are now (a file may have changed)."""
         with self._lock:
             if number in self._remembered:
                 self._remembered.move_to_end(number)
                 return self._remembered[number]
         image = self._source.image(self._rows[number])
-        read = Picture.of(describe.working(image)), fingerprint.of_pixels(image)
+        read = GreyImage.of(describe.working(image)), fingerprint.of_pixels(image)
         with self._lock:
             self._remembered[number] = read
             while len(self._remembered) > _REMEMBERED:
@@ -145,7 +145,7 @@ def _described(
 
     if not missing:
         return descriptions
-    done = tracked(threaded(work, missing), reporter, "describing images", len(missing), "images")
+    done = tracked(map_in_threads(work, missing), reporter, "describing images", len(missing), "images")
     while some := list(islice(done, _TOGETHER)):
         for number, _, description in some:
             descriptions[number] = description
@@ -163,7 +163,7 @@ def _registered(
         (first, first_pixels), (second, second_pixels) = pictures.get(link[0]), pictures.get(link[1])
         return link, (first_pixels, second_pixels), register(first, second)
 
-    done = tracked(threaded(work, missing), reporter, "comparing pixels", len(missing), "pairs")
+    done = tracked(map_in_threads(work, missing), reporter, "comparing pixels", len(missing), "pairs")
     while some := list(islice(done, _TOGETHER)):
         found.update({(keys[link[0]], keys[link[1]]): registration for link, _, registration in some})
         known.keep_registrations((pixels, registration) for _, pixels, registration in some)

@@ -16,7 +16,7 @@ import threadpoolctl
 
 from toolbox.api.progress import Reporter, tracked
 from toolbox.data.audit.describe import SIDE, Floats, odd
-from toolbox.data.index import threaded
+from toolbox.data.index import map_in_threads
 
 LIKELY = 0.55
 """Likeness from which a pair is proposed. Of 4,105 variants of photos and slices two were less like their source."""
@@ -94,7 +94,7 @@ def propose(
     look = functools.partial(_look, halves, best)
     # Blocks are worked on side by side; a BLAS with threads of its own would only be in their way.
     with threadpoolctl.threadpool_limits(1, "blas"):
-        for found in tracked(threaded(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"):
+        for found in tracked(map_in_threads(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"):
             first, second, likeness, number = found
             likely += number
             best.add(first, second, likeness)

@@ -29,21 +29,21 @@ _FAINT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GreyImage:
     """A picture to be registered: uint8 ``[128, 128]`` in grey, and its foreground (top, bottom, left, right)."""
 
     grey: Grey
     box: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, grey: Grey) -> Picture:
+    def of(cls, grey: Grey) -> GreyImage:
         """The picture and the foreground that is found in it."""
         return cls(grey, foreground(grey))
 
-    def mirrored(self) -> Picture:
+    def mirrored(self) -> GreyImage:
         """The picture mirrored left to right."""
         top, bottom, left, right = self.box
-        return Picture(np.ascontiguousarray(self.grey[:, ::-1]), (top, bottom, WORKING - right, WORKING - left))
+        return GreyImage(np.ascontiguousarray(self.grey[:, ::-1]), (top, bottom, WORKING - right, WORKING - left))
 
     def at(self, side: int) -> Floats:
         """The picture with ``side`` pixels a side, float32."""
@@ -76,7 +76,7 @@ class Registration:
         return math.sqrt(self.smallest * self.largest)
 
 
-def register(first: Picture, second: Picture) -> Registration:
+def register(first: GreyImage, second: GreyImage) -> Registration:
     """Register ``second``, as it is or mirrored, to ``first``. No picture makes it raise."""
     attempts = [_Attempt(first, second, False), _Attempt(first, second.mirrored(), True)]
     for attempt in attempts:
@@ -99,7 +99,7 @@ def correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating
 class _Attempt:
     """One way of laying ``second`` over ``first``, improved from side to side until it is hopeless (score 0)."""
 
-    def __init__(self, first: Picture, second: Picture, mirrored: bool) -> None:
+    def __init__(self, first: GreyImage, second: GreyImage, mirrored: bool) -> None:
         self.first, self.second, self.mirrored = first, second, mirrored
         self.matrix, self.score = _start(first, second), 1.0
 
@@ -121,7 +121,7 @@ class _Attempt:
         return Registration(self.score, low, high, angle, self.mirrored) if self.score else Registration(0.0)
 
 
-def _start(first: Picture, second: Picture) -> Floats:
+def _start(first: GreyImage, second: GreyImage) -> Floats:
     """Whole on whole or foreground on foreground (a margin may have been cut off): what agrees better at 32 px."""
     whole = np.eye(2, 3, dtype=np.float32)
     top, bottom, left, right = first.box

@@ -15,7 +15,7 @@ from toolbox.files.names import filesystem_key, safe_name
 _LONGEST_FOLDER = 120
 
 
-def file_names(rows: Sequence[Row], source: Source, suffix: str) -> dict[str, str]:
+def name_files(rows: Sequence[Row], source: Source, suffix: str) -> dict[str, str]:
     """For each sample's id its file below the new folder: split (where all have one), class, what lay below, name.
 
     Names are safe on every system and differ by more than case: what would fall together gets a piece of its

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter
 from toolbox.data import index
-from toolbox.data.images import decode, squashed
+from toolbox.data.images import decode, resize_to_square
 from toolbox.data.index import Index
 from toolbox.data.manifest import Row
-from toolbox.data.prepare.names import file_names
+from toolbox.data.prepare.names import name_files
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
 
@@ -29,7 +29,7 @@ _PROBED = 8
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PrepareRecipe:
     """Everything that decides the bytes of a prepared folder.
 
     ``size``: side of the square in pixels; ``channels``: ``1``, ``3`` or ``keep``; ``format``: ``png`` or
@@ -50,10 +50,10 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PreparePlan:
     """What is to be done: ``files`` holds, for each sample, its path below the new folder ``out``."""
 
-    recipe: Recipe
+    recipe: PrepareRecipe
     source: Source
     index: Index
     out: Path
@@ -70,23 +70,23 @@ class Estimate:
     seconds: float
 
 
-def plan(
+def make_plan(
     source: Source, size: int, channels: str, kind: str, out: Path | None, place: Path, reporter: Reporter
-) -> Plan:
+) -> PreparePlan:
     """What is to be done; reads every image and writes nothing. Without ``out`` the folder gets a name in ``place``.
 
     Raises
     ------
     UsageError: bad values, or ``out`` is there and not empty, or lies in the dataset's folder: before an image is
-        read. What :func:`toolbox.data.index.build` raises.
+        read. What :func:`toolbox.data.index.build_index` raises.
     """
     _check_values(size, channels, kind)
     _check_place(source, out, place)
-    found = index.build(source, reporter)
-    recipe = Recipe(size, channels, kind, _fingerprint(found))
+    found = index.build_index(source, reporter)
+    recipe = PrepareRecipe(size, channels, kind, _fingerprint(found))
     folder = (out if out is not None else place / recipe.name).resolve()
     exists = out is None and (folder / FILE_NAME).is_file()
-    return Plan(recipe, source, found, folder, file_names(found.manifest.rows, source, _SUFFIX[kind]), exists)
+    return PreparePlan(recipe, source, found, folder, name_files(found.manifest.rows, source, _SUFFIX[kind]), exists)
 
 
 def _check_values(size: int, channels: str, kind: str) -> None:
@@ -107,19 +107,19 @@ def _check_place(source: Source, out: Path | None, place: Path) -> None:
         )
     if out is None:
         return
-    with atomic.told("look into", out):
+    with atomic.translate_os_errors("look into", out):
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file", "Give --out the name of a new folder.")
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"{out} exists and is not empty", "Give --out the name of a new folder.")
 
 
-def estimate(todo: Plan) -> Estimate:
+def estimate(todo: PreparePlan) -> Estimate:
     """Disk and time, from some images spread over the dataset; writes nothing."""
     rows = todo.index.manifest.rows
     probed = rows[:: max(1, len(rows) // _PROBED)][:_PROBED]
     start = time.perf_counter()
-    sizes = [len(made(row, todo)[1]) for row in probed]
+    sizes = [len(render(row, todo)[1]) for row in probed]
     seconds = (time.perf_counter() - start) / len(probed) * len(rows)
     # A file takes whole blocks of the disk, 4 KiB on the usual ones.
     blocks = sum(size // 4096 + 1 for size in sizes) / len(sizes) * 4096
@@ -131,17 +131,15 @@ def _fingerprint(found: Index) -> str:
     return fingerprint.of_record([[asdict(row) for row in rows], sorted(found.notes)])
 
 
-def made(row: Row, todo: Plan) -> tuple[Row, bytes]:
+def render(row: Row, todo: PreparePlan) -> tuple[Row, bytes]:
     """The sample as a file of the new folder, in memory, and its row there.
 
     Raises
     ------
-    EnvironmentFailure: the source is gone, or no longer what it was when the plan was made.
+    toolbox.data.source.ImageChanged: the source is gone, or no longer what it was when the plan was made.
     """
     source = todo.source.image(row)
-    if fingerprint.of_pixels(source) != row.pixels:
-        raise EnvironmentFailure(f"{row.path} has changed meanwhile", "Run the same command again.")
-    image = squashed(source, todo.recipe.size)
+    image = resize_to_square(source, todo.recipe.size)
     if todo.recipe.channels != "keep":
         image = image.convert("L" if todo.recipe.channels == "1" else "RGB")
     data = _encoded(image, todo.recipe.format)

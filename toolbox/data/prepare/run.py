@@ -13,25 +13,25 @@ from typing import Any
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
 from toolbox.data import manifest as manifests
-from toolbox.data.index import Quarantined, threaded, write_quarantine
+from toolbox.data.index import QuarantinedSample, map_in_threads, write_quarantine
 from toolbox.data.manifest import Row
-from toolbox.data.prepare.plan import FILE_NAME, Estimate, Plan, Recipe, estimate, made
+from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, PrepareRecipe, estimate, render
 from toolbox.files import atomic
-from toolbox.files.locks import only_one
+from toolbox.files.locks import hold_lock
 
 _SHARD = 1000
 _JOURNAL = "done.jsonl"
 
 
 @dataclass(frozen=True)
-class Result:
+class PrepareResult:
     """What was done: ``written`` images now, ``skipped`` there already."""
 
     path: Path
     written: int
     skipped: int
     counts: Mapping[str, Mapping[str, int]]
-    quarantined: tuple[Quarantined, ...]
+    quarantined: tuple[QuarantinedSample, ...]
     seconds: float
 
     @property
@@ -40,7 +40,7 @@ class Result:
         return self.path / manifests.FILE_NAME
 
 
-def run(todo: Plan, reporter: Reporter) -> Result:
+def write_folder(todo: PreparePlan, reporter: Reporter) -> PrepareResult:
     """Make the folder, or go on where an interrupted run left it.
 
     It is made under a hidden name beside its own and takes that when it is complete. Equal inputs give equal bytes.
@@ -52,11 +52,11 @@ def run(todo: Plan, reporter: Reporter) -> Result:
     """
     rows, counts = todo.index.manifest.rows, todo.index.manifest.counts()
     if todo.exists:
-        return Result(todo.out, 0, len(rows), counts, todo.index.quarantined, 0.0)
+        return PrepareResult(todo.out, 0, len(rows), counts, todo.index.quarantined, 0.0)
     start = time.perf_counter()
     # The lock lies beside the folder that is renamed: Windows renames none with an open file in it.
     workshop = todo.out.with_name(f".{todo.out.name}.partial")
-    with only_one(workshop, "preparing images"):
+    with hold_lock(workshop, "preparing images"):
         partial = _begun(workshop / "folder", todo.recipe)
         journal = workshop / _JOURNAL
         done = {row.id: row for row in _read_journal(journal, partial)}
@@ -69,10 +69,10 @@ def run(todo: Plan, reporter: Reporter) -> Result:
         journal.unlink(missing_ok=True)
     _clear_away(workshop)
     seconds = time.perf_counter() - start
-    return Result(todo.out, len(rest), len(rows) - len(rest), counts, todo.index.quarantined, seconds)
+    return PrepareResult(todo.out, len(rest), len(rows) - len(rest), counts, todo.index.quarantined, seconds)
 
 
-def document(todo: Plan, done: Result | None) -> dict[str, Any]:
+def document(todo: PreparePlan, done: PrepareResult | None) -> dict[str, Any]:
     """What was done, or what would be (``done`` is ``None``), as ``--json`` prints it."""
     recipe = todo.recipe
     facts = {
@@ -92,7 +92,7 @@ def document(todo: Plan, done: Result | None) -> dict[str, Any]:
     return {"dry_run": True, **facts, **plan}
 
 
-def _begun(folder: Path, recipe: Recipe) -> Path:
+def _begun(folder: Path, recipe: PrepareRecipe) -> Path:
     """The folder to fill. What an interrupted run with another recipe left is cleared away.
 
     Raises
@@ -107,7 +107,7 @@ def _begun(folder: Path, recipe: Recipe) -> Path:
     except (OSError, ValueError, AttributeError):
         same = False
     if not same:
-        with atomic.told("clear away", folder):
+        with atomic.translate_os_errors("clear away", folder):
             if folder.exists():
                 shutil.rmtree(folder)
             folder.with_name(_JOURNAL).unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def _read_journal(journal: Path, folder: Path) -> Iterator[Row]:
     """The rows of files that an interrupted run wrote whole; a line that was cut off doesn't count."""
     if not journal.is_file():
         return
-    with atomic.told("read", journal):
+    with atomic.translate_os_errors("read", journal):
         data = journal.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
@@ -131,29 +131,32 @@ def _read_journal(journal: Path, folder: Path) -> Iterator[Row]:
             yield row
 
 
-def _write(rows: Sequence[Row], todo: Plan, folder: Path, journal: Path, reporter: Reporter) -> Iterator[Row]:
+def _write(rows: Sequence[Row], todo: PreparePlan, folder: Path, journal: Path, reporter: Reporter) -> Iterator[Row]:
     task = reporter.task("preparing", len(rows), "images")
-    make: Callable[[Row], tuple[Row, bytes]] = lambda row: made(row, todo)  # noqa: E731
+    make: Callable[[Row], tuple[Row, bytes]] = lambda row: render(row, todo)  # noqa: E731
     try:
         for start in range(0, len(rows), _SHARD):
             shard: list[Row] = []
-            for done, data in threaded(make, rows[start : start + _SHARD]):
+            for done, data in map_in_threads(make, rows[start : start + _SHARD]):
                 path = folder / done.path
                 # Until the journal names it a file doesn't count, so no rename is needed.
-                with atomic.told("write", path):
+                with atomic.translate_os_errors("write", path):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(data)
                 shard.append(done)
                 task.advance()
             atomic.sync_all()
-            with atomic.told("write", journal), journal.open("a", encoding="utf-8", newline="\n") as file:
+            with (
+                atomic.translate_os_errors("write", journal),
+                journal.open("a", encoding="utf-8", newline="\n") as file,
+            ):
                 file.writelines(json.dumps(asdict(row)) + "\n" for row in shard)
             yield from shard
     finally:
         task.close()
 
 
-def _finish(rows: Sequence[Row], todo: Plan, folder: Path) -> None:
+def _finish(rows: Sequence[Row], todo: PreparePlan, folder: Path) -> None:
     notes = dict(todo.index.notes)
     if notes:
         before = todo.index.manifest.rows
@@ -178,7 +181,7 @@ def _noted(row: Row, note: str) -> Row:
 
 
 def _take_name(partial: Path, out: Path) -> None:
-    with atomic.told("rename to", out):
+    with atomic.translate_os_errors("rename to", out):
         if out.is_dir():
             if any(out.iterdir()):
                 raise UsageError(f"{out} exists and is not empty", "Give --out the name of a new folder.")

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from toolbox.api.errors import UsageError
 from toolbox.api.protocols import Dataset, Sample, VirtualDataset
 from toolbox.data import manifest
-from toolbox.data.index import check_samples, threaded
+from toolbox.data.index import check_samples, map_in_threads
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
 from toolbox.settings import layers
@@ -203,7 +203,7 @@ def reading_changes_nothing(subject: Subject) -> Problems:
 
     first = [pixels(sample) for sample in samples]
     backwards = [pixels(sample) for sample in reversed(samples)][::-1]
-    together = list(threaded(pixels, samples * 2))[: len(samples)]
+    together = list(map_in_threads(pixels, samples * 2))[: len(samples)]
     for what, again in (("in another order", backwards), ("in threads", together)):
         for sample, one, other in zip(samples, first, again, strict=True):
             if one != other:
