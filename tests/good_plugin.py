@@ -12,25 +12,12 @@ from PIL import Image
 from pydantic import Field
 from torch import nn
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter, Params
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import (
-    Augmenter,
-    BuiltModel,
-    Evaluation,
-    Evaluator,
-    Evidence,
-    ImageInfo,
-    Metric,
-    MixingAugmenter,
-    Model,
-    ModelRequest,
-    Params,
-    Parts,
-    Sample,
-    Stages,
-    VirtualDataset,
-)
-from toolbox.models.heads import DenseHead, parse_head
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric
+from toolbox.api.heads import DenseHead, parse_head
+from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts, Stages
 from toolbox.statistics.proportions import wilson
 
 

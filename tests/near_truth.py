@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from toolbox.api import images
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data import images, index
+from toolbox.data import index
 from toolbox.data.audit import near
 from toolbox.data.source import Source
 

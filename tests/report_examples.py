@@ -12,7 +12,7 @@ from string import ascii_uppercase
 import numpy as np
 from PIL import Image
 
-from toolbox.api.protocols import Evaluation, Figure, Gallery, Metric, Picture, Series, Table
+from toolbox.api.evaluator import Evaluation, Figure, Gallery, Metric, Picture, Series, Table
 from toolbox.report.inputs import (
     ArmView,
     AuditView,

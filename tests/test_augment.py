@@ -20,9 +20,9 @@ from PIL import Image
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.images import as_array
 from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
-from toolbox.data.images import as_array
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
 from toolbox.files.locks import hold_lock
@@ -510,17 +510,17 @@ def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) ->
 def test_online_copies_are_made_by_batch_fresh_each_epoch_and_repeatable(order: list[int], epoch: int) -> None:
     import torch
 
-    from toolbox.training.inputs import OnlineCopies, Pixels
+    from toolbox.training.inputs import Pixels, augment_online
 
     images = np.random.default_rng(0).integers(0, 256, (6, 20, 20, 3), dtype=np.uint8)
     rows = [manifests.Row(id=str(number), path="", label="", pixels=f"hash {number}") for number in range(6)]
     pixels = Pixels(images, (0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
     augmenter = Registry().augmenter("alzheimer")
-    once, again = OnlineCopies(pixels, rows, augmenter, seed=3), OnlineCopies(pixels, rows, augmenter, seed=3)
-    once.start_epoch(epoch)
+    once, again = (augment_online(pixels, rows, augmenter, 3, 2) for _ in range(2))
+    once.epoch = epoch
     together = once.batch(torch.arange(6))
-    again.start_epoch(epoch + 1)
+    again.epoch = epoch + 1
     assert not torch.equal(again.batch(torch.arange(6)), together)
-    again.start_epoch(epoch)
+    again.epoch = epoch
     for part in (order[:4], order[4:]):
         assert torch.equal(again.batch(torch.tensor(part)), together[part])

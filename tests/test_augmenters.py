@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import parameters
 from toolbox_kornia.heavy.geometry import Steps, pixel_matrix

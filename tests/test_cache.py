@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from tests.conftest import Toolbox
 from toolbox.cache import folder as folders
 from toolbox.cache.table import NoRoom, Rows, Table
-from toolbox.training import activation_cache, inputs
+from toolbox.training import activation_cache
 from toolbox.training.inputs import Pixels
 from toolbox.workspace import Workspace
 
@@ -185,7 +185,9 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
     monkeypatch.setattr(activation_cache, "_rows", counting)
     decoded: list[str] = []
-    monkeypatch.setattr(activation_cache.inputs, "decoded", lambda rows, *rest: decoded.extend(row.id for row in rows))
+    monkeypatch.setattr(
+        activation_cache.inputs, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows)
+    )
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
         run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
         assert run.record["stages"][0]["cached"]
@@ -226,7 +228,7 @@ def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cac
     killed = own_cache / "scratch" / "training-abc"
     killed.mkdir()
     os.utime(killed, (0, 0))
-    with inputs.scratch():
+    with folders.scratch_folder():
         assert not killed.exists()
     Maker()(["a", "b"], "b", limit=400)  # no room for both tables
     assert toolbox("cache", "clear").code == 0 and not folders.entries()
@@ -243,7 +245,7 @@ def test_a_shape_that_was_spoilt_is_noticed(own_cache: Path) -> None:
 def test_a_folder_that_can_not_be_made_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path / "file"))
-    with inputs.scratch() as folder:
+    with folders.scratch_folder() as folder:
         assert folder.is_dir()
     assert not folder.exists()
 

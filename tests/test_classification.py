@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 from torchmetrics.functional import classification as tm
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evaluation, Evidence
+from toolbox.api.evaluator import Evaluation, Evidence
 from toolbox.statistics.scores import METRICS
 from toolbox_classification.heavy.evaluator import Classification
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from scipy import ndimage
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox_kornia.heavy.compose import Compose, ForeignStep, MergedRecipes, merge_recipes
 from toolbox_kornia.heavy.studies import Alzheimer, FlipRotateZoom

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Toolbox
 from toolbox.api.errors import UsageError
-from toolbox.data.slices import select_slices
+from toolbox.api.volumes import select_slices
 from toolbox.plugin.registry import Registry
 
 

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import in_a_process
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
-from toolbox.training.distributed import ALONE, Team
+from toolbox.training.distributed import SINGLE_PROCESS, ProcessGroup
 
 TOLERANCE = 1e-4
 """Of a loss: sums in another order, over some ten steps."""
@@ -62,11 +62,11 @@ def probabilities(run: Run) -> list[float]:
 
 def test_every_sample_of_a_batch_is_taken_once() -> None:
     for count in (1, 2, 3, 7):
-        shares = [Team(rank, 3).share(torch.arange(count)) for rank in range(3)]
-        taken = torch.cat([indices for indices, counts in shares if counts])
-        assert sorted(taken.tolist()) == list(range(count))
-        assert all(len(indices) for indices, _ in shares)
-    assert ALONE.share(torch.arange(3))[1] == 1
+        shards = [ProcessGroup(rank, 3).shard(torch.arange(count)) for rank in range(3)]
+        samples = torch.cat([indices for indices, weight in shards if weight])
+        assert sorted(samples.tolist()) == list(range(count))
+        assert all(len(indices) for indices, _ in shards)
+    assert SINGLE_PROCESS.shard(torch.arange(3))[1] == 1
 
 
 @pytest.mark.slow  # three times two processes

@@ -15,14 +15,15 @@ from scipy.stats import fisher_exact
 from torch import nn
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import BuiltModel, Evaluation, Evidence, ModelRequest, Parts, TrainedModel
+from toolbox.api.evaluator import Evaluation, Evidence, TrainedModel
+from toolbox.api.model import BuiltModel, ModelRequest, Parts
 from toolbox.plugin.registry import Registry
 from toolbox.statistics.proportions import holm, wilson
 from toolbox.statistics.scores import Units
-from toolbox_errors.heavy.confident import suggested
+from toolbox_errors.heavy.confident import suggest_labels
 from toolbox_errors.heavy.evaluator import Errors
 from toolbox_explain.heavy.evaluator import Explain, heat_maps
-from toolbox_explain.heavy.layer import find
+from toolbox_explain.heavy.layer import find_map_layer
 from toolbox_robustness.heavy.corruptions import CORRUPTIONS
 from toolbox_robustness.heavy.evaluator import Robustness
 from toolbox_subgroups.heavy.against import compare_with_rest
@@ -124,7 +125,7 @@ def test_heat_maps_are_grad_cam_by_its_definition(registry: Registry, spec: str,
     built.module.eval()
     images = torch.randn(2, 3, size, size)
     before = built.module(images)
-    layer = find(built, images)
+    layer = find_map_layer(built, images)
     assert layer is not None and layer.name == name and layer.side >= 4
 
     kept: list[torch.Tensor] = []
@@ -149,7 +150,7 @@ def test_heat_maps_are_grad_cam_by_its_definition(registry: Registry, spec: str,
 def test_a_heat_map_is_bright_where_the_answer_comes_from() -> None:
     model = brightness_model()
     images = np.stack([model.prepared(blob(row, column)) for row, column in ((0, 0), (24, 8))])
-    layer = find(model.built, model.inputs(images))
+    layer = find_map_layer(model.built, model.inputs(images))
     assert layer is not None and layer.side == 8
     heats = heat_maps(model, layer, images, np.array([1, 1]))
     assert heats[0, :8, :8].min() > 0.3 and heats[0, 12:, 12:].max() < 0.01
@@ -160,7 +161,7 @@ def test_a_model_without_places_is_said_to_have_none() -> None:
     module = nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 8)), nn.Linear(8, 2))
     parts = Parts(frozenset(), frozenset({"0.1.weight", "0.1.bias"}), frozenset({"1.weight", "1.bias"}))
     found = Explain().evaluate(replace(pictured(), model=lambda: Trained(module, parts)))
-    assert not found.galleries and "no Grad-CAM" in found.notes[0]
+    assert not found.galleries and "Grad-CAM is not available" in found.notes[0]
 
 
 def test_explain_takes_the_best_the_worst_and_the_most_doubtful() -> None:
@@ -234,7 +235,7 @@ def test_confident_learning_by_its_definition(seed: int, count: int, classes: in
     labels = rng.integers(0, classes, count)
     p = rng.dirichlet(np.ones(classes), count)
     thresholds = {k: p[labels == k, k].mean() for k in set(labels.tolist())}
-    for at, found in enumerate(suggested(labels, p).tolist()):
+    for at, found in enumerate(suggest_labels(labels, p).tolist()):
         reached = [k for k, threshold in thresholds.items() if p[at, k] >= threshold - 1e-9]
         rather = max(reached, key=lambda k: p[at, k]) if reached else labels[at]
         assert found == (labels[at] if p[at].argmax() == labels[at] else rather)
@@ -271,7 +272,7 @@ def test_errors_says_when_there_is_none() -> None:
     given = evidence([0, 1] * 6, np.array([[0.9, 0.1], [0.1, 0.9]] * 6), lambda at: blob(0, 0))
     found = Errors().evaluate(given)
     assert found.tables == [] and found.galleries == []
-    assert "no mistake" in found.notes[0] and "none of 12 labels" in found.notes[1]
+    assert "no mistake" in found.notes[0] and "no doubtful labels among 12" in found.notes[1]
 
 
 # ---------------------------------------------------------------------------------------------------- subgroups

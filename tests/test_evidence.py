@@ -18,9 +18,9 @@ from tests.conftest import Toolbox, write_photos
 from toolbox import Workspace
 from toolbox.api.components import EvaluatorComponent
 from toolbox.api.errors import PluginError
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture
 from toolbox.api.hooks import hookimpl
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture
-from toolbox.data.images import decode, read_file
+from toolbox.api.images import decode, read_file
 from toolbox.evaluation import galleries
 from toolbox.plugin.registry import GROUP, Registry
 from toolbox.runs.folder import Run

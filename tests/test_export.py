@@ -20,7 +20,7 @@ from safetensors import safe_open
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import ToolboxError, UsageError
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 from toolbox.files import fingerprint
 from toolbox.models import export as exporting
 from toolbox.models import predict

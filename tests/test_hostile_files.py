@@ -164,7 +164,7 @@ def test_links_within_the_folder_are_read_and_those_out_of_it_only_when_asked(
     found = toolbox("data", "inspect", "--data", photos, "--json").document
     assert found["classes"] == {"left": 13, "right": 12}
     assert {item["path"]: item["reason"] for item in found["quarantined"]} == {
-        "left/gone.png": "a link that leads nowhere",
+        "left/gone.png": "a broken link",
         "left/more": "a link that leads out of the dataset's folder",
         "left/round": "a link to a folder of this dataset, which is read where it lies",
         "up": "a link that leads out of the dataset's folder",
@@ -191,4 +191,4 @@ def test_names_that_are_no_text_and_formats_that_are_not_read_are_told(toolbox: 
     (photos / "left" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
     found = toolbox("data", "inspect", "--data", photos, "--json").document
     reasons = {item["path"]: item["reason"] for item in found["quarantined"]}
-    assert "no valid text" in reasons["left/\\xff.png"] and "no image in a format" in reasons["left/phone.heic"]
+    assert "not valid UTF-8" in reasons["left/\\xff.png"] and "no image in a format" in reasons["left/phone.heic"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from tests.hostile import encoded, photo, png, refused_by_a_full_decode
-from toolbox.data.images import UnreadableImage, decode
+from toolbox.api.images import UnreadableImage, decode
 
 RAMP = np.linspace(0, 4095, 64 * 64).reshape(64, 64)
 """What a 12-bit scanner gives."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolbox.data.images import UnreadableImage, as_array, decode, read_file, resize_to_square
+from toolbox.api.images import UnreadableImage, as_array, decode, read_file, resize_to_square
 
 RNG = np.random.default_rng(0)
 PHOTO = Image.fromarray(RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8))

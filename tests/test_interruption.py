@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox.api.model import ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, Task
-from toolbox.api.protocols import ModelRequest
 from toolbox.files import locks
 from toolbox.plugin.registry import Registry
 from toolbox.runs import folder as runs

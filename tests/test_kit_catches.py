@@ -183,7 +183,7 @@ AUGMENTER: dict[str, tuple[str, str, str]] = {
     ),
     "a wrong affine": (
         "    def draw(self",
-        "    def affine(self, params):\n        from toolbox.api.protocols import Affine\n"
+        "    def affine(self, params):\n        from toolbox.api.augmenter import Affine\n"
         "        return Affine((0.5, 0.0, 0.1, 0.0, 1.0, 0.0))\n\n    def draw(self",
         "affine-maps-are-what-they-say",
     ),

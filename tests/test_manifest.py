@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from toolbox.api.errors import UsageError
+from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
+from toolbox.workspace import Workspace
 
 # What a file or class may be called; the reader strips outer spaces, as spreadsheets add them.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\\"), min_size=1, max_size=20).map(
@@ -18,7 +24,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r\\"), min_
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(TEXT, min_size=1, max_size=6, unique=True), labels=st.lists(TEXT, min_size=6, max_size=6))
 def test_what_is_written_reads_back_the_same(tmp_path: Path, names: list[str], labels: list[str]) -> None:
     rows = tuple(
@@ -88,3 +94,44 @@ def test_an_edit_by_hand_is_noticed(tmp_path: Path) -> None:
     assert not manifests.edited_by_hand(file)
     file.write_text(file.read_text().replace(",x,", ",y,"))
     assert manifests.edited_by_hand(file)
+
+
+class Killed(BaseException):
+    """Nothing after it runs, as after SIGKILL."""
+
+
+@pytest.mark.parametrize("failure", [Killed(), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize("last", range(3, 13))
+@pytest.mark.parametrize("again", [5, 6])
+def test_an_interruption_at_any_point_leaves_a_workspace_that_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, last: int, again: int
+) -> None:
+    def split(seed: int) -> None:
+        Workspace(tmp_path / "ws", data=photos, settings={"split.seed": seed}, resplit=True).prepared  # noqa: B018
+
+    steps = iter(range(100))
+
+    def stopping(call: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            if next(steps) >= last:
+                raise failure
+            return call(*arguments, **named)
+
+        return step
+
+    split(4)
+    with monkeypatch.context() as patch, suppress(Killed, EnvironmentFailure):
+        patch.setattr(os, "fsync", stopping(os.fsync))
+        patch.setattr(Path, "replace", stopping(Path.replace))
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process takes nothing away
+        split(5)
+    split(again)
+    table = tmp_path / "ws" / manifests.FILE_NAME
+    assert manifests.is_current(table) and "replaces" not in manifests.read_sidecar(table)
+    monkeypatch.chdir(tmp_path)
+    Workspace(tmp_path / "fresh", data=photos, settings={"split.seed": again}, resplit=True).prepared  # noqa: B018
+    for name in ("manifest.csv", "manifest.json"):
+        assert (tmp_path / "ws" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+    table.write_text(table.read_text().replace("left,", "left ,", 1))
+    with pytest.raises(UsageError, match="edited by hand"):
+        split(7)

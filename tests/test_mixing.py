@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional as F
 
+from toolbox.api.augmenter import ImageInfo, MixingAugmenter
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import ImageInfo, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.plugin.registry import Registry
+from toolbox.settings.schema import TrainingSettings
 from toolbox.training import loop
-from toolbox.training.batches import order
-from toolbox.training.inputs import OnlineCopies, OnlineMixes, Pixels, mixed, online
-from toolbox.training.loop import Labelled, Stage
+from toolbox.training.batches import epoch_batches
+from toolbox.training.inputs import AugmentedPixels, LabeledInputs, MixedPixels, Pixels, augment_online
+from toolbox.training.stages import Stage
 from toolbox.workspace import Workspace
 from toolbox_kornia.heavy.mixing import Cutmix, Mixup
 
@@ -79,23 +80,23 @@ def test_shares_are_beta_and_partners_even(alpha: float) -> None:
         assert stats.kstest([p[name] for p in params], "uniform").pvalue > 0.01
 
 
-def inputs(mixer: MixingAugmenter, seed: int = 0) -> OnlineMixes:
+def inputs(mixer: MixingAugmenter, seed: int = 0) -> MixedPixels:
     images = generator(5).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
     pixels = Pixels(images, (0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
-    made = online(pixels, [], mixer, seed, 2)
-    assert isinstance(made, OnlineMixes)
-    return made
+    mixed = augment_online(pixels, [], mixer, seed, 2)
+    assert isinstance(mixed, MixedPixels)
+    return mixed
 
 
 @each_mixer
 def test_a_batch_is_keyed_by_seed_epoch_and_number(mixer: MixingAugmenter) -> None:
     def of(seed: int, epoch: int, number: int) -> torch.Tensor:
-        given = inputs(mixer, seed)
-        given.start_epoch(epoch)
+        pixels = inputs(mixer, seed)
+        pixels.epoch = epoch
         indices = torch.arange(6)
-        made, soft = mixed(given, given.batch(indices), indices % 2, number)
+        images, soft = pixels.mix(pixels.batch(indices), indices % 2, number)
         assert soft.dtype == torch.float32 and soft.shape == (6, 2)
-        return made
+        return images
 
     first = of(1, 1, 1)
     assert torch.equal(first, of(1, 1, 1))
@@ -106,37 +107,37 @@ def test_a_batch_is_keyed_by_seed_epoch_and_number(mixer: MixingAugmenter) -> No
 def test_what_does_not_mix_passes_through(registry: Registry) -> None:
     plain = Pixels(np.zeros((4, 8, 8, 3), np.uint8), (0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
     rows = [Row(id=str(i), path=str(i), label="a", pixels=str(i)) for i in range(4)]
-    copies = online(plain, rows, registry.augmenter("colour"), 0, 2)
-    assert isinstance(copies, OnlineCopies)
+    copies = augment_online(plain, rows, registry.augmenter("colour"), 0, 2)
+    assert isinstance(copies, AugmentedPixels)
     targets = torch.arange(4) % 2
     for each in (plain, copies):
         pixels = each.batch(torch.arange(4))
-        same, hard = mixed(each, pixels, targets, 1)
+        same, hard = each.mix(pixels, targets, 1)
         assert same is pixels and hard is targets
 
 
 @each_mixer
 def test_the_loop_learns_from_soft_targets_and_repeats(mixer: MixingAugmenter) -> None:
     """The first loss is that of the soft targets of the first batch, computed here by hand."""
-    stage = Stage("train", 2, 12, 0.01, "sgd", 0.0, 0.9, "constant", False, 3, "train")
+    stage = Stage("train", TrainingSettings(epochs=2, batch_size=12, lr=0.01, optimizer="sgd", weight_decay=0))
     targets = torch.arange(12) % 2
 
-    def trained() -> tuple[list[loop.Epoch], torch.Tensor, torch.Tensor]:
+    def trained() -> tuple[list[loop.EpochMetrics], torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)
         module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 2))
         start = module[1].weight.detach().clone()
-        lines: list[loop.Epoch] = []
-        loop.fit(module, module, Labelled(inputs(mixer), targets), None, stage, 0, lines.append, SilentReporter())
+        lines: list[loop.EpochMetrics] = []
+        loop.fit(module, module, LabeledInputs(inputs(mixer), targets), None, stage, on_epoch=lines.append)
         return lines, start, module[1].weight.detach()
 
     lines, start, end = trained()
     again, _, same = trained()
     assert [line.train_loss for line in lines] == [line.train_loss for line in again]
     assert torch.equal(end, same) and not torch.equal(start, end)
-    given = inputs(mixer)
-    given.start_epoch(1)
-    (indices,) = order(targets, stage, 0, 1)
-    made, soft = mixed(given, given.batch(indices), targets[indices], 1)
+    pixels = inputs(mixer)
+    pixels.epoch = 1
+    (indices,) = epoch_batches(targets, stage, 1)
+    made, soft = pixels.mix(pixels.batch(indices), targets[indices], 1)
     torch.manual_seed(0)
     fresh = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 2))
     assert lines[0].train_loss == pytest.approx(F.cross_entropy(fresh(made), soft).item(), rel=1e-5)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, ModelRequest
-from toolbox.models.heads import WIDEST, DenseHead, HeadPlan, parse_head
+from toolbox.api.heads import WIDEST, DenseHead, HeadPlan, parse_head
+from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
 from toolbox_alzheimer.model import AlzheimerModel
 

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, ModelRequest, Parts
+from toolbox.api.model import BuiltModel, ModelRequest, Parts
 from toolbox.plugin.schema import parameters, validated
 from toolbox_timm import models
 from toolbox_timm.heavy import hub

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from tests.benchmarks import near_duplicates as benchmark
 from tests.near_truth import REPORTED, Doubled, measure, originals, variant
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data import index
 from toolbox.data.audit import describe, near, propose, register, store
 from toolbox.data.manifest import Row

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from toolbox.api.dataset import Sample
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample
 from toolbox.plugin.registry import Registry
 from toolbox_phantom.dataset import PhantomDataset
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from toolbox.api.protocols import Affine, Border
+from toolbox.api.augmenter import Affine, Border
+from toolbox.api.images import as_array
+from toolbox.api.warp import Images, Rows, back_to_pixels, halved, inverse, warp
 from toolbox.augment import encode
 from toolbox.augment.planes import Planes, prefilter
 from toolbox.augment.recipe import Recipe
-from toolbox.augment.warp import Images, Rows, back_to_pixels, halved, inverse, warp
-from toolbox.data.images import as_array
 from toolbox.plugin.registry import Registry
 
 SCIPY_MODES: dict[Border, str] = {"reflect": "reflect", "replicate": "nearest", "constant": "grid-constant"}

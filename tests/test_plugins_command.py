@@ -144,7 +144,7 @@ def test_what_a_plugin_prints_while_it_works_is_not_in_the_document(tmp_path: Pa
         """
         import os, subprocess, sys
         from toolbox import DatasetComponent, hookimpl
-        from toolbox.api.protocols import Sample, VirtualDataset
+        from toolbox.api.dataset import Sample, VirtualDataset
         from PIL import Image
 
         class Loud(VirtualDataset):

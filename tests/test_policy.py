@@ -10,10 +10,9 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-import typer
 
+from tests.command_lines import parse_command_line
 from tests.conftest import Toolbox
-from toolbox.cli.app import app
 from toolbox.plugin import reference, schema
 from toolbox.plugin.registry import Offer, Registry
 from toolbox.plugin.spec import parse
@@ -99,18 +98,9 @@ def test_each_component_is_shown_with_an_example(offer: Offer, toolbox: Toolbox)
     assert example, f"{offer.component.name} of {offer.plugin} has no example in its descriptor"
     program, *words = shlex.split(example)
     assert program == "toolbox"
-    understood(words)
+    parse_command_line(words)
     spec = next(parse(word) for word in words if word.partition(":")[0] == offer.component.name)
     schema.validated(FIRST_PARTY.factory(offer), spec.parameters, "the example")
-
-
-def understood(words: list[str]) -> None:
-    """Have Typer read a command line without running it; it raises what it doesn't understand."""
-    command = typer.main.get_command(app)
-    context = command.make_context("toolbox", words)
-    while hasattr(command, "resolve_command"):
-        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
-        context = command.make_context(name, words, parent=context)
 
 
 def test_show_prints_the_example_or_makes_one(toolbox: Toolbox) -> None:
@@ -118,5 +108,5 @@ def test_show_prints_the_example_or_makes_one(toolbox: Toolbox) -> None:
     for offer in FIRST_PARTY.offers():
         plain = type(offer.component)(offer.component.name, "without an example", offer.component.factory)
         made = schema.example(plain, schema.parameters(FIRST_PARTY.factory(offer), plain.name))
-        understood(shlex.split(made)[1:])
+        parse_command_line(shlex.split(made)[1:])
     assert made == "toolbox evaluate --evaluator subgroups:column=…"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from toolbox.api.errors import EnvironmentFailure, UsageError
-from toolbox.api.protocols import ModelRequest
+from toolbox.api.model import ModelRequest
 from toolbox.models import precision
 from toolbox.plugin.registry import Registry
 from toolbox.settings.schema import TrainingSettings

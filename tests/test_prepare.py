@@ -21,8 +21,8 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
-from toolbox.api.protocols import Dataset
-from toolbox.data.images import decode, resize_to_square
+from toolbox.api.dataset import Dataset
+from toolbox.api.images import decode, resize_to_square
 from toolbox.data.manifest import Row
 from toolbox.data.prepare import run as prepare
 from toolbox.data.prepare.names import name_files

@@ -20,8 +20,8 @@ from kornia import enhance
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage, stats
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
 from toolbox.plugin.registry import Registry
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.auto import OPERATIONS, Automatic, RandAugment, TrivialAugment
@@ -189,7 +189,7 @@ def test_operations_of_no_strength_change_nothing(name: str) -> None:
 def test_copies_are_made_without_torch() -> None:
     script = """
 import sys, numpy as np
-from toolbox.api.protocols import ImageInfo
+from toolbox.api.augmenter import ImageInfo
 from toolbox_kornia.heavy import auto, colour, mri
 rng = np.random.Generator(np.random.Philox(0))
 for recipe in (colour.Colour(), mri.Mri(), auto.RandAugment(ops=9), auto.TrivialAugment()):

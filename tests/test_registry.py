@@ -23,7 +23,7 @@ from toolbox.plugin.spec import parse
 GOOD = """
     from toolbox.api.components import DatasetComponent
     from toolbox.api.hooks import hookimpl
-    from toolbox.api.protocols import Dataset, Sample
+    from toolbox.api.dataset import Dataset, Sample
 
     class Few(Dataset):
         def __init__(self, *, many: int = 3) -> None:
@@ -230,7 +230,8 @@ def test_a_factory_can_have_other_components_made(modules: Path) -> None:
     twice = """
         from toolbox.api.components import DatasetComponent
         from toolbox.api.hooks import hookimpl
-        from toolbox.api.protocols import Components, Dataset
+        from toolbox.api.components import Components
+        from toolbox.api.dataset import Dataset
 
         class Twice(Dataset):
             def __init__(self, *, of: str, parts: Components) -> None:

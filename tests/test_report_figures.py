@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.report_examples import HOSTILE, Page, a_run, confusion, evaluation, history, report, the_data
-from toolbox.api.protocols import Figure, Series
+from toolbox.api.evaluator import Figure, Series
 from toolbox.report import figures, plots
 from toolbox.report.html import render
 from toolbox.report.inputs import Epoch

@@ -30,7 +30,7 @@ from tests.report_examples import (
     thumb,
 )
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.api.protocols import Evaluation, Figure, Metric, Series, Table
+from toolbox.api.evaluator import Evaluation, Figure, Metric, Series, Table
 from toolbox.report import pictures, tables, wording
 from toolbox.report.formats import write
 from toolbox.report.html import render

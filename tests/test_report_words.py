@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report_examples import Page, a_run, compared, comparison, report, the_data, verdict
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.report import wording
 from toolbox.report.html import render
 from toolbox.report.inputs import ArmView

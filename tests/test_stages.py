@@ -10,8 +10,8 @@ import torch
 
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import PluginError, UsageError
+from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts
 from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse

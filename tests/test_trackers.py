@@ -15,7 +15,7 @@ from tests.conftest import Toolbox
 from toolbox import Workspace
 from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Tracker
+from toolbox.api.tracker import Tracker
 from toolbox.runs.folder import Run
 from toolbox.training import trackers
 

@@ -13,20 +13,25 @@ from safetensors.torch import save_file
 from torch import nn
 
 from toolbox.api.errors import ToolboxError, UsageError, WeightsUnavailable
+from toolbox.api.model import ModelRequest
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import ModelRequest
 from toolbox.models import freeze, weights
 from toolbox.plugin.registry import Registry
-from toolbox.settings.schema import StageSettings, TrainingSettings
+from toolbox.settings.schema import Settings, TrainingSettings
 from toolbox.training import batches, loop, stages
-from toolbox.training.inputs import Pixels, in_order
-from toolbox.training.loop import Labelled
+from toolbox.training.inputs import LabeledInputs, Pixels
 from toolbox.training.stages import Stage
 from toolbox.workspace import Workspace
 
 CPU = torch.device("cpu")
 TINY = "timm:arch=test_resnet"
-STAGE = Stage("train", 3, 4, 0.01, "adamw", 0.0, 0.9, "constant", False, 3, "train")
+STAGE_KEYS = {
+    *("name", "epochs", "batch_size", "lr", "layer_decay", "optimizer", "weight_decay", "momentum", "nesterov"),
+    *("schedule", "decay", "step_epochs", "step_factor", "warmup_epochs", "warmup_steps", "batch_norm"),
+    *("balance", "label_smoothing", "early_stopping", "patience"),
+}
+"""The settings of a stage in ``run.json``."""
+
 QUICK = {
     "training.size": 32,
     "head.epochs": 2,
@@ -34,6 +39,11 @@ QUICK = {
     "training.batch_size": 8,
     "training.pretrained": False,
 }
+
+
+def make_stage(**changes: object) -> Stage:
+    defaults = {"epochs": 3, "batch_size": 4, "lr": 0.01, "weight_decay": 0, "early_stopping": False, "patience": 3}
+    return Stage("train", TrainingSettings.model_validate({**defaults, **changes}))
 
 
 def tiny(registry: Registry, classes: int = 2):  # type: ignore[no-untyped-def]
@@ -46,17 +56,17 @@ def pixels(count: int, size: int = 32) -> Pixels:
     return Pixels(images, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), CPU)
 
 
-def fit(module: nn.Module, count: int, stage: Stage, targets: torch.Tensor | None = None) -> list[loop.Epoch]:
-    lines: list[loop.Epoch] = []
-    given = Labelled(pixels(count), torch.arange(count) % 2 if targets is None else targets)
-    loop.fit(module, module, given, given, stage, 0, lines.append, SilentReporter())
-    return lines
+def fit(module: nn.Module, count: int, stage: Stage) -> list[loop.EpochMetrics]:
+    history: list[loop.EpochMetrics] = []
+    data = LabeledInputs(pixels(count), torch.arange(count) % 2)
+    loop.fit(module, module, data, data, stage, on_epoch=history.append)
+    return history
 
 
 def test_it_overfits_eight_images(registry: Registry) -> None:
     built = tiny(registry)
-    lines = fit(built.module, 8, replace(STAGE, epochs=30, lr=0.003))
-    assert lines[-1].val_accuracy == 1.0 and lines[-1].train_loss < 0.1
+    last = fit(built.module, 8, make_stage(epochs=30, lr=0.003))[-1]
+    assert last.val_accuracy == 1.0 and last.train_loss < 0.1
 
 
 @pytest.mark.parametrize("batch_norm", ["train", "frozen"])
@@ -65,7 +75,7 @@ def test_what_is_frozen_stays_frozen_to_the_bit(registry: Registry, batch_norm: 
     before = {name: value.clone() for name, value in built.module.state_dict().items()}
     freeze.freeze_all_but(built.module, built.parts.last | built.parts.head, batch_norm)
     frozen = freeze.frozen_hash(built.module)
-    fit(built.module, 12, replace(STAGE, batch_norm=batch_norm))
+    fit(built.module, 12, make_stage(batch_norm=batch_norm))
     freeze.set_training_mode(built.module, batch_norm)
     assert freeze.frozen_hash(built.module) == frozen
     changed = {name for name, value in built.module.state_dict().items() if not torch.equal(value, before[name])}
@@ -89,39 +99,71 @@ def test_the_hash_sees_a_single_bit_and_a_statistic(registry: Registry) -> None:
     assert len(hashes) == 3
 
 
-def test_early_stopping_puts_the_best_weights_back(registry: Registry) -> None:
+def test_early_stopping_restores_the_best_weights(registry: Registry) -> None:
     built = tiny(registry)
-    given = Labelled(pixels(12), torch.arange(12) % 2)
-    unlearnable = Labelled(pixels(12), 1 - torch.arange(12) % 2)
-    lines: list[loop.Epoch] = []
-    stage = replace(STAGE, epochs=40, lr=0.003, early_stopping=True, patience=3)
-    start = loop.measure(built.module, built.module, unlearnable, 4)[0]
-    outcome = loop.fit(built.module, built.module, given, unlearnable, stage, 0, lines.append, SilentReporter())
-    end = loop.measure(built.module, built.module, unlearnable, 4)[0]
-    assert outcome.stopped_early and outcome.epochs == len(lines) < 40
-    assert end == pytest.approx(min([start, *(line.val_loss for line in lines if line.val_loss is not None)]), rel=1e-5)
+    train = LabeledInputs(pixels(12), torch.arange(12) % 2)
+    unlearnable = LabeledInputs(pixels(12), 1 - torch.arange(12) % 2)
+    losses: list[float] = []
+    stage = make_stage(epochs=40, lr=0.003, early_stopping=True)
+    start, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    outcome = loop.fit(
+        built.module, built.module, train, unlearnable, stage, on_epoch=lambda epoch: losses.append(epoch.val_loss or 0)
+    )
+    end, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    assert outcome.stopped_early and outcome.epochs == len(losses) < 40
+    assert end == pytest.approx(min(start, *losses), rel=1e-5)
     assert outcome.epochs - outcome.best_epoch == 3
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step(registry: Registry) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(registry: Registry) -> None:
     built = tiny(registry)
     with pytest.raises(ToolboxError, match=r"loss is (nan|inf).*epoch \d+, step \d+"):
-        fit(built.module, 12, replace(STAGE, lr=1e30, optimizer="sgd", epochs=20))
+        fit(built.module, 12, make_stage(lr=1000, optimizer="sgd", epochs=20, momentum=0))
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_validation_loss_that_is_not_finite_ends_the_training(early_stopping: bool) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, 2))
+    train = LabeledInputs(pixels(8), torch.arange(8) % 2)
+    val = LabeledInputs(pixels(8), torch.arange(8) % 2)
+    stage = make_stage(early_stopping=early_stopping)
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = module(images)
+        return logits if torch.is_grad_enabled() else logits * torch.nan
+
+    with pytest.raises(ToolboxError, match=r"the validation loss is nan in stage train, epoch 1") as caught:
+        loop.fit(module, forward, train, val, stage)
+    assert "Lower the learning rate" in caught.value.hint
+
+
+def test_weights_that_are_not_finite_are_never_kept() -> None:
+    """The last step may spoil the weights after the last loss was computed."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32 * 3, 2))
+    module[1].weight.register_hook(lambda gradient: gradient * torch.inf)
+    data = LabeledInputs(pixels(4), torch.arange(4) % 2)
+    with pytest.raises(ToolboxError, match="a weight is not finite after stage train"):
+        loop.fit(module, module, data, None, make_stage(epochs=1))
 
 
 def test_batches_cover_everything_once_and_none_holds_one_sample() -> None:
     for count in (5, 8, 9, 17, 33):
-        found = batches.order(torch.zeros(count, dtype=torch.int64), replace(STAGE, batch_size=8), 0, 1)
-        assert sorted(torch.cat(found).tolist()) == list(range(count))
-        assert all(len(batch) > 1 for batch in found)
-    fifty = torch.zeros(50, dtype=torch.int64)
-    assert not torch.equal(torch.cat(batches.order(fifty, STAGE, 0, 1)), torch.cat(batches.order(fifty, STAGE, 0, 2)))
-    assert torch.equal(torch.cat(batches.order(fifty, STAGE, 3, 1)), torch.cat(batches.order(fifty, STAGE, 3, 1)))
+        parts = batches.epoch_batches(torch.zeros(count, dtype=torch.int64), make_stage(batch_size=8), 1)
+        assert sorted(torch.cat(parts).tolist()) == list(range(count))
+        assert all(len(batch) > 1 for batch in parts)
+    fifty, stage = torch.zeros(50, dtype=torch.int64), make_stage()
+    first, second, again = (torch.cat(batches.epoch_batches(fifty, stage, epoch)) for epoch in (1, 2, 1))
+    assert torch.equal(first, again) and not torch.equal(first, second)
+    assert not torch.equal(first, torch.cat(batches.epoch_batches(fifty, replace(stage, seed=3), 1)))
 
 
 def test_a_stage_falls_back_to_training() -> None:
-    stage = stages.resolved("head", 7, TrainingSettings(lr=0.5, batch_size=3), StageSettings(lr=0.1))
-    assert (stage.epochs, stage.lr, stage.batch_size) == (7, 0.1, 3)
+    settings = Settings.model_validate(
+        {"seed": 4, "training": {"lr": 0.5, "batch_size": 3}, "head": {"lr": 0.1, "epochs": 7}}
+    )
+    (stage,) = stages.planned(settings, True)
+    assert (stage.settings.epochs, stage.settings.lr, stage.settings.batch_size, stage.seed) == (7, 0.1, 3, 4)
+    assert stage.to_dict()["lr"] == 0.1 and set(stage.to_dict()) == STAGE_KEYS
 
 
 def test_pixels_are_normalised_and_channels_last() -> None:
@@ -129,7 +171,6 @@ def test_pixels_are_normalised_and_channels_last() -> None:
     batch = given.batch(torch.tensor([2, 0]))
     expected = (torch.from_numpy(given.images[[2, 0]]).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
     assert torch.allclose(batch, expected, atol=1e-6) and batch.is_contiguous(memory_format=torch.channels_last)
-    assert [len(part) for part in in_order(5, 2)] == [2, 2, 1]
 
 
 def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 
 Variant = Literal["proposed", "test-1", "test-2"]
 Init = Literal["glorot-uniform", "glorot-normal", "he", "zeros", "ones", "pytorch"]

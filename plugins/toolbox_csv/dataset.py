@@ -10,9 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.api.dataset import MANIFEST_COLUMNS, Dataset, Sample
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Dataset, Sample
-from toolbox.data.manifest import COLUMNS
 
 SPLITS = {
     "": "",
@@ -66,7 +65,7 @@ class CsvDataset(Dataset):
         ------
         UsageError: a line without path or label, one path twice, or an unknown split; the line is named.
         """
-        seen: dict[str, int] = {}
+        ids: dict[str, int] = {}
         used = {name for name in self._columns.values() if name}
         for number, record in self._lines:
             where = f"{self.path}, line {number}"
@@ -74,16 +73,16 @@ class CsvDataset(Dataset):
             if not value["path"] or not value["label"]:
                 raise UsageError(f"{where}: {'path' if not value['path'] else 'label'} is empty")
             name = str(PurePosixPath(value["path"].replace("\\", "/")))
-            if name in seen:
-                raise UsageError(f"{where}: {name} stands in line {seen[name]} already")
-            seen[name] = number
+            if name in ids:
+                raise UsageError(f"{where}: {name} stands in line {ids[name]} already")
+            ids[name] = number
             split = SPLITS.get(value["split"].lower())
             if split is None:
                 raise UsageError(f"{where}: the split {value['split']!r} is none of train, val, test")
             # A manifest has columns of its own; a user's of the same name stand beside them.
             rest = {_apart(key): text for key, text in record.items() if key not in used}
             yield Sample(name, name, value["label"], value["group"], split, rest)
-        if not seen:
+        if not ids:
             raise UsageError(f"{self.path} lists no image")
 
     def _column(self, name: str, parameter: str, optional: bool = False) -> str:
@@ -99,7 +98,7 @@ class CsvDataset(Dataset):
 
 
 def _apart(name: str) -> str:
-    return f"table_{name}" if name in COLUMNS else name
+    return f"table_{name}" if name in MANIFEST_COLUMNS else name
 
 
 def _read(path: Path, delimiter: str) -> tuple[list[str], list[tuple[int, Mapping[str, str]]]]:
@@ -107,7 +106,7 @@ def _read(path: Path, delimiter: str) -> tuple[list[str], list[tuple[int, Mappin
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} is too large for a table")
         text = path.read_bytes().decode("utf-8-sig")
-        dialect = delimiter or _sniffed(text)
+        dialect = delimiter or _sniff_delimiter(text)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect, strict=True)
         header = [str(name).strip() for name in reader.fieldnames or []]
         reader.fieldnames = header
@@ -127,7 +126,7 @@ def _read(path: Path, delimiter: str) -> tuple[list[str], list[tuple[int, Mappin
     return header, lines
 
 
-def _sniffed(text: str) -> str:
+def _sniff_delimiter(text: str) -> str:
     """The delimiter that the first line has most of; csv.Sniffer takes letters for delimiters in short tables."""
     first = text.partition("\n")[0]
     return max(",;\t|", key=first.count)

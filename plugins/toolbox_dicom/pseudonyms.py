@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.files.atomic import make_folder, translate_os_errors
 
 KEY_BYTES = 32
 
@@ -35,8 +34,8 @@ def machine_key() -> bytes:
 
     folder = Path(os.environ.get("TOOLBOX_CONFIG_DIR") or user_config_path("toolbox"))
     path = folder / "pseudonyms.key"
-    with translate_os_errors("write", path):
-        make_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             handle, name = tempfile.mkstemp(prefix=".pseudonyms.", dir=folder)  # 0600
             try:
@@ -50,6 +49,10 @@ def machine_key() -> bytes:
             finally:
                 Path(name).unlink(missing_ok=True)
         key = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"can't read or write {path}: {error.strerror or error}", "TOOLBOX_CONFIG_DIR names another folder."
+        ) from error
     if len(key) != KEY_BYTES:
         raise EnvironmentFailure(
             f"{path} is no key of {KEY_BYTES} bytes", "Delete it for a new one; patients then get new pseudonyms."

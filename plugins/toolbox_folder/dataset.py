@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolbox.api.dataset import Dataset, Sample
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Dataset, Sample
-from toolbox_folder.walk import Found, Walk, subfolders
+from toolbox_folder.walk import Entry, Walk, subfolders
 
 SPLIT_NAMES = {
     "train": "train",
@@ -52,30 +52,30 @@ class FolderDataset(Dataset):
         ------
         UsageError: no class folders, no images, or a folder that can't be read.
         """
-        found = False
+        entry = False
         for split, folder in self._split_folders():
             for class_folder in subfolders(folder):
                 for item in self._of_class(class_folder):
-                    found = found or item.path != class_folder
+                    entry = entry or item.path != class_folder
                     name = readable(item.path.relative_to(self.root).as_posix())
                     label = readable(class_folder.name)
                     yield Sample(id=name, path=name, label=label, split=split, problem=item.problem)
-        if not found:
+        if not entry:
             raise UsageError(
                 f"{self.root} holds no class folders with images",
                 "Put the images of each class into a folder of its own.",
             )
 
-    def _of_class(self, folder: Path) -> Iterator[Found]:
+    def _of_class(self, folder: Path) -> Iterator[Entry]:
         if problem := self._walk.problem(folder, through_links=True):
-            yield Found(folder, problem)
+            yield Entry(folder, problem)
             return
         empty = True
         for item in self._walk.files(folder):
             empty = False
             yield item
         if empty:
-            yield Found(folder, "a class folder without images")
+            yield Entry(folder, "a class folder without images")
 
     def _split_folders(self) -> list[tuple[str, Path]]:
         folders = subfolders(self.root)

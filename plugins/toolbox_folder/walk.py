@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolbox.api.errors import UsageError
-from toolbox.data.images import SUFFIXES
+from toolbox.api.images import SUFFIXES
 
 FOREIGN = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".exr"}
@@ -20,8 +20,8 @@ _TWICE = "a link to a folder of this dataset, which is read where it lies"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file to be read, or something with a ``problem`` that can't be."""
+class Entry:
+    """A file to read, or a path with the ``problem`` that prevents it."""
 
     path: Path
     problem: str = ""
@@ -29,66 +29,66 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Walks below ``root`` (resolved). What leads out of it is a problem unless ``follow_links``."""
+    """Walk the folders below ``root`` (resolved). Links that leave it are problems unless ``follow_links``."""
 
     root: Path
     follow_links: bool
 
     def problem(self, path: Path, through_links: bool = False) -> str:
-        """Why ``path`` is not to be opened; empty if it is. ``through_links``: a folder above it may be a link."""
+        """Say why ``path`` must not be opened, or ``""``. ``through_links``: a parent folder may be a link."""
         try:
             path.name.encode()
         except UnicodeEncodeError:
-            return "its name is no valid text (UTF-8)"
+            return "its name is not valid UTF-8"
         if not (through_links or path.is_symlink()):
             return ""
         try:
             inside = path.resolve(strict=True).is_relative_to(self.root)
         except FileNotFoundError:
-            return "a link that leads nowhere"
+            return "a broken link"
         except (OSError, RuntimeError):  # Python 3.12 and older call a loop a RuntimeError
-            return "a link that leads in a circle"
+            return "a circular link"
         return "" if inside or self.follow_links else LEADS_OUT
 
-    def files(self, folder: Path) -> Iterator[Found]:
-        """Everything below ``folder`` that has an image's ending, and what could not be looked into."""
-        waiting, seen = [folder], {folder.resolve()}
-        while waiting:
-            current = waiting.pop()
-            if current != folder and (problem := self._not_entered(current, seen)):
-                yield Found(current, problem)
+    def files(self, folder: Path) -> Iterator[Entry]:
+        """Yield every file below ``folder`` with an image suffix, and every folder that can't be listed."""
+        pending, visited = [folder], {folder.resolve()}
+        while pending:
+            current = pending.pop()
+            if current != folder and (problem := self._reason_to_skip(current, visited)):
+                yield Entry(current, problem)
                 continue
             try:
                 with os.scandir(current) as listing:
                     entries = sorted((entry.name, _is_folder(entry)) for entry in listing if entry.name[0] != ".")
             except OSError as error:
-                yield Found(current, f"can't be looked into: {error.strerror or error}")
+                yield Entry(current, f"can't be listed: {error.strerror or error}")
                 continue
             for name, is_folder in entries:
                 path = current / name
                 if not is_folder and path.suffix.lower() in SUFFIXES | FOREIGN:
-                    yield Found(path, self.problem(path))
-            waiting += [current / name for name, is_folder in reversed(entries) if is_folder]
+                    yield Entry(path, self.problem(path))
+            pending += [current / name for name, is_folder in reversed(entries) if is_folder]
 
-    def _not_entered(self, folder: Path, seen: set[Path]) -> str:
+    def _reason_to_skip(self, folder: Path, visited: set[Path]) -> str:
         """Why a folder below a class folder is not entered. ``seen`` holds those that links have led to."""
         problem = self.problem(folder)
         if problem or not folder.is_symlink():
             return problem
         real = folder.resolve()
-        if real.is_relative_to(self.root) or self.root.is_relative_to(real) or real in seen:
+        if real.is_relative_to(self.root) or self.root.is_relative_to(real) or real in visited:
             return _TWICE
-        seen.add(real)
+        visited.add(real)
         return ""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # Of a link in a circle the entry itself raises; a path says no.
+    # DirEntry.is_dir raises for a circular link; Path.is_dir returns False.
     return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in ``folder`` that are not hidden, links to folders included, by name.
+    """List the visible folders in ``folder``, links to folders included, by name.
 
     Raises
     ------

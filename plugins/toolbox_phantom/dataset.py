@@ -9,7 +9,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from toolbox.api.protocols import Sample, VirtualDataset
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox_phantom.randomness import stream
 from toolbox_phantom.render import render
 from toolbox_phantom.subject import Subject

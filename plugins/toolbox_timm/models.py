@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 
 
 class TimmModel(Model):

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from toolbox.api.protocols import ModelRequest
+from toolbox.api.model import ModelRequest
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
 

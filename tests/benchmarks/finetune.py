@@ -30,9 +30,10 @@ import torch
 from torch.nn import functional as F
 
 from toolbox.api.progress import SilentReporter
+from toolbox.cache.folder import scratch_folder
 from toolbox.models import freeze
 from toolbox.training import inputs, loop, schedules, stages
-from toolbox.training.batches import order
+from toolbox.training.batches import derive_seed, epoch_batches
 from toolbox.training.session import Experiment, Session
 from toolbox.workspace import Workspace
 
@@ -65,7 +66,7 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
     from toolbox.plugin.spec import parse
 
     experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True, "last")
-    with inputs.scratch() as folder:
+    with scratch_folder() as folder:
         session = Session(experiment, folder, SilentReporter())
         module, parts = session.built.module, session.built.parts
         rows = {name: ws.prepared.manifest.part(name) for name in ("train", "val")}
@@ -77,23 +78,23 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
         seconds, losses = [], []
         plans = stages.planned(ws.settings, True, "last")
         for plan, names in zip(plans, (parts.head, parts.last | parts.head), strict=True):
-            freeze.freeze_all_but(module, names, plan.batch_norm)
+            freeze.freeze_all_but(module, names, plan.settings.batch_norm)
             optimizer = schedules.make_optimizer(module, plan, None)
-            torch.manual_seed(loop.key(ws.settings.seed, plan.name, "layers"))
+            torch.manual_seed(derive_seed(ws.settings.seed, plan.name, "layers"))
             began = time.perf_counter()
-            for epoch in range(1, plan.epochs + 1):
-                freeze.set_training_mode(module, plan.batch_norm)
+            for epoch in range(1, plan.settings.epochs + 1):
+                freeze.set_training_mode(module, plan.settings.batch_norm)
                 total = 0.0
-                for indices in order(data["train"].targets, plan, ws.settings.seed, epoch):
+                for indices in epoch_batches(data["train"].targets, plan, epoch):
                     logits = module(data["train"].inputs.batch(indices))
                     loss = F.cross_entropy(logits, data["train"].targets[indices])
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     optimizer.step()
                     total += loss.item() * len(indices)
-                measured, _ = loop.measure(module, module, data["val"], plan.batch_size)
+                measured, _ = loop.evaluate(module, module, data["val"], plan.settings.batch_size)
                 losses += [total / len(data["train"].targets), measured]
-            seconds.append((time.perf_counter() - began) / plan.epochs)
+            seconds.append((time.perf_counter() - began) / plan.settings.epochs)
     return Took(seconds[0], seconds[1], 0.0, losses)
 
 

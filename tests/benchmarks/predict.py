@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Sample, VirtualDataset
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import predict

@@ -7,8 +7,16 @@ is used, so a listing, a help text or a completion never pays for torch.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from toolbox.api.augmenter import Augmenter
+    from toolbox.api.dataset import Dataset
+    from toolbox.api.evaluator import Evaluator
+    from toolbox.api.model import Model
 
 Kind = Literal["dataset", "augmenter", "model", "evaluator"]
 KINDS: tuple[Kind, ...] = ("dataset", "augmenter", "model", "evaluator")
@@ -63,27 +71,58 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class DatasetComponent(Component):
-    """A dataset; the factory returns a :class:`toolbox.api.protocols.Dataset`."""
+    """A dataset; the factory returns a :class:`toolbox.api.dataset.Dataset`."""
 
     kind: ClassVar[Kind] = "dataset"
 
 
 @dataclass(frozen=True, slots=True)
 class AugmenterComponent(Component):
-    """An augmenter; the factory returns a :class:`toolbox.api.protocols.Augmenter`."""
+    """An augmenter; the factory returns a :class:`toolbox.api.augmenter.Augmenter`."""
 
     kind: ClassVar[Kind] = "augmenter"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelComponent(Component):
-    """A model; the factory returns a :class:`toolbox.api.protocols.Model`."""
+    """A model; the factory returns a :class:`toolbox.api.model.Model`."""
 
     kind: ClassVar[Kind] = "model"
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorComponent(Component):
-    """An evaluator; the factory returns a :class:`toolbox.api.protocols.Evaluator`."""
+    """An evaluator; the factory returns a :class:`toolbox.api.evaluator.Evaluator`."""
 
     kind: ClassVar[Kind] = "evaluator"
+
+
+class Components(ABC):
+    """Makes components from specs, for a component that is made of others.
+
+    A factory with a parameter annotated as ``Components`` gets one that knows all that is installed. Such a parameter
+    is no option: it can't be given in a spec, and ``toolbox show`` does not list it. Use it in the factory and do not
+    keep it, since components travel between processes.
+    """
+
+    @abstractmethod
+    def dataset(self, spec: str | Mapping[str, Any]) -> Dataset:
+        """The dataset that ``spec`` describes (``"folder:path=here"``, ``{"name": "folder", "path": "here"}``).
+
+        Raises
+        ------
+        toolbox.api.errors.UsageError: unknown name or parameter, or a bad value.
+        toolbox.api.errors.PluginError: its plugin breaks its contract.
+        """
+
+    @abstractmethod
+    def augmenter(self, spec: str | Mapping[str, Any]) -> Augmenter:
+        """:meth:`dataset` for an augmenter. One that mixes batches is a ``UsageError``."""
+
+    @abstractmethod
+    def model(self, spec: str | Mapping[str, Any]) -> Model:
+        """:meth:`dataset` for a model."""
+
+    @abstractmethod
+    def evaluator(self, spec: str | Mapping[str, Any]) -> Evaluator:
+        """:meth:`dataset` for an evaluator."""

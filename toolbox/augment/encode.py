@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
+from toolbox.api.images import as_array, resize_to_square
 from toolbox.augment.planes import Planes, prefilter
 from toolbox.augment.recipe import Recipe
-from toolbox.data.images import as_array, resize_to_square
 
 if TYPE_CHECKING:
     import numpy.typing as npt

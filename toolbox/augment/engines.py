@@ -20,7 +20,7 @@ from multiprocessing import connection
 from typing import Any, Protocol, TypeVar, cast
 
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.data.index import map_in_threads
+from toolbox.api.threads import map_in_threads
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from toolbox.api.protocols import Affine
-from toolbox.augment.warp import Images, Sampler, back_to_pixels, halved
+from toolbox.api.augmenter import Affine
+from toolbox.api.warp import Images, Sampler, back_to_pixels, halved
 
 
 class Planes:

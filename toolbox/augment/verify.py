@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
+from toolbox.api.augmenter import Augmenter
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Augmenter
+from toolbox.api.threads import map_in_threads
 from toolbox.augment import engines, lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, load_set
 from toolbox.augment.worker import Worker, write_file
 from toolbox.augment.writer import SHARD, write_manifest
 from toolbox.data import manifest as manifests
-from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint

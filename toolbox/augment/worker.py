@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from toolbox.api.protocols import Augmenter, Params
+from toolbox.api.augmenter import Augmenter, Params
 from toolbox.augment import encode
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import Recipe

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolbox import environment
+from toolbox.api.augmenter import Augmenter
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import Augmenter
 from toolbox.augment import engines, lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, count_files, load_set, select_sources, split_copies

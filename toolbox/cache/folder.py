@@ -10,8 +10,9 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,21 @@ def make_room(needed: int, limit: int, keep: Path) -> bool:
     return total + needed <= limit and needed <= _free(keep)
 
 
-def sweep_scratch() -> None:
-    """Take away what trainings that were killed left more than a day ago."""
-    clear(each for each in entries() if each.kind == SCRATCH and time.time() - each.used > DAY)
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder for memory-mapped files, in the cache or, without write access, where the system has its own.
+
+    Also deletes folders that killed trainings left more than a day ago.
+    """
+    clear(entry for entry in entries() if entry.kind == SCRATCH and time.time() - entry.used > DAY)
+    parent = cache_folder() / SCRATCH
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
+    except OSError:
+        folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    with folder as name:
+        yield Path(name)
 
 
 def _free(path: Path) -> int:

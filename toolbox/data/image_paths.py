@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from toolbox.api.errors import UsageError
-from toolbox.data.images import SUFFIXES
+from toolbox.api.images import SUFFIXES
 
 
 def list_images(arguments: Iterable[str | Path]) -> list[Path]:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Sample, VirtualDataset
+from toolbox.api.threads import map_in_threads
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +75,6 @@ def build_index(source: Source, reporter: Reporter) -> Index:
         reporter.warn(f"the class {label!r} has no image that can be read; it is left out")
     root = None if isinstance(source.dataset, VirtualDataset) else source.dataset.root
     return Index(Manifest(tuple(rows), root, source.spec), tuple(modes), tuple(notes), tuple(bad))
-
-
-def map_in_threads(work: Callable[[A], B], items: Iterable[A], ahead: int = 0) -> Iterator[B]:
-    """``work`` over ``items`` in order, in threads (decoding lets go of the interpreter), few of them waiting.
-
-    ``ahead``: how many are begun before they are asked for; without it, four a thread.
-    """
-    workers = min(8, os.cpu_count() or 1)
-    rest = iter(items)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(rest, ahead or 4 * workers))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
-            yield result
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def check_samples(samples: Sequence[Sample], what: str) -> None:

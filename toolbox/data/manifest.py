@@ -13,10 +13,10 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from toolbox.api.dataset import MANIFEST_COLUMNS
 from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 
-COLUMNS = ("id", "path", "label", "group", "split", "fold", "sha256", "pixels", "width", "height")
 SPLITS = ("train", "val", "test")
 FILE_NAME = "manifest.csv"
 _MAX_BYTES = 2_000_000_000
@@ -94,35 +94,45 @@ def write(
     ``asked`` holds the ``split.…`` settings that were given by hand, so that later commands deal the same way;
     ``more`` is kept beside it. Equal manifests give equal bytes.
     """
-    digest = write_table(manifest.rows, path)
-    sidecar = {
-        "root": str(manifest.root) if manifest.root is not None else None,
-        "data": manifest.data,
-        "fingerprint": manifest.fingerprint,
-        "sha256": digest,
-        "samples": len(manifest.rows),
-        "asked": dict(asked or {}),
-        **(more or {}),
-    }
-    atomic.write_json(path.with_suffix(".json"), sidecar)
+    beside, before = path.with_suffix(".json"), fingerprint.of_file(path) if path.exists() else ""
+    with atomic.replace_file(path) as temporary:
+        sidecar = {
+            "root": str(manifest.root) if manifest.root is not None else None,
+            "data": manifest.data,
+            "fingerprint": manifest.fingerprint,
+            "sha256": _write_rows(manifest.rows, temporary),
+            "samples": len(manifest.rows),
+            "asked": dict(asked or {}),
+            **(more or {}),
+        }
+        # The sidecar comes first, and knows the table that is still there: whatever an interruption leaves behind,
+        # neither table is taken for one that the user edited.
+        atomic.write_json(beside, {**sidecar, "replaces": before} if before else sidecar)
+    if before:
+        atomic.write_json(beside, sidecar)
 
 
-def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = None) -> str:
-    """Write ``rows`` as CSV, paths relative to the file; the SHA-256 of what was written.
+def write_table(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = None) -> None:
+    """Write ``rows`` as CSV, paths relative to the file.
 
     ``extra`` names the further columns, so that rows need not be held all at once; without it they are those that
     any row has.
     """
+    with atomic.replace_file(path) as temporary:
+        _write_rows(rows, temporary, extra)
+
+
+def _write_rows(rows: Iterable[Row], path: Path, extra: Sequence[str] | None = None) -> str:
+    """Fill the file at ``path`` (see :func:`write_table`); the SHA-256 of what was written."""
     if extra is None:
         rows = tuple(rows)
         extra = sorted({name for row in rows for name in row.columns})
-    with atomic.replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *extra])
-        fixed = attrgetter(*COLUMNS)
+        writer.writerow([*MANIFEST_COLUMNS, *extra])
+        fixed = attrgetter(*MANIFEST_COLUMNS)
         writer.writerows((*fixed(row), *(row.columns.get(name, "") for name in extra)) for row in rows)
-        file.flush()
-        return fingerprint.of_file(temporary)
+    return fingerprint.of_file(path)
 
 
 def read(path: Path) -> Manifest:
@@ -167,10 +177,14 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return document
 
 
+def is_current(path: Path) -> bool:
+    """Whether the manifest at ``path`` is the one that its ``manifest.json`` describes."""
+    return fingerprint.of_file(path) == read_sidecar(path).get("sha256")
+
+
 def edited_by_hand(path: Path) -> bool:
-    """Whether the manifest at ``path`` no longer has the bytes that the toolbox wrote."""
-    written = read_sidecar(path).get("sha256")
-    return written is None or fingerprint.of_bytes(path.read_bytes()) != written
+    """Whether the manifest at ``path`` is neither what the toolbox wrote nor what it was about to replace."""
+    return not is_current(path) and fingerprint.of_file(path) != read_sidecar(path).get("replaces")
 
 
 def _rows(reader: Iterable[Mapping[str, Any]], header: list[str], path: Path) -> list[Row]:
@@ -179,7 +193,7 @@ def _rows(reader: Iterable[Mapping[str, Any]], header: list[str], path: Path) ->
             raise UsageError(
                 f"{path} has no column {needed!r}", f"Its first line reads: {', '.join(header) or '(empty)'}."
             )
-    extra = [name for name in header if name not in COLUMNS]
+    extra = [name for name in header if name not in MANIFEST_COLUMNS]
     rows: list[Row] = []
     seen: dict[str, int] = {}
     for number, record in enumerate(reader, start=2):

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image
 
+from toolbox.api.dataset import Dataset, Sample, VirtualDataset
 from toolbox.api.errors import ToolboxError, UsageError, closest
-from toolbox.api.protocols import Dataset, Sample, VirtualDataset
+from toolbox.api.images import DecodedImage, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data import manifest as manifests
-from toolbox.data.images import DecodedImage, UnreadableImage, decode, read_file, to_grey_or_rgb
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
@@ -36,7 +36,7 @@ class Source:
 
         Raises
         ------
-        toolbox.data.images.UnreadableImage: the file is no whole image.
+        toolbox.api.images.UnreadableImage: the file is no whole image.
         OSError, ValueError: the dataset's own loader failed.
         """
         if isinstance(sample, Sample) and sample.problem:

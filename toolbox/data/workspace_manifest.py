@@ -96,7 +96,7 @@ def save(prepared: SplitDataset, workspace: Path, asked: Mapping[str, Any], repo
                 "Give it another name (mine.csv, say), and that name as --data.",
             )
         return
-    sidecar = manifest.read_sidecar(path) if path.exists() else {}
+    sidecar = manifest.read_sidecar(path) if path.exists() and manifest.is_current(path) else {}
     if path.exists() and manifest.edited_by_hand(path):
         raise UsageError(
             f"{path} was edited by hand, and --data names something else",
@@ -108,7 +108,7 @@ def save(prepared: SplitDataset, workspace: Path, asked: Mapping[str, Any], repo
         prepared = replace(prepared, settings=prepared.settings.model_copy(update={"extend": str(path)}))
     known = _known(prepared)
     if sidecar.get("fingerprint") == prepared.manifest.fingerprint and sidecar.get("asked") == dict(asked):
-        if all(sidecar.get(name) == value for name, value in known.items()):
+        if all(sidecar.get(name) == value for name, value in known.items()) and "replaces" not in sidecar:
             return
     elif sidecar and sidecar.get("fingerprint") != prepared.manifest.fingerprint:
         reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
@@ -136,7 +136,7 @@ def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Ind
         and sidecar.get("split") == settings.model_dump(mode="json")
     )
     dropped = sidecar.get("dropped")
-    if not same or not isinstance(dropped, dict) or manifest.edited_by_hand(path):
+    if not same or not isinstance(dropped, dict) or not manifest.is_current(path):
         return None
     dealt = {row.id: row for row in manifest.read(path).rows}
     rows = tuple(

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from toolbox.api.errors import UsageError
+from toolbox.api.evaluator import Evidence, Metric
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import Evidence, Metric
+from toolbox.cache.folder import scratch_folder
 from toolbox.data import folds
 from toolbox.data.groups import collect_units
 from toolbox.data.manifest import Row
@@ -28,9 +29,9 @@ from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import Settings
-from toolbox.training import batches, inputs, loop, memory, stages
-from toolbox.training.inputs import Pixels
-from toolbox.training.loop import Labelled
+from toolbox.training import batches, inputs, loop, memory
+from toolbox.training.inputs import LabeledInputs, Pixels
+from toolbox.training.stages import Stage
 
 FOLDS = 4
 
@@ -67,11 +68,11 @@ def sing(
     """
     rows = shuffled(prepared.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
-    with inputs.scratch() as folder, memory.kept():
+    with scratch_folder() as folder, memory.kept():
         model = registry.model(spec)
         wanted = build.wanted(spec, model, settings, len(classes), finetune=False)
         request = wanted.request
-        images = inputs.decoded(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
+        images = inputs.decode_images(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
         trial = _Trial(wanted, settings, images, rows, classes, epochs, reporter)
         divided = trial.accuracy(registry, divide=True)
         whole = trial.accuracy(registry, divide=False)
@@ -151,19 +152,19 @@ class _Trial:
 
     def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
         device = build.device_of(self.settings)
-        torch.manual_seed(batches.key(self.settings.seed, "weights"))
+        torch.manual_seed(batches.derive_seed(self.settings.seed, "weights"))
         built = build.build(self.wanted, self.settings, False, self.reporter)
         module = built.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        stage = stages.resolved(name, self.epochs, self.settings.training)
-        # Stopping early would need labels to learn from; all epochs are run.
-        stage = replace(stage, early_stopping=False)
+        # Early stopping would need labels that can be learned.
+        changes = {"epochs": self.epochs, "early_stopping": False}
+        stage = Stage(name, self.settings.training.model_copy(update=changes), self.settings.seed)
 
         def given(indices: torch.Tensor) -> Pixels:
             return Pixels(np.ascontiguousarray(self.images[indices.numpy()]), built.mean, built.std, device)
 
-        train = Labelled(given(seen), targets[seen])
-        loop.fit(module, module, train, None, stage, self.settings.seed, lambda _: None, self.reporter)
-        logits = loop.predict(module, module, given(unseen), self.settings.training.batch_size)
+        train = LabeledInputs(given(seen), targets[seen])
+        loop.fit(module, module, train, None, stage, reporter=self.reporter)
+        logits = loop.predict_logits(module, module, given(unseen), self.settings.training.batch_size)
         return torch.softmax(logits.double(), 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from toolbox.api.errors import PluginError, ToolboxError, UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.evaluation import galleries
 from toolbox.evaluation.evidence import Supply
 from toolbox.files import atomic

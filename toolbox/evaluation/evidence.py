@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.evaluator import TrainedModel
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import TrainedModel
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Row

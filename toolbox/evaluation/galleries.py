@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Gallery, Picture
-from toolbox.data.images import UnreadableImage, decode, read_file
+from toolbox.api.evaluator import Gallery, Picture
+from toolbox.api.images import UnreadableImage, decode, read_file
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
 from toolbox.runs import folder as runs

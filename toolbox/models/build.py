@@ -10,8 +10,8 @@ import torch
 
 from toolbox import environment
 from toolbox.api.errors import PluginError, UsageError, WeightsUnavailable
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest
 from toolbox.models import weights
 from toolbox.plugin.spec import Spec
 from toolbox.settings.schema import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from toolbox.api.model import Model, ModelRequest
 from toolbox.api.progress import SilentReporter
-from toolbox.api.protocols import Model, ModelRequest
 from toolbox.models import build
 from toolbox.models.build import Wanted
 from toolbox.plugin.spec import Spec

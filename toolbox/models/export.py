@@ -17,10 +17,11 @@ from torch import nn
 
 from toolbox import __version__
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError, closest
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 from toolbox.api.quiet import quiet
 from toolbox.files import atomic, fingerprint
 from toolbox.models import predict
+from toolbox.models.normalize import Normalize
 from toolbox.plugin.registry import Registry
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
@@ -57,21 +58,17 @@ class Deployable(nn.Module):
     """The whole way from pixels to probabilities.
 
     Takes uint8 ``[N, C, size, size]``, RGB or grey, 0 to 255; gives logits and probabilities, float32
-    ``[N, classes]``. The arithmetic is that of :class:`toolbox.training.inputs.Pixels`.
+    ``[N, classes]``.
     """
-
-    mean: torch.Tensor
-    std: torch.Tensor
 
     def __init__(self, built: BuiltModel) -> None:
         super().__init__()
         self.module = built.module
-        for name, values in (("mean", built.mean), ("std", built.std)):
-            self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1) * 255)
+        self.normalize = Normalize(built.mean, built.std)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and probabilities for ``images``."""
-        logits = self.module((images.float() - self.mean) / self.std)
+        logits = self.module(self.normalize(images))
         return logits, torch.softmax(logits, 1)
 
 

@@ -10,6 +10,7 @@ from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.settings.schema import TrainingSettings
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
+"""A forward pass, or a part of one."""
 
 
 def chosen(settings: TrainingSettings, device: torch.device) -> str:

@@ -14,22 +14,25 @@ import torch
 from PIL import Image
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
+from toolbox.api.evaluator import TrainedModel
+from toolbox.api.images import as_array, decode, read_file, resize_to_square
+from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, tracked
-from toolbox.api.protocols import BuiltModel, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, decode, read_file, resize_to_square
-from toolbox.data.index import QuarantinedSample, map_in_threads
+from toolbox.api.threads import map_in_threads
+from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
 from toolbox.models.build import Wanted
+from toolbox.models.normalize import Normalize, to_tensor
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 from toolbox.settings.schema import Settings
-from toolbox.training.inputs import Array, Pixels
 
 A = TypeVar("A")
+Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,9 @@ class Predictor(TrainedModel):
 
     def inputs(self, images: Array) -> torch.Tensor:
         """See :class:`TrainedModel`."""
-        return Pixels(images, self.built.mean, self.built.std, self.device).batch(torch.arange(len(images)))
+        normalize = Normalize(self.built.mean, self.built.std).to(self.device)
+        normalized: torch.Tensor = normalize(to_tensor(images, self.device))
+        return normalized
 
     def probabilities(self, images: Array) -> npt.NDArray[np.float64]:
         """See :class:`TrainedModel`.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 from toolbox.files.names import safe_name
 
 FOLDER_VARIABLE = "TOOLBOX_WEIGHTS"

@@ -16,20 +16,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
-from toolbox.api import protocols
+from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import Component, Kind
+from toolbox.api.dataset import Dataset, VirtualDataset
 from toolbox.api.errors import UsageError
+from toolbox.api.evaluator import Evaluator
 from toolbox.api.hooks import PROJECT, Hooks
+from toolbox.api.model import Model
 from toolbox.files.atomic import write_text
 
 BEGIN, END = "<!-- hooks: generated, see toolbox/plugin/reference.py -->", "<!-- hooks: end -->"
 WIDTH = 120
 
 MADE: dict[Kind, tuple[type, ...]] = {
-    "dataset": (protocols.Dataset, protocols.VirtualDataset),
-    "augmenter": (protocols.Augmenter, protocols.MixingAugmenter),
-    "model": (protocols.Model,),
-    "evaluator": (protocols.Evaluator,),
+    "dataset": (Dataset, VirtualDataset),
+    "augmenter": (Augmenter, MixingAugmenter),
+    "model": (Model,),
+    "evaluator": (Evaluator,),
 }
 """What a factory may return, by kind."""
 

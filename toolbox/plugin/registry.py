@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, TypeVar, cast
 
-from toolbox.api.components import KINDS, Component, Kind
+from toolbox.api.augmenter import Augmenter, MixingAugmenter
+from toolbox.api.components import KINDS, Component, Components, Kind
+from toolbox.api.dataset import Dataset
 from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
-from toolbox.api.protocols import Augmenter, Components, Dataset, Evaluator, MixingAugmenter, Model
+from toolbox.api.evaluator import Evaluator
+from toolbox.api.model import Model
 from toolbox.api.quiet import stdout_on_stderr
 from toolbox.plugin import discovery, schema
 from toolbox.plugin.disabled import Choice

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticUndefined
 
-from toolbox.api.components import Component, Kind
+from toolbox.api.components import Component, Components, Kind
 from toolbox.api.errors import PluginError, UsageError, closest
-from toolbox.api.protocols import Components
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def example(component: Component, known: Sequence[Parameter]) -> str:
 
 
 def handed(factory: Callable[..., Any]) -> list[str]:
-    """The parameters of ``factory`` that want :class:`toolbox.api.protocols.Components`; its schema was read."""
+    """The parameters of ``factory`` that want :class:`toolbox.api.components.Components`; its schema was read."""
     signature = inspect.signature(factory, eval_str=True)
     return [parameter.name for parameter in signature.parameters.values() if parameter.annotation is Components]
 

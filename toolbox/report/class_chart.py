@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolbox.api.protocols import Figure, Series
+from toolbox.api.evaluator import Figure, Series
 from toolbox.data.manifest import Row
 from toolbox.files.atomic import write_bytes
 from toolbox.report.figures import to_png

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolbox.api.errors import ToolboxError
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
 from toolbox.report.inputs import ArmView, ComparisonView, Verdict
 from toolbox.runs.folder import Run, settings_of

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.files.atomic import make_folder, write_bytes
 from toolbox.report import svg
 from toolbox.report.drawing import draw, size_of

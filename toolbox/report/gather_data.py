@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import ToolboxError, UsageError
-from toolbox.api.protocols import VirtualDataset
+from toolbox.api.images import UnreadableImage, decode, read_file
 from toolbox.augment import lineage
 from toolbox.augment.recipe import FOLDER as AUGMENTED
 from toolbox.data import audit as audits
 from toolbox.data import manifest as manifests
 from toolbox.data.audit.findings import KINDS
-from toolbox.data.images import UnreadableImage, decode, read_file
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
 from toolbox.evaluation import test_set_uses

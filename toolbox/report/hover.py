@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from toolbox.api.protocols import Figure, Series
+from toolbox.api.evaluator import Figure, Series
 from toolbox.report.drawing.matrix import MAX_LABELLED, is_counts
 from toolbox.report.plots import MAX_BARS, Drawing, Intervals, Plot, categories
 from toolbox.report.wording import number, shorten, with_interval

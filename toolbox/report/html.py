@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import toolbox
-from toolbox.api.protocols import Gallery
+from toolbox.api.evaluator import Gallery
 from toolbox.files.names import safe_name
 from toolbox.report import figures, pictures, plots, svg, tables, wording
 from toolbox.report.drawing.matrix import has_shares, is_counts

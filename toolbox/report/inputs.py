@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from toolbox.api.protocols import Evaluation, Gallery, Metric
+    from toolbox.api.evaluator import Evaluation, Gallery, Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

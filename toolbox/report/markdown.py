@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import toolbox
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.report import tables
 from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
 from toolbox.report.summary import summarise

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import VirtualDataset
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import write_bytes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from toolbox.api.protocols import Gallery
+from toolbox.api.evaluator import Gallery
 from toolbox.report.inputs import CopyRow, Thumb
 
 MAX_SIDE = 160

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from toolbox.api.protocols import Figure, Metric, Series
+from toolbox.api.evaluator import Figure, Metric, Series
 from toolbox.report.inputs import DataView, Epoch, RunView
 from toolbox.report.wording import counted, metric_of, number, with_interval
 

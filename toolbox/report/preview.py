@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from PIL import Image
 
-from toolbox.api.protocols import Augmenter
+from toolbox.api.augmenter import Augmenter
 from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row

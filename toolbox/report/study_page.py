@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toolbox
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.files.atomic import write_bytes
 from toolbox.report.figures import alt_of, to_page_svg
 from toolbox.report.page_assets import environment, stylesheet

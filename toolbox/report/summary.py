@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView, Verdict
 from toolbox.report.wording import HEADLINE, NBSP, has_interval, interval, listing, metric_of, number, run_name
 

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolbox.api.protocols import Metric, Table
+from toolbox.api.evaluator import Metric, Table
 from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, ExternalView, RunView, Verdict
 from toolbox.report.plots import totals
 from toolbox.report.wording import (

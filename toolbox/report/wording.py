@@ -7,7 +7,7 @@ import numbers
 import re
 from collections.abc import Sequence
 
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.report.inputs import RunView, Verdict
 
 UNDEFINED = "–"

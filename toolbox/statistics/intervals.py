@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Metric
+from toolbox.api.evaluator import Metric
 from toolbox.statistics import bootstrap, delong
 from toolbox.statistics.proportions import wilson
 from toolbox.statistics.scores import METRICS, MetricInfo, PredictionSet

@@ -39,7 +39,7 @@ def fingerprint(made: Any) -> str:
     """SHA-256 over what must be the same in every process: a dataset's samples in their order, a draw's parameters."""
     from itertools import islice
 
-    from toolbox.api.protocols import Dataset
+    from toolbox.api.dataset import Dataset
 
     if isinstance(made, Dataset):
         lines: list[Any] = [

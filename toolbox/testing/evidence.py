@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolbox.api.protocols import BuiltModel, Evidence, Model, ModelRequest, TrainedModel
-from toolbox.data.images import as_array, resize_to_square
+from toolbox.api.evaluator import Evidence, TrainedModel
+from toolbox.api.images import as_array, resize_to_square
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.data.source import open_source
 from toolbox.plugin.registry import Registry
 from toolbox.testing.pictures import Images, pictures
@@ -137,11 +138,11 @@ class Untrained(TrainedModel):
         return Untrained(built, SIDE, 1)
 
     def prepared(self, image: Image.Image) -> Images:
-        """See :class:`toolbox.api.protocols.TrainedModel`."""
+        """See :class:`toolbox.api.evaluator.TrainedModel`."""
         return as_array(resize_to_square(image, self.size), self.channels)
 
     def inputs(self, images: Images) -> torch.Tensor:
-        """See :class:`toolbox.api.protocols.TrainedModel`."""
+        """See :class:`toolbox.api.evaluator.TrainedModel`."""
         import torch
 
         from toolbox.training.inputs import Pixels
@@ -150,7 +151,7 @@ class Untrained(TrainedModel):
         return pixels.batch(torch.arange(len(images)))
 
     def probabilities(self, images: Images) -> Probabilities:
-        """See :class:`toolbox.api.protocols.TrainedModel`."""
+        """See :class:`toolbox.api.evaluator.TrainedModel`."""
         import torch
 
         with torch.no_grad():

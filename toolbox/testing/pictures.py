@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import ImageInfo, MixingAugmenter, Params
+from toolbox.api.augmenter import ImageInfo, MixingAugmenter, Params
 from toolbox.augment.encode import generator
 
 Images = npt.NDArray[np.uint8]

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from toolbox.api.components import Kind
-from toolbox.api.protocols import Dataset
+from toolbox.api.dataset import Dataset
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.schema import Parameter, parameters
 from toolbox.plugin.spec import Spec, parse

@@ -10,7 +10,7 @@ it, and not on its other images; so batches have :data:`STEADY` images here, alw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from toolbox.cache.table import NoRoom, Table
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import freeze
+from toolbox.models.precision import Forward
 from toolbox.training import inputs
 from toolbox.training.inputs import Activations, Array, Pixels
 
@@ -40,7 +41,6 @@ STEADY = 32
 VERSION = 1
 """Changes with whatever changes a row, so that nothing stale is read."""
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
 Frozen = Pixels | Activations
 
 
@@ -61,7 +61,7 @@ def _decoded(session: Session, rows: Sequence[Row], keys: Sequence[str], source:
     form = (request.size, request.size, request.channels)
 
     def decode(some: Sequence[Row]) -> Array:
-        return inputs.decoded(some, source, request.size, request.channels, session.folder, reporter, what)
+        return inputs.decode_images(some, source, request.size, request.channels, session.folder, reporter, what)
 
     limit = int(session.settings.training.cache_gb * 1e9)
     if not limit or len(rows) * int(np.prod(form)) > inputs.IN_MEMORY:

@@ -1,53 +1,106 @@
-"""Where a training is, on disk: written whole or not at all, and read back to go on to the same bit."""
+"""Checkpoints: everything that the rest of a training depends on, so that a resumed run ends with the same bits."""
 
 from __future__ import annotations
 
+import copy
+import math
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.files import atomic
 
 FILE = "state.pt"
 
-_SHARE = 0.05
-"""Of the time since the last checkpoint, what writing one at the end of an epoch may take."""
+_MAX_SHARE = 0.05
+"""Largest share of the time since the last checkpoint that writing one at the end of an epoch may take."""
 
 State = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them: what ``torch.load`` reads with ``weights_only``."""
 
 
-class Checkpoints:
-    """The newest state of a training, in one file.
+class TrainState:
+    """Where a stage is: ``step`` steps of ``epoch`` (counted from 1) are complete.
 
-    ``folder``: for the file. ``minutes``: the longest time between two checkpoints. At the end of an epoch one is
-    written anyway, unless that would take more than a twentieth of the time since the last.
+    ``loss_sum``, ``correct`` (scalars on the device) and ``seconds`` add up over the current epoch. ``best_weights``:
+    those with the lowest validation loss so far, where that is monitored.
+    """
+
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        self.module = module
+        self.optimizer = optimizer
+        self.device = device
+        self.epoch, self.step, self.seconds = 1, 0, 0.0
+        self.loss_sum, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    def next_epoch(self) -> None:
+        """Go to the beginning of the next epoch."""
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
+        self.loss_sum, self.correct = torch.zeros_like(self.loss_sum), torch.zeros_like(self.correct)
+
+    def keep_best(self, loss: float, epoch: int) -> None:
+        """Keep a copy of the current weights if their validation ``loss`` is the lowest so far."""
+        if loss < self.best_loss or epoch == 0:
+            self.best_loss, self.best_epoch = loss, epoch
+            self.best_weights = copy.deepcopy(self._trained_weights())
+
+    def to_dict(self) -> State:
+        """The state for a checkpoint, with weights and optimizer by reference."""
+        position = ("loss_sum", "correct", "epoch", "step", "seconds", "best_loss", "best_epoch")
+        return {
+            "position": {name: getattr(self, name) for name in position},
+            "best": self.best_weights,
+            "model": self._trained_weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": _generator_states(),
+        }
+
+    def load_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore a state of :meth:`to_dict`, and with it the module, the optimizer and torch's generators."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.module.load_state_dict(state["model"], strict=False)
+        _restore_generators(state["generators"])
+        vars(self).update(state["position"])
+        self.loss_sum, self.correct = self.loss_sum.to(self.device), self.correct.to(self.device)
+        self.best_weights = state["best"]
+
+    def _trained_weights(self) -> dict[str, torch.Tensor]:
+        """What training changes: parameters with gradients, and buffers (frozen ones keep their values anyway)."""
+        trained = {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
+        trained |= {name for name, _ in self.module.named_buffers()}
+        return {name: value for name, value in self.module.state_dict().items() if name in trained}
+
+
+class Checkpoints:
+    """The newest state of a training, in one file in ``folder``.
+
+    ``minutes``: the longest time between two checkpoints. At the end of an epoch one is written anyway, unless that
+    would take more than a twentieth of the time since the last.
     """
 
     def __init__(self, folder: Path, minutes: float) -> None:
         self.folder = folder
         self.minutes = minutes
-        self.surroundings: Callable[[], State] = dict
-        """What goes into every checkpoint beside the loop's own state: which stage, what was before it."""
-        self._written = time.monotonic()
-        self._cost = 0.0
+        self.run_state: Callable[[], State] = dict
+        """What goes into every checkpoint beside the loop's state: the stages before this one, the history."""
+        self._written_at = time.monotonic()
+        self._seconds_to_write = 0.0
 
-    def due(self, epoch_ends: bool) -> bool:
-        """Whether it is time to write one."""
-        waited = time.monotonic() - self._written
-        return waited >= self.minutes * 60 or (epoch_ends and waited * _SHARE >= self._cost)
+    def is_due(self, epoch_end: bool) -> bool:
+        """Whether it is time to write a checkpoint."""
+        elapsed = time.monotonic() - self._written_at
+        return elapsed >= self.minutes * 60 or (epoch_end and elapsed * _MAX_SHARE >= self._seconds_to_write)
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Put ``state`` in the place of the one before, which stays if this can't be written.
+    def save(self, state: TrainState) -> None:
+        """Replace the checkpoint; the one before stays if this one can't be written.
 
         Raises
         ------
@@ -56,87 +109,40 @@ class Checkpoints:
         start = time.monotonic()
         with atomic.replace_file(self.folder / FILE) as temporary, temporary.open("wb") as file:
             try:
-                torch.save({**self.surroundings(), "loop": dict(state)}, file)
+                torch.save({**self.run_state(), "loop": state.to_dict()}, file)
             except RuntimeError as error:
-                # torch wraps what the file says.
+                # torch wraps the error of the file.
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
-        self._written = time.monotonic()
-        self._cost = self._written - start
+        self._written_at = time.monotonic()
+        self._seconds_to_write = self._written_at - start
 
     def load(self) -> State | None:
-        """The last state; ``None`` if none was written.
+        """The last checkpoint; ``None`` if none was written.
 
         Raises
         ------
         UsageError: the file is damaged.
         """
         path = self.folder / FILE
-        for left in self.folder.glob(f".{FILE}.*.tmp"):  # a process was killed while it wrote
-            left.unlink(missing_ok=True)
+        for leftover in self.folder.glob(f".{FILE}.*.tmp"):  # a process was killed while writing
+            leftover.unlink(missing_ok=True)
         if not path.exists():
             return None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # unpickling damaged bytes raises anything
             reason = " ".join(str(error).split())[:200]
-            raise UsageError(f"{path} can't be read: {reason}", "Delete it to begin the run anew.") from error
-        if not isinstance(state, dict) or "loop" not in state:
-            raise UsageError(f"{path} is no checkpoint", "Delete it to begin the run anew.")
+            raise UsageError(f"{path} can't be read: {reason}", "Delete it to start the run over.") from error
+        if not isinstance(state, dict) or not {"loop", "done", "history", "seconds", "frozen"} <= state.keys():
+            raise UsageError(f"{path} is not a checkpoint", "Delete it to start the run over.")
         return state
 
     def clear(self) -> None:
-        """Take the checkpoint away: the training is done."""
+        """Delete the checkpoint of a completed training."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Interrupts:
-    """Holds Ctrl-C back while the state of a training is between two steps; SIGTERM (a batch system's) likewise.
-
-    Within ``with interrupts.held():`` it waits for the end of the block; elsewhere it is raised at once, as
-    KeyboardInterrupt. A second one does not wait, and leaves ``torn`` behind: what is then in memory must not be
-    saved. With ``patient`` nothing is ever raised: processes that train together stop at the same step, each having
-    told the others that it is ``waiting``.
-    """
-
-    def __init__(self, patient: bool = False) -> None:
-        self.torn = False
-        self.waiting = False
-        self._patient = patient
-        self._holding = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Interrupts:
-        # Python lets the main thread alone handle signals; elsewhere (a notebook's worker) nothing is held back.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """See above."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
-        if self.waiting and not self._patient:
-            raise KeyboardInterrupt
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._patient or (self._holding and not self.waiting):
-            self.waiting = True
-            return
-        self.torn = self._holding
-        raise KeyboardInterrupt
-
-
-def generators() -> State:
-    """The states of torch's generators."""
+def _generator_states() -> State:
     state: State = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
@@ -145,12 +151,12 @@ def generators() -> State:
     return state
 
 
-def restore_generators(state: Mapping[str, Any]) -> None:
-    """Set torch's generators to ``state`` (see :func:`generators`).
+def _restore_generators(state: Mapping[str, Any]) -> None:
+    """Set torch's generators to a state of :func:`_generator_states`.
 
     Raises
     ------
-    EnvironmentFailure: they are those of other devices.
+    EnvironmentFailure: it belongs to other devices.
     """
     torch.set_rng_state(state["cpu"])
     try:
@@ -160,5 +166,5 @@ def restore_generators(state: Mapping[str, Any]) -> None:
             torch.mps.set_rng_state(state["mps"])
     except (RuntimeError, IndexError, AssertionError) as error:
         raise EnvironmentFailure(
-            "the checkpoint was written on other devices", "Go on on the machine it was begun on."
+            "the checkpoint was written on other devices", "Resume on the machine where the run started."
         ) from error

@@ -1,7 +1,8 @@
-"""Several processes that train one model, started by ``torchrun --nproc-per-node N -m toolbox …``.
+"""Data-parallel training: several processes, started by ``torchrun --nproc-per-node N -m toolbox …``.
 
-A batch is divided among them and the gradients are summed, so that a step is that of one process with the whole
-batch, up to the order of sums. The first process alone writes. Every process decodes, caches and validates all.
+Each batch is divided among the processes and the gradients are summed, so a step equals that of one process with the
+whole batch, up to the order of floating-point sums. Only the first process writes files. Every process decodes,
+caches and validates all data.
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process's place, from 0, among so many. With one process nothing here does anything."""
+class ProcessGroup:
+    """This process's ``rank`` (from 0) among ``size`` processes. With one process every method is a no-op."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes."""
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def share(self, indices: torch.Tensor) -> tuple[torch.Tensor, float]:
-        """This process's part of a batch, and what its loss counts (0: there was nothing left for it)."""
-        mine = indices[self.rank :: self.size]
-        return (mine, 1.0) if len(mine) else (indices[:1], 0.0)
+    def shard(self, indices: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """This process's part of a batch, and the weight of its loss (0 for a filler: the batch is too small)."""
+        own = indices[self.rank :: self.size]
+        return (own, 1.0) if len(own) else (indices[:1], 0.0)
 
-    def total(self, *values: torch.Tensor) -> list[torch.Tensor]:
+    def sum(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Each of ``values`` (scalars on the device), summed over the processes."""
         if self.size == 1:
             return list(values)
-        together = torch.stack([value.detach().float() for value in values])
-        distributed.all_reduce(together)
-        return list(together)
+        stacked = torch.stack([value.detach().float() for value in values])
+        distributed.all_reduce(stacked)
+        return list(stacked)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Let each process have the sum of all their gradients."""
+        """Replace each gradient by its sum over the processes."""
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -55,45 +56,45 @@ class Team:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def stop_together(self, wish: bool, device: torch.device) -> None:
-        """Raise KeyboardInterrupt in each process if the user stopped any of them."""
-        if self.size > 1 and self.total(torch.tensor(float(wish), device=device))[0] > 0:
+    def raise_if_any_stopped(self, stopped: bool, device: torch.device) -> None:
+        """Raise KeyboardInterrupt in every process if the user stopped any of them."""
+        if self.size > 1 and self.sum(torch.tensor(float(stopped), device=device))[0] > 0:
             raise KeyboardInterrupt
 
-    def agreed(self, value: Callable[[], T]) -> T:
-        """What ``value`` gives in the first process, for all."""
+    def broadcast(self, compute: Callable[[], T]) -> T:
+        """The result of ``compute`` in the first process, in every process."""
         if self.size == 1:
-            return value()
-        box = [value() if self.first else None]
+            return compute()
+        box = [compute() if self.is_first else None]
         distributed.broadcast_object_list(box)
-        result: T = box[0]  # type: ignore[assignment]
+        result: T = box[0]  # type: ignore[assignment]  # filled by the first process
         return result
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Team]:
-    """The team that torchrun started, or one of one; processes part when the block ends well."""
+def process_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """The group that torchrun started, or :data:`SINGLE_PROCESS`; waits for all processes at the end."""
     rank, size = environment.process()
     if size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(rank, size)
+        yield ProcessGroup(rank, size)
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
 
 
-def share_statistics(module: nn.Module, device: torch.device) -> bool:
-    """Let BatchNorm layers of ``module`` see the whole batch where torch can do that (CUDA); whether they do.
+def sync_batch_norm(module: nn.Module, device: torch.device) -> bool:
+    """Let BatchNorm layers use statistics of the whole batch, and return whether they do; torch can only on CUDA.
 
-    ``True`` for a module without any.
+    ``True`` for a module without BatchNorm.
     """
     layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if device.type == "cuda":

@@ -14,17 +14,19 @@ import torch
 
 from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.api.progress import Reporter, SilentReporter
+from toolbox.cache.folder import scratch_folder
 from toolbox.data.manifest import write_table
 from toolbox.files import locks
 from toolbox.models import build, freeze
+from toolbox.models.precision import Forward
 from toolbox.plugin.spec import parse
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 from toolbox.training import activation_cache, distributed, inputs, loop, memory, record, stages
 from toolbox.training.checkpoint import Checkpoints, State
-from toolbox.training.distributed import Team
-from toolbox.training.inputs import Activations, Chosen, Inputs, Online, Pixels
-from toolbox.training.loop import Epoch, Forward, Labelled
+from toolbox.training.distributed import ProcessGroup
+from toolbox.training.inputs import Activations, Inputs, LabeledInputs
+from toolbox.training.loop import EpochMetrics
 from toolbox.training.session import Experiment, Session, threads
 from toolbox.training.stages import Stage
 
@@ -50,18 +52,18 @@ def run(
     plans = stages.planned(experiment.settings, experiment.finetune)
     device = build.device_of(experiment.settings)
     wished = experiment.settings.threads
-    with inputs.scratch() as folder, threads(wished), memory.kept(), distributed.joined(device) as team:
-        session = Session(experiment, folder, reporter if team.first else SilentReporter())
+    with scratch_folder() as folder, threads(wished), memory.kept(), distributed.process_group(device) as group:
+        session = Session(experiment, folder, reporter if group.is_first else SilentReporter())
         said = record.describe(session)
         if resume is not None:
             _check_same(resume.record, said, f"the run {resume.id} can't be gone on with", reporter)
             said = {**resume.record, "status": "running"}
         elif like is not None:
             _check_same(like, said, f"the run {like['id']} can't be done again", reporter)
-        kept = resume or team.agreed(lambda: runs.create(experiment.workspace, experiment.spec.name, said))
+        kept = resume or group.broadcast(lambda: runs.create(experiment.workspace, experiment.spec.name, said))
         checkpoints = Checkpoints(kept.path / runs.CHECKPOINT, experiment.settings.training.checkpoint_minutes)
-        training = Training(session, kept, checkpoints, plans, team)
-        if team.first:
+        training = Training(session, kept, checkpoints, plans, group)
+        if group.is_first:
             write_table(session.manifest.rows, kept.path / runs.MANIFEST)
             with locks.hold_lock(checkpoints.folder, "training"), _told(kept, said, experiment):
                 training.run(said)
@@ -112,27 +114,29 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str,
 class Data:
     """The samples to train on, those held out, and where among these are the ones that decide when to stop."""
 
-    train: Labelled
-    held: Labelled | None
+    train: LabeledInputs
+    held: LabeledInputs | None
     places: torch.Tensor
 
     @property
-    def val(self) -> Labelled | None:
+    def val(self) -> LabeledInputs | None:
         """The validation samples."""
         if self.held is None or not len(self.places):
             return None
-        return Labelled(Chosen(self.held.inputs, self.places), self.held.targets[self.places])
+        return self.held.subset(self.places)
 
 
 class Training:
     """The stages of one run, one after the other."""
 
-    def __init__(self, session: Session, kept: Run, checkpoints: Checkpoints, plans: list[Stage], team: Team) -> None:
+    def __init__(
+        self, session: Session, kept: Run, checkpoints: Checkpoints, plans: list[Stage], group: ProcessGroup
+    ) -> None:
         self.session = session
         self.kept = kept
         self.checkpoints = checkpoints
         self.plans = plans
-        self.team = team
+        self.group = group
         self.begun = time.perf_counter()
         self.done: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
@@ -142,7 +146,7 @@ class Training:
 
     def run(self, said: dict[str, Any]) -> None:
         """Train from the beginning or from the checkpoint; fills ``said``, the run's record, and writes it."""
-        self.saved = self.team.agreed(self.checkpoints.load)
+        self.saved = self.group.broadcast(self.checkpoints.load)
         if self.saved:
             self.done, self.history = list(self.saved["done"]), list(self.saved["history"])
             self.begun -= self.saved["seconds"]
@@ -158,7 +162,7 @@ class Training:
 
     def follow(self) -> None:
         """Train along with the process that runs it, and write nothing."""
-        self.saved = self.team.agreed(self.checkpoints.load)
+        self.saved = self.group.broadcast(self.checkpoints.load)
         self.done = list(self.saved["done"]) if self.saved else []
         self._stages()
 
@@ -166,7 +170,7 @@ class Training:
         """Run the stages; what is said of them in ``run.json``."""
         session, data = self.session, _data(self.session)
         module, parts, steps = session.built.module, session.built.parts, session.built.stages
-        if self.team.size > 1:
+        if self.group.size > 1:
             self._share_statistics()
         if not session.experiment.finetune:
             self._stage(0, parts.trunk | parts.last | parts.head, None, module, data)
@@ -194,7 +198,7 @@ class Training:
         return self.done
 
     def _share_statistics(self) -> None:
-        if not distributed.share_statistics(self.session.built.module, self.session.device):
+        if not distributed.sync_batch_norm(self.session.built.module, self.session.device):
             self.session.reporter.info(
                 "BatchNorm layers that are trained take their statistics from each process's share of a batch"
             )
@@ -208,41 +212,40 @@ class Training:
         saved = self.saved["loop"] if self.saved else None
         if saved:  # before the hash: what an earlier stage trained may be frozen in this one
             module.load_state_dict(saved["model"], strict=False)
-        freeze.freeze_all_but(module, names, plan.batch_norm)
+        freeze.freeze_all_but(module, names, plan.settings.batch_norm)
         before = freeze.frozen_hash(module)
         if self.saved and self.saved["frozen"] != before:
             raise UsageError("what is frozen is not what it was: the pretrained weights changed since the run began")
         forward = rest if frozen is None else lambda x: rest(frozen(x))
-        if frozen is not None and plan.epochs > 0:
+        if frozen is not None and plan.settings.epochs > 0:
             module.eval()
             data = _once(
                 session, frozen, activation_cache.FEATURES, parts.trunk | parts.last, data, "the frozen part's features"
             )
             forward = rest if isinstance(data.train.inputs, Activations) else forward
-        outcome = loop.Outcome(0, 0, False)
-        if plan.epochs > 0:
-            self.checkpoints.surroundings = lambda: self._surroundings(before)
+        outcome = loop.Outcome()
+        if plan.settings.epochs > 0:
+            self.checkpoints.run_state = lambda: self._surroundings(before)
             outcome = loop.fit(
                 module,
                 session.tuned(forward),
                 data.train,
                 data.val,
                 plan,
-                session.settings.seed,
-                self._on_epoch,
-                session.reporter,
-                scales=stages.layer_scales(parts, plan.layer_decay),
-                checkpoints=self.checkpoints if self.team.first else None,
-                saved=saved,
-                team=self.team,
+                on_epoch=self._on_epoch,
+                reporter=session.reporter,
+                lr_scales=stages.layer_scales(parts, plan.layer_decay),
+                checkpoints=self.checkpoints if self.group.is_first else None,
+                resume_from=saved,
+                group=self.group,
             )
         self.saved = None
-        freeze.set_training_mode(module, plan.batch_norm)
+        freeze.set_training_mode(module, plan.settings.batch_norm)
         after = freeze.frozen_hash(module)
         module.eval()
         self.done.append(
             {
-                **asdict(plan),
+                **plan.to_dict(),
                 "epochs_run": outcome.epochs,
                 "best_epoch": outcome.best_epoch,
                 "stopped_early": outcome.stopped_early,
@@ -263,9 +266,9 @@ class Training:
             "frozen": frozen,
         }
 
-    def _on_epoch(self, line: Epoch) -> None:
+    def _on_epoch(self, line: EpochMetrics) -> None:
         self.history.append(asdict(line))
-        if self.team.first:
+        if self.group.is_first:
             runs.append_history(self.kept, self.history[-1])
             self.session.experiment.trackers.epoch(self.history[-1])
 
@@ -273,11 +276,12 @@ class Training:
 def _data(session: Session) -> Data:
     """The pictures, or copies of them on the fly, with their classes."""
     settings, training = session.settings, session.training
-    train_pixels: Pixels = session.pixels(training.rows, training.source, "training images")
+    pixels = session.pixels(training.rows, training.source, "training images")
+    train_inputs: Inputs = pixels
     if training.kind == "online":
         augmenter = session.experiment.registry.online_augmenter(parse(settings.augment.augmenter))
-        train_pixels = inputs.online(
-            train_pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
+        train_inputs = inputs.augment_online(
+            pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
         )
     rows, held = training.held_out, None
     if rows:
@@ -285,7 +289,7 @@ def _data(session: Session) -> Data:
     places = torch.tensor([at for at, row in enumerate(rows) if row.split == "val"], dtype=torch.int64)
     if settings.training.early_stopping and not len(places):
         session.reporter.info("no validation split: training runs all its epochs")
-    return Data(session.labelled(train_pixels, training.rows), held, places)
+    return Data(session.labelled(train_inputs, training.rows), held, places)
 
 
 def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
@@ -293,7 +297,7 @@ def _once(session: Session, part: Forward, step: str, names: frozenset[str], dat
 
     See :func:`toolbox.training.activation_cache.activations`.
     """
-    if isinstance(data.train.inputs, Online):
+    if data.train.inputs.keys is None:
         session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
         return data
     session.built.module.eval()

@@ -1,58 +1,79 @@
-"""What a step is fed with: pixels kept as uint8, copies made on the fly, or activations computed once.
-
-Every set of inputs that does not change knows a key for each of its images, which follows from their content: by it
-activations are kept (see :mod:`toolbox.training.activation_cache`).
-"""
+"""Inputs of a training: decoded images, images augmented on the fly, and cached activations."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from toolbox.api.errors import EnvironmentFailure
+from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter
+from toolbox.api.images import as_array, resize_to_square
 from toolbox.api.progress import Reporter, tracked
-from toolbox.api.protocols import Augmenter, ImageInfo, MixingAugmenter
+from toolbox.api.threads import map_in_threads
 from toolbox.augment.encode import generator
-from toolbox.cache.folder import PREFIX, SCRATCH, cache_folder, sweep_scratch
 from toolbox.cache.table import Rows
-from toolbox.data.images import as_array, resize_to_square
-from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import make_folder, translate_os_errors
+from toolbox.models.normalize import Normalize, to_tensor
 
 IN_MEMORY = 1_000_000_000
-"""Bytes up to which decoded images stay in memory; above, they lie in a memory-mapped file."""
+"""Bytes up to which decoded images stay in memory; larger arrays are memory-mapped."""
 
 Array = npt.NDArray[np.uint8]
 
 
-class Inputs(Protocol):
+class Inputs(ABC):
     """A numbered set of inputs of one shape."""
 
+    keys: Sequence[str] | None = None
+    """A key for each input that follows from its content, for the cache; ``None`` for inputs that change."""
+
+    epoch: int = 0
+    """The epoch that the next batches belong to; augmentation on the fly draws new parameters in each."""
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
-    def start_epoch(self, epoch: int) -> None:
-        """Tell which epoch the next batches belong to (augmentation on the fly draws anew)."""
-
+    @abstractmethod
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Float inputs for ``indices`` (int64, on the CPU), on the device: ``[B, …]``."""
 
+    def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What to train on for an epoch's batch ``number``: unchanged, unless these inputs are mixed.
 
-class Pixels:
-    """Decoded images, normalised when they are used.
+        ``targets``: int64 ``[B]``; those of mixed inputs are soft, float ``[B, classes]``.
+        """
+        return batch, targets
 
-    ``images``: uint8 ``[N, H, W, C]``, or what gives them when the first batch is asked for (with ``keys``, one an
-    image). A batch is float32 ``[B, C, H, W]``, channels-last in memory, with ``mean`` and ``std`` (one a channel,
-    for values in [0, 1]) taken off.
+
+@dataclass(frozen=True)
+class LabeledInputs:
+    """Inputs with their classes: ``targets`` int64 ``[N]`` on the CPU."""
+
+    inputs: Inputs
+    targets: torch.Tensor
+
+    def subset(self, indices: torch.Tensor) -> LabeledInputs:
+        """The samples at ``indices`` (int64, on the CPU)."""
+        return LabeledInputs(Subset(self.inputs, indices), self.targets[indices])
+
+
+class Pixels(Inputs):
+    """Decoded images, normalized when they are used.
+
+    ``images``: uint8 ``[N, H, W, C]``, or a function that gives them when the first batch is needed (with ``keys``,
+    one per image). A batch is float32 ``[B, C, H, W]``, channels-last in memory, normalized by ``mean`` and ``std``
+    (one value per channel, for values in [0, 1]).
     """
+
+    keys: Sequence[str]
 
     def __init__(
         self,
@@ -66,9 +87,7 @@ class Pixels:
         self._count = len(keys) if callable(images) else len(images)
         self.keys = keys
         self.device = device
-        shape = (1, -1, 1, 1)
-        self._mean = torch.tensor(mean, device=device).reshape(shape) * 255
-        self._std = torch.tensor(std, device=device).reshape(shape) * 255
+        self.normalize = Normalize(mean, std).to(device)
 
     def __len__(self) -> int:
         return self._count
@@ -80,89 +99,77 @@ class Pixels:
             self._images = self._images()
         return self._images
 
-    def start_epoch(self, epoch: int) -> None:
-        """Nothing changes from epoch to epoch."""
-
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
-        return self.normalised(self.raw(indices))
+        normalized: torch.Tensor = self.normalize(self.raw(indices))
+        return normalized
 
     def raw(self, indices: torch.Tensor) -> torch.Tensor:
-        """The pixels as they are: uint8 ``[B, C, H, W]`` on the device."""
-        chosen = torch.from_numpy(self.images[indices.numpy()])
-        return chosen.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-
-    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        """``pixels`` (uint8 ``[B, C, H, W]``) as the model wants them."""
-        return (pixels.float() - self._mean) / self._std
+        """The pixels before normalization: uint8 ``[B, C, H, W]`` on the device."""
+        return to_tensor(self.images[indices.numpy()], self.device)
 
 
-class Online(Pixels):
-    """Pixels that are augmented while they are used, anew in each epoch."""
+class AugmentedPixels(Inputs):
+    """A fresh copy of each image in each epoch, drawn by (seed, the image's pixel hash, epoch), made on the device."""
 
-    def __init__(self, pixels: Pixels, seed: int) -> None:
-        self.__dict__.update(pixels.__dict__)
-        self.seed = seed
-        self.epoch = 0
-
-    def start_epoch(self, epoch: int) -> None:
-        """Draw anew from here on."""
-        self.epoch = epoch
-
-
-class OnlineCopies(Online):
-    """Pixels that get a fresh copy each epoch, drawn by (seed, the source's pixel hash, epoch)."""
-
-    def __init__(self, pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter, seed: int) -> None:
-        super().__init__(pixels, seed)
-        self.rows = rows
+    def __init__(self, pixels: Pixels, hashes: Sequence[str], augmenter: Augmenter, seed: int) -> None:
+        self.pixels = pixels
+        self.hashes = hashes
         self.augmenter = augmenter
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.pixels)
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
-        _, height, width, channels = self.images.shape
+        _, height, width, channels = self.pixels.images.shape
         info = ImageInfo(height, width, channels)
-        keys = [self.rows[index].pixels for index in indices.tolist()]
-        params = [self.augmenter.draw(generator(self.seed, key, self.epoch), info) for key in keys]
-        return self.normalised(self.augmenter.apply_tensor(self.raw(indices), params, height))
+        rngs = (generator(self.seed, self.hashes[index], self.epoch) for index in indices.tolist())
+        params = [self.augmenter.draw(rng, info) for rng in rngs]
+        copies = self.augmenter.apply_tensor(self.pixels.raw(indices), params, height)
+        normalized: torch.Tensor = self.pixels.normalize(copies)
+        return normalized
 
 
-class OnlineMixes(Online):
-    """Pixels whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
+class MixedPixels(Inputs):
+    """Images whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
 
     def __init__(self, pixels: Pixels, augmenter: MixingAugmenter, seed: int, classes: int) -> None:
-        super().__init__(pixels, seed)
+        self.pixels = pixels
         self.augmenter = augmenter
+        self.seed = seed
         self.classes = classes
 
-    def mixed(self, images: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """See :func:`mixed`."""
-        count, channels, height, width = images.shape
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Inputs`."""
+        return self.pixels.batch(indices)
+
+    def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """See :class:`Inputs`."""
+        count, channels, height, width = batch.shape
         rng = generator(self.seed, f"batch {number}", self.epoch)
         params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
-        soft = torch.nn.functional.one_hot(targets, self.classes).to(images.dtype)
-        return self.augmenter.mix(images, soft, params)
+        soft_targets = torch.nn.functional.one_hot(targets, self.classes).to(batch.dtype)
+        return self.augmenter.mix(batch, soft_targets, params)
 
 
-def online(
+def augment_online(
     pixels: Pixels, rows: Sequence[Row], augmenter: Augmenter | MixingAugmenter, seed: int, classes: int
-) -> OnlineCopies | OnlineMixes:
-    """``pixels`` (those of ``rows``, which are of so many ``classes``) augmented while they are used."""
+) -> AugmentedPixels | MixedPixels:
+    """``pixels``, the images of ``rows``, augmented or mixed by ``augmenter`` while they are used."""
     if isinstance(augmenter, MixingAugmenter):
-        return OnlineMixes(pixels, augmenter, seed, classes)
-    return OnlineCopies(pixels, rows, augmenter, seed)
+        return MixedPixels(pixels, augmenter, seed, classes)
+    return AugmentedPixels(pixels, [row.pixels for row in rows], augmenter, seed)
 
 
-def mixed(inputs: Inputs, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What an epoch's batch ``number`` is trained with: itself, unless ``inputs`` mixes.
+class Activations(Inputs):
+    """Cached activations of a frozen part of the model. Feature maps are stored channels-last: ``[N, H, W, C]``."""
 
-    ``targets``, int64 ``[B]``, are then soft ones: float ``[B, classes]``.
-    """
-    return inputs.mixed(batch, targets, number) if isinstance(inputs, OnlineMixes) else (batch, targets)
-
-
-class Activations:
-    """What a frozen part of the model gives, computed once. Maps lie as channels-last: ``[N, H, W, C]``."""
+    keys: Sequence[str]
 
     def __init__(self, rows: Rows, keys: Sequence[str], device: torch.device) -> None:
         self.rows = rows
@@ -172,76 +179,47 @@ class Activations:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Nothing changes from epoch to epoch."""
-
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
-        chosen = torch.from_numpy(self.rows.take(indices.numpy())).to(self.device, non_blocking=True).float()
-        return chosen.permute(0, 3, 1, 2) if chosen.dim() == 4 else chosen
+        values = torch.from_numpy(self.rows.take(indices.numpy())).to(self.device, non_blocking=True).float()
+        return values.permute(0, 3, 1, 2) if values.dim() == 4 else values
 
 
-class Chosen:
-    """Some of a set of inputs: those at ``places`` (int64, on the CPU)."""
+class Subset(Inputs):
+    """The inputs at ``indices`` (int64, on the CPU) of a set of inputs that does not change."""
 
-    def __init__(self, inputs: Inputs, places: torch.Tensor) -> None:
+    def __init__(self, inputs: Inputs, indices: torch.Tensor) -> None:
         self.inputs = inputs
-        self.places = places
+        self.indices = indices
 
     def __len__(self) -> int:
-        return len(self.places)
-
-    def start_epoch(self, epoch: int) -> None:
-        """See :class:`Inputs`."""
-        self.inputs.start_epoch(epoch)
+        return len(self.indices)
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
-        return self.inputs.batch(self.places[indices])
+        return self.inputs.batch(self.indices[indices])
 
 
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder for memory-mapped files that goes away with the training."""
-    sweep_scratch()
-    try:
-        made = _folder_in(cache_folder() / SCRATCH)
-    except (EnvironmentFailure, OSError):  # nothing of a result hangs on the cache's folder
-        made = _folder_in(None)
-    with made as folder:
-        yield Path(folder)
-
-
-def _folder_in(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
-    """A new folder in ``parent``, or where the system has its temporary files."""
-    if parent is not None:
-        make_folder(parent)
-    return tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
-
-
-def room(shape: tuple[int, ...], dtype: type[np.generic], folder: Path) -> npt.NDArray[np.generic]:
-    """An array to fill: in memory, or memory-mapped in ``folder`` from :data:`IN_MEMORY` on."""
-    if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY:
-        return np.empty(shape, dtype)
-    make_folder(folder)  # somebody may have cleared the cache
-    with translate_os_errors("write", folder):
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            name = file.name
-        return np.memmap(name, dtype, "w+", shape=shape)
-
-
-def decoded(
-    rows: Sequence[Row], source: Source, size: int, channels: int, folder: Path, reporter: Reporter, what: str
+def decode_images(
+    rows: Sequence[Row], source: Source, size: int, channels: int, scratch: Path, reporter: Reporter, what: str
 ) -> Array:
-    """The pictures of ``rows``, each decoded once: uint8 ``[N, size, size, channels]``."""
-    images: Array = room((len(rows), size, size, channels), np.uint8, folder)  # type: ignore[assignment]
-    read: Callable[[Row], Array] = lambda row: as_array(resize_to_square(source.image(row), size), channels)  # noqa: E731
-    arrays = tracked(map_in_threads(read, rows), reporter, f"decoding {what}", len(rows), "images")
-    for position, array in enumerate(arrays):
-        images[position] = array
+    """The images of ``rows``, each decoded once: uint8 ``[N, size, size, channels]``.
+
+    Memory-mapped in the folder ``scratch`` above :data:`IN_MEMORY` bytes. ``what``: a word for the progress bar.
+    """
+    images = _allocate((len(rows), size, size, channels), scratch)
+    decode: Callable[[Row], Array] = lambda row: as_array(resize_to_square(source.image(row), size), channels)  # noqa: E731
+    arrays = tracked(map_in_threads(decode, rows), reporter, f"decoding {what}", len(rows), "images")
+    for index, array in enumerate(arrays):
+        images[index] = array
     return images
 
 
-def in_order(count: int, batch_size: int) -> list[torch.Tensor]:
-    """The indices 0 to ``count`` in batches."""
-    return list(torch.split(torch.arange(count), batch_size))
+def _allocate(shape: tuple[int, ...], scratch: Path) -> Array:
+    if int(np.prod(shape)) <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    make_folder(scratch)  # the user may have cleared the cache
+    with translate_os_errors("write", scratch):
+        with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file:
+            name = file.name
+        return np.memmap(name, np.uint8, "w+", shape=shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,24 +12,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from toolbox.api.errors import EnvironmentFailure, ToolboxError
-from toolbox.api.progress import Reporter
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.models.freeze import set_training_mode
-from toolbox.training import schedules
-from toolbox.training.batches import class_weights, key, order
-from toolbox.training.checkpoint import Checkpoints, Interrupts, State, generators, restore_generators
-from toolbox.training.distributed import ALONE, Team
-from toolbox.training.inputs import Inputs, in_order, mixed
+from toolbox.models.precision import Forward
+from toolbox.training import batches, schedules
+from toolbox.training.checkpoint import Checkpoints, State, TrainState
+from toolbox.training.distributed import SINGLE_PROCESS, ProcessGroup
+from toolbox.training.inputs import Inputs, LabeledInputs
+from toolbox.training.interrupts import Interrupts
 from toolbox.training.stages import Stage
-
-Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What ``metrics.jsonl`` says of one epoch. Losses are cross-entropy in nats, accuracies in 0..1.
+class EpochMetrics:
+    """A line of ``metrics.jsonl``. Losses are cross-entropy in nats, accuracies in 0..1.
 
-    ``train_loss`` is what was minimised, label smoothing and class weights included, averaged while the weights
-    changed; ``val_loss`` is plain cross-entropy at the epoch's end. ``lr``: that of the last step.
+    ``train_loss`` is the quantity minimized, label smoothing and class weights included, averaged over the epoch while
+    the weights change; ``val_loss`` is plain cross-entropy at the end of the epoch. ``lr``: that of the last step.
     """
 
     stage: str
@@ -42,247 +40,189 @@ class Epoch:
     lr: float
     seconds: float
 
-
-@dataclass(frozen=True)
-class Labelled:
-    """Inputs with their classes: ``targets`` int64 ``[N]`` on the CPU."""
-
-    inputs: Inputs
-    targets: torch.Tensor
+    def __str__(self) -> str:
+        text = f"{self.stage}: epoch {self.epoch}, loss {self.train_loss:.3f}"
+        return text if self.val_accuracy is None else f"{text}, validation {self.val_accuracy:.1%}"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a stage ended: epochs run, and the one whose weights were kept (0: those it started with)."""
 
-    epochs: int
-    best_epoch: int
-    stopped_early: bool
-
-
-@dataclass
-class Position:
-    """Where a stage is: ``step`` steps of ``epoch`` (from 1) are done; sums and ``seconds`` are the epoch's so far."""
-
-    loss_sum: torch.Tensor
-    correct: torch.Tensor
-    epoch: int = 1
-    step: int = 0
-    seconds: float = 0.0
-    best_loss: float = math.inf
+    epochs: int = 0
     best_epoch: int = 0
-
-    def next_epoch(self) -> None:
-        """Go to the beginning of the next epoch."""
-        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
-        self.loss_sum, self.correct = torch.zeros_like(self.loss_sum), torch.zeros_like(self.correct)
+    stopped_early: bool = False
 
 
 def fit(
     module: nn.Module,
     forward: Forward,
-    train: Labelled,
-    val: Labelled | None,
+    train: LabeledInputs,
+    val: LabeledInputs | None,
     stage: Stage,
-    seed: int,
-    on_epoch: Callable[[Epoch], None],
-    reporter: Reporter,
     *,
-    scales: Mapping[str, float] | None = None,
+    lr_scales: Mapping[str, float] | None = None,
+    on_epoch: Callable[[EpochMetrics], object] = lambda _: None,
+    reporter: Reporter | None = None,
     checkpoints: Checkpoints | None = None,
-    saved: State | None = None,
-    team: Team = ALONE,
+    resume_from: State | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Outcome:
-    """Train the parameters of ``module`` that take gradients, through ``forward`` (inputs to logits).
+    """Train the parameters of ``module`` that require gradients, through ``forward`` (inputs to logits).
 
-    With ``stage.early_stopping`` and a validation part, the weights with the lowest validation loss, those at the
-    start included, are put back at the end. The order of samples follows from ``seed``, stage and epoch alone.
+    With early stopping and validation data, the weights with the lowest validation loss, those at the start included,
+    are restored at the end.
 
-    ``scales``: what learning rates are multiplied by, by parameter name. ``checkpoints``: where the state is kept,
-    also on Ctrl-C; ``saved``: such a state, to go on from. ``team``: the processes that share the batches.
+    ``lr_scales``: factors on the learning rate by parameter name. ``checkpoints``: where the state is saved, also on
+    Ctrl-C; ``resume_from``: such a state. ``group``: the processes that share each batch.
 
     Raises
     ------
-    ToolboxError: the loss is no longer finite.
+    ToolboxError: the training or validation loss, or a weight, is not finite.
     EnvironmentFailure: the device is out of memory, or a checkpoint can't be written.
-    KeyboardInterrupt: the user wants to stop.
+    KeyboardInterrupt: the user stopped the training.
     """
+    settings = stage.settings
     device = next(parameter.device for parameter in module.parameters() if parameter.requires_grad)
-    optimizer = schedules.make_optimizer(module, stage, scales)
-    weights = class_weights(train.targets, stage).to(device)
-    watched = val if stage.early_stopping else None
-    here = Position(torch.zeros((), device=device), torch.zeros((), device=device))
-    best: State = {}
-    if saved is not None:
-        here, best = _restored(saved, module, optimizer, device)
-    if saved is None or not team.first:
-        # For dropout: of its own in each process. A checkpoint holds the first one's.
-        torch.manual_seed(key(seed, stage.name, "layers", *([] if team.first else [team.rank, here.epoch, here.step])))
-    if saved is None and watched:
-        # The weights a stage starts with are its first candidate: it can't end worse than it began.
-        here.best_loss, best = measure(module, forward, watched, stage.batch_size, team)[0], _trained_state(module)
+    optimizer = schedules.make_optimizer(module, stage, lr_scales)
+    class_weights = batches.class_weights(train.targets, stage).to(device)
+    monitored = val if settings.early_stopping else None
+    state = TrainState(module, optimizer, device)
+    if resume_from is not None:
+        state.load_dict(resume_from)
+    if resume_from is None or not group.is_first:
+        # Dropout differs between processes. A checkpoint holds the generators of the first.
+        position = () if group.is_first else (group.rank, state.epoch, state.step)
+        torch.manual_seed(batches.derive_seed(stage.seed, stage.name, "layers", *position))
+    if resume_from is None and monitored:
+        # The initial weights are the first candidate: a stage can't end worse than it started.
+        state.keep_best(evaluate(module, forward, monitored, settings.batch_size, group)[0], epoch=0)
 
-    def save() -> None:
-        if checkpoints:
-            checkpoints.save(_state(here, best, module, optimizer))
+    def should_continue() -> bool:
+        epochs = state.epoch - 1
+        return epochs < settings.epochs and not (monitored and epochs - state.best_epoch >= settings.patience)
 
-    per_epoch = len(order(train.targets, stage, seed, 1))
-    task = reporter.task(stage.name, stage.epochs * per_epoch, "steps")
-    task.advance((here.epoch - 1) * per_epoch + here.step)
-    with Interrupts(patient=team.size > 1) as interrupts:
+    steps_per_epoch = len(batches.epoch_batches(train.targets, stage, 1))
+    task = (reporter or SilentReporter()).task(stage.name, settings.epochs * steps_per_epoch, "steps")
+    task.advance((state.epoch - 1) * steps_per_epoch + state.step)
+    with Interrupts(only_record=group.size > 1) as interrupts:
         try:
-            while not _over(here, stage, watched):
-                began = time.perf_counter() - here.seconds
-                set_training_mode(module, stage.batch_norm)
-                train.inputs.start_epoch(here.epoch)
-                for indices in order(train.targets, stage, seed, here.epoch)[here.step :]:
-                    with interrupts.held():
-                        schedules.set_rate(optimizer, stage, (here.epoch - 1) * per_epoch + here.step, per_epoch)
-                        _step(forward, train, indices, optimizer, weights, stage, here, team)
-                        here.seconds = time.perf_counter() - began
-                        team.stop_together(interrupts.waiting, device)
+            while should_continue():
+                start = time.perf_counter() - state.seconds
+                set_training_mode(module, settings.batch_norm)
+                train.inputs.epoch = state.epoch
+                for indices in batches.epoch_batches(train.targets, stage, state.epoch)[state.step :]:
+                    with interrupts.deferred():
+                        schedules.set_lr(
+                            optimizer, stage, (state.epoch - 1) * steps_per_epoch + state.step, steps_per_epoch
+                        )
+                        _step(forward, train, indices, class_weights, stage, state, group)
+                        state.seconds = time.perf_counter() - start
+                        group.raise_if_any_stopped(interrupts.pending, device)
                     task.advance()
-                    if checkpoints and checkpoints.due(epoch_ends=False):
-                        save()
-                measured = measure(module, forward, val, stage.batch_size, team) if val else (None, None)
-                with interrupts.held():
-                    line = _line(here, stage, len(train.targets), measured, optimizer, time.perf_counter() - began)
-                    on_epoch(line)
-                    if watched and measured[0] is not None and measured[0] < here.best_loss:
-                        here.best_loss, here.best_epoch, best = measured[0], here.epoch, _trained_state(module)
-                    here.next_epoch()
-                task.describe(f"{stage.name}: {_in_words(line)}")
-                if checkpoints and checkpoints.due(epoch_ends=True):
-                    save()
+                    if checkpoints and checkpoints.is_due(epoch_end=False):
+                        checkpoints.save(state)
+                val_metrics = evaluate(module, forward, val, settings.batch_size, group) if val else (None, None)
+                with interrupts.deferred():
+                    metrics = _epoch_metrics(state, stage, len(train.targets), val_metrics, time.perf_counter() - start)
+                    on_epoch(metrics)
+                    if monitored and metrics.val_loss is not None:
+                        state.keep_best(metrics.val_loss, state.epoch)
+                    state.next_epoch()
+                task.describe(str(metrics))
+                if checkpoints and checkpoints.is_due(epoch_end=True):
+                    checkpoints.save(state)
         except torch.OutOfMemoryError as error:
             raise EnvironmentFailure(
-                f"{device} ran out of memory in stage {stage.name} at batch size {stage.batch_size}",
+                f"{device} ran out of memory in stage {stage.name} at batch size {settings.batch_size}",
                 "Lower training.batch_size or training.size.",
             ) from error
         except KeyboardInterrupt:
-            if not interrupts.torn:
-                save()
+            if checkpoints and not interrupts.state_is_partial:
+                checkpoints.save(state)
             raise
         finally:
             task.close()
     module.eval()
-    epochs = here.epoch - 1
-    if not watched:
-        return Outcome(epochs, epochs, False)
-    module.load_state_dict(best, strict=False)
-    return Outcome(epochs, here.best_epoch, epochs < stage.epochs)
+    epochs = state.epoch - 1
+    if monitored:
+        module.load_state_dict(state.best_weights, strict=False)
+        return Outcome(epochs, state.best_epoch, epochs < settings.epochs)
+    if not all(parameter.isfinite().all() for parameter in module.parameters() if parameter.requires_grad):
+        raise _diverged(f"a weight is not finite after stage {stage.name}", optimizer)
+    return Outcome(epochs, epochs)
 
 
 def _step(
     forward: Forward,
-    train: Labelled,
+    train: LabeledInputs,
     indices: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    weights: torch.Tensor,
+    class_weights: torch.Tensor,
     stage: Stage,
-    here: Position,
-    team: Team,
+    state: TrainState,
+    group: ProcessGroup,
 ) -> None:
-    """One step on the samples ``indices``; what it brought is added to ``here``."""
-    mine, counts = team.share(indices)
-    targets = train.targets[mine].to(weights.device)
-    number = here.step * team.size + team.rank + 1
-    batch, wanted = mixed(train.inputs, train.inputs.batch(mine), targets, number)
-    logits = forward(batch)
-    losses = F.cross_entropy(logits, wanted, label_smoothing=stage.label_smoothing, reduction="none")
-    loss = (losses * weights[targets]).sum() * (counts / len(indices))
-    right = (logits.detach().argmax(1) == targets).sum() * counts
-    whole, right = team.total(loss.detach(), right)
-    if not torch.isfinite(whole):
-        raise ToolboxError(
-            f"the loss is {whole.item()} in stage {stage.name}, epoch {here.epoch}, step {here.step + 1}",
-            f"Lower the learning rate (now {optimizer.param_groups[0]['lr']:g}).",
-        )
-    optimizer.zero_grad(set_to_none=True)
+    """One step of the optimizer on the batch ``indices``; adds its loss and hits to ``state``."""
+    own, weight = group.shard(indices)
+    targets = train.targets[own].to(class_weights.device)
+    batch_number = state.step * group.size + group.rank + 1
+    images, mixed_targets = train.inputs.mix(train.inputs.batch(own), targets, batch_number)
+    logits = forward(images)
+    losses = F.cross_entropy(logits, mixed_targets, label_smoothing=stage.settings.label_smoothing, reduction="none")
+    loss = (losses * class_weights[targets]).sum() * (weight / len(indices))
+    correct = (logits.detach().argmax(1) == targets).sum() * weight
+    total_loss, total_correct = group.sum(loss.detach(), correct)
+    if not torch.isfinite(total_loss):
+        place = f"stage {stage.name}, epoch {state.epoch}, step {state.step + 1}"
+        raise _diverged(f"the loss is {total_loss.item()} in {place}", state.optimizer)
+    state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    team.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
-    optimizer.step()
-    here.loss_sum += whole * len(indices)
-    here.correct += right
-    here.step += 1
+    group.sum_gradients(parameter for each in state.optimizer.param_groups for parameter in each["params"])
+    state.optimizer.step()
+    state.loss_sum += total_loss * len(indices)
+    state.correct += total_correct
+    state.step += 1
 
 
-def measure(
-    module: nn.Module, forward: Forward, labelled: Labelled, batch_size: int, team: Team = ALONE
+def evaluate(
+    module: nn.Module, forward: Forward, data: LabeledInputs, batch_size: int, group: ProcessGroup = SINGLE_PROCESS
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy, in evaluation mode; in a team, what the first process measures."""
-    logits = predict(module, forward, labelled.inputs, batch_size)
-    loss = F.cross_entropy(logits, labelled.targets).item()
-    return team.agreed(lambda: (loss, (logits.argmax(1) == labelled.targets).float().mean().item()))
+    """Mean cross-entropy and accuracy in evaluation mode; in a group, those that the first process computes."""
+    logits = predict_logits(module, forward, data.inputs, batch_size)
+    loss = F.cross_entropy(logits, data.targets).item()
+    return group.broadcast(lambda: (loss, (logits.argmax(1) == data.targets).float().mean().item()))
 
 
-def predict(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int) -> torch.Tensor:
+def predict_logits(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int) -> torch.Tensor:
     """Logits for ``inputs`` in their order, in evaluation mode: float32 ``[N, classes]`` on the CPU."""
     module.eval()
     with torch.inference_mode():
-        batches = (inputs.batch(indices) for indices in in_order(len(inputs), batch_size))
-        return torch.cat([forward(batch).float().cpu() for batch in batches])
+        parts = torch.split(torch.arange(len(inputs)), batch_size)
+        return torch.cat([forward(inputs.batch(indices)).float().cpu() for indices in parts])
 
 
-def _over(here: Position, stage: Stage, watched: Labelled | None) -> bool:
-    done = here.epoch - 1
-    return done >= stage.epochs or (watched is not None and done - here.best_epoch >= stage.patience)
-
-
-def _line(
-    here: Position,
+def _epoch_metrics(
+    state: TrainState,
     stage: Stage,
     count: int,
-    measured: tuple[float, float] | tuple[None, None],
-    optimizer: torch.optim.Optimizer,
+    val_metrics: tuple[float, float] | tuple[None, None],
     seconds: float,
-) -> Epoch:
-    return Epoch(
+) -> EpochMetrics:
+    val_loss, val_accuracy = val_metrics
+    if val_loss is not None and not math.isfinite(val_loss):
+        place = f"stage {stage.name}, epoch {state.epoch}"
+        raise _diverged(f"the validation loss is {val_loss} in {place}", state.optimizer)
+    return EpochMetrics(
         stage=stage.name,
-        epoch=here.epoch,
-        train_loss=here.loss_sum.item() / count,
-        train_accuracy=here.correct.item() / count,
-        val_loss=measured[0],
-        val_accuracy=measured[1],
-        lr=optimizer.param_groups[0]["lr"],
+        epoch=state.epoch,
+        train_loss=state.loss_sum.item() / count,
+        train_accuracy=state.correct.item() / count,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        lr=state.optimizer.param_groups[0]["lr"],
         seconds=seconds,
     )
 
 
-def _state(here: Position, best: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """All that the rest of a stage depends on."""
-    return {
-        "position": dict(vars(here)),
-        "best": best,
-        "model": _trained_state(module, whole=False),
-        "optimizer": optimizer.state_dict(),
-        "generators": generators(),
-    }
-
-
-def _restored(
-    saved: State, module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
-) -> tuple[Position, State]:
-    """Put ``saved`` (see :func:`_state`) back; the position, and the best weights so far."""
-    optimizer.load_state_dict(saved["optimizer"])
-    module.load_state_dict(saved["model"], strict=False)
-    restore_generators(saved["generators"])
-    position = Position(**saved["position"])
-    position.loss_sum, position.correct = position.loss_sum.to(device), position.correct.to(device)
-    return position, saved["best"]
-
-
-def _trained_state(module: nn.Module, whole: bool = True) -> dict[str, torch.Tensor]:
-    """What training changes: parameters with gradients, and buffers (frozen ones are the same anyway).
-
-    ``whole``: as copies of their own; else as they are, for writing at once.
-    """
-    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    trained |= {name for name, _ in module.named_buffers()}
-    state = {name: value for name, value in module.state_dict().items() if name in trained}
-    return copy.deepcopy(state) if whole else state
-
-
-def _in_words(line: Epoch) -> str:
-    text = f"epoch {line.epoch}, loss {line.train_loss:.3f}"
-    return text if line.val_accuracy is None else f"{text}, validation {line.val_accuracy:.1%}"
+def _diverged(problem: str, optimizer: torch.optim.Optimizer) -> ToolboxError:
+    return ToolboxError(problem, f"Lower the learning rate (now {optimizer.param_groups[0]['lr']:g}).")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from toolbox.api.progress import SilentReporter
-from toolbox.training import inputs
+from toolbox.cache.folder import scratch_folder
 from toolbox.training.session import Experiment, Session
 from toolbox.training.stages import Stage, planned, unfrozen
 
 
 def plan(experiment: Experiment) -> dict[str, Any]:
     """What a training would do, its time at most (no early stop) and its disk, from a probe of one batch."""
-    with inputs.scratch() as folder:
+    with scratch_folder() as folder:
         session = Session(experiment, folder, SilentReporter())
         chosen = session.training
         rows = list(chosen.rows[: experiment.settings.training.batch_size])
@@ -34,7 +33,7 @@ def plan(experiment: Experiment) -> dict[str, Any]:
             "train_images": len(chosen.rows),
             "size": request.size,
             "device": str(session.device),
-            "stages": [asdict(stage) for stage in stages],
+            "stages": [stage.to_dict() for stage in stages],
             "seconds": round(seconds * len(chosen.rows), 1),
             "bytes": decoded + activations * len(chosen.rows),
         }
@@ -45,7 +44,7 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
     module, steps = session.built.module, session.built.stages
     module.eval()
     if not session.experiment.finetune or steps is None or session.training.kind == "online":
-        passes = sum(stage.epochs for stage in stages)
+        passes = sum(stage.settings.epochs for stage in stages)
         return _seconds(lambda: _backward(module(batch))) / len(batch) * passes, 0
     with torch.no_grad():
         seconds = _seconds(lambda: module(batch))
@@ -53,10 +52,10 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
         kept = steps.last(before)[0].numel() * 4
     second = unfrozen(session.built.parts, session.settings.last.unfreeze)
     if second & session.built.parts.trunk:
-        seconds += _seconds(lambda: _backward(module(batch))) * stages[-1].epochs
+        seconds += _seconds(lambda: _backward(module(batch))) * stages[-1].settings.epochs
     elif second:
         kept += before[0].numel() * 4
-        seconds += _seconds(lambda: _backward(steps.head(steps.last(before)))) * stages[-1].epochs
+        seconds += _seconds(lambda: _backward(steps.head(steps.last(before)))) * stages[-1].settings.epochs
     room = session.settings.training.cache_gb * 1e9
     return seconds / len(batch), kept if kept * len(session.training.rows) < room else 0
 

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from toolbox import environment
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
+from toolbox.models.precision import Forward
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 from toolbox.training import loop
@@ -111,7 +112,7 @@ def keep_model(session: Session, kept: Run) -> None:
     atomic.write_bytes(kept.path / runs.MODEL, save(state, metadata))
 
 
-def keep_predictions(session: Session, kept: Run, answer: tuple[loop.Forward, Inputs] | None = None) -> None:
+def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs] | None = None) -> None:
     """Write predictions for validation and test (for training images only where there is neither).
 
     ``answer``: what of the held-out samples is computed already, and what leads from there to logits. It is not
@@ -123,7 +124,7 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[loop.Forward, In
         rows, source = session.manifest.rows, session.experiment.prepared.source
     if answer is None or session.precision != "float32":
         answer = module, session.pixels(rows, source, "evaluation images")
-    logits = loop.predict(module, *answer, session.settings.training.batch_size)
+    logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
     runs.write_predictions(kept.path / runs.PREDICTIONS, fields, probabilities, session.manifest.classes)

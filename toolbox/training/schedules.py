@@ -1,9 +1,9 @@
-"""Optimisers, and the learning rate of every step as a function of the step alone: there is no state to lose."""
+"""Optimizers, and the learning rate of every step as a function of the step alone: a schedule has no state."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -11,13 +11,13 @@ from torch import nn
 from toolbox.training.stages import Stage
 
 _SCALE = "scale"
-"""The key under which a parameter group keeps its share of the learning rate."""
+"""The key of a parameter group's factor on the learning rate."""
 
 
-def factor(stage: Stage, step: int, per_epoch: int) -> float:
-    """What the learning rate is multiplied by at ``step`` of a stage (from 0), with ``per_epoch`` steps an epoch.
+def lr_factor(stage: Stage, step: int, steps_per_epoch: int) -> float:
+    """The factor on the learning rate at ``step`` of a stage (counted from 0).
 
-    With ``epoch`` from 0:
+    With ``epoch`` counted from 0:
 
     - constant: 1
     - exponential: (1 - decay)^epoch. Keras' ExponentialDecay with decay_rate = 1 - decay, in a staircase.
@@ -28,44 +28,53 @@ def factor(stage: Stage, step: int, per_epoch: int) -> float:
     Warm-up multiplies any of them by (step + 1) / W over its W steps. Goyal et al., "Accurate, large minibatch SGD",
     2017.
     """
-    warm = stage.warmup_epochs * per_epoch + stage.warmup_steps
-    rise = min(1.0, (step + 1) / warm) if warm else 1.0
-    return rise * _FACTORS[stage.schedule](stage, step, step // per_epoch)
+    settings, epoch = stage.settings, step // steps_per_epoch
+    warmup_steps = settings.warmup_epochs * steps_per_epoch + settings.warmup_steps
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    match settings.schedule:
+        case "constant":
+            return warmup
+        case "exponential":
+            return warmup * (1 - settings.decay) ** epoch
+        case "inverse-time":
+            return warmup * (1 / (1 + settings.decay * step))
+        case "cosine":
+            return warmup * ((1 + math.cos(math.pi * epoch / max(1, settings.epochs))) / 2)
+        case "step":
+            return warmup * settings.step_factor ** (epoch // settings.step_epochs)
 
 
-_FACTORS: dict[str, Callable[[Stage, int, int], float]] = {
-    "constant": lambda stage, step, epoch: 1.0,
-    "exponential": lambda stage, step, epoch: (1 - stage.decay) ** epoch,
-    "inverse-time": lambda stage, step, epoch: 1 / (1 + stage.decay * step),
-    "cosine": lambda stage, step, epoch: (1 + math.cos(math.pi * epoch / max(1, stage.epochs))) / 2,
-    "step": lambda stage, step, epoch: stage.step_factor ** (epoch // stage.step_epochs),
-}
+def make_optimizer(
+    module: nn.Module, stage: Stage, lr_scales: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """The stage's optimizer over the parameters of ``module`` that require gradients.
 
-
-def make_optimizer(module: nn.Module, stage: Stage, scales: Mapping[str, float] | None = None) -> torch.optim.Optimizer:
-    """The stage's optimiser over the parameters of ``module`` that take gradients.
-
-    ``scales``: what each one's learning rate is multiplied by, by name; 1 where it says nothing.
+    ``lr_scales``: factors on the learning rate by parameter name; 1 for any other.
     """
+    settings = stage.settings
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((scales or {}).get(name, 1.0), []).append(parameter)
-    # The nearest to the head first: its rate is the one that is told.
+            groups.setdefault((lr_scales or {}).get(name, 1.0), []).append(parameter)
+    # The group nearest to the head comes first: its learning rate is the one that metrics and messages state.
     parameters = [
-        {"params": groups[scale], "lr": stage.lr * scale, _SCALE: scale} for scale in sorted(groups, reverse=True)
+        {"params": groups[scale], "lr": settings.lr * scale, _SCALE: scale} for scale in sorted(groups, reverse=True)
     ]
-    if stage.optimizer == "sgd":
+    if settings.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, stage.lr, stage.momentum, weight_decay=stage.weight_decay, nesterov=stage.nesterov
+            parameters,
+            settings.lr,
+            settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.nesterov,
         )
-    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, stage.lr, weight_decay=stage.weight_decay)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, settings.lr, weight_decay=settings.weight_decay)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, stage: Stage, step: int, per_epoch: int) -> float:
-    """Set the learning rates for ``step`` (see :func:`factor`); the stage's own, before any group's share."""
-    rate = stage.lr * factor(stage, step, per_epoch)
+def set_lr(optimizer: torch.optim.Optimizer, stage: Stage, step: int, steps_per_epoch: int) -> float:
+    """Set the learning rates for ``step`` (see :func:`lr_factor`); returns the stage's, before any group's scale."""
+    lr = stage.settings.lr * lr_factor(stage, step, steps_per_epoch)
     for group in optimizer.param_groups:
-        group["lr"] = rate * group[_SCALE]
-    return rate
+        group["lr"] = lr * group[_SCALE]
+    return lr

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import torch
 
+from toolbox.api.augmenter import MixingAugmenter
+from toolbox.api.model import BuiltModel
 from toolbox.api.progress import Reporter
-from toolbox.api.protocols import BuiltModel, MixingAugmenter
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
+from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import AugmentSettings, Settings
 from toolbox.training import activation_cache, batches
-from toolbox.training.inputs import Inputs, Pixels
-from toolbox.training.loop import Forward, Labelled
+from toolbox.training.inputs import Inputs, LabeledInputs, Pixels
 from toolbox.training.trackers import Trackers
 from toolbox.training.training_data import choose
 
@@ -62,7 +63,7 @@ class Session:
                 f"{parse(self.settings.augment.augmenter).name} mixes the images of a batch: without --train-on online"
                 " nothing is mixed"
             )
-        torch.manual_seed(batches.key(self.settings.seed, "weights"))
+        torch.manual_seed(batches.derive_seed(self.settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.wanted = build.wanted(
             experiment.spec, model, self.settings, len(self.manifest.classes), experiment.finetune
@@ -84,10 +85,10 @@ class Session:
         """The pictures of ``rows`` as inputs."""
         return activation_cache.pixels(self, rows, source, what)
 
-    def labelled(self, given: Inputs, rows: Sequence[Row]) -> Labelled:
+    def labelled(self, given: Inputs, rows: Sequence[Row]) -> LabeledInputs:
         """``given`` with the classes of ``rows``."""
         number = {label: index for index, label in enumerate(self.manifest.classes)}
-        return Labelled(given, torch.tensor([number[row.label] for row in rows], dtype=torch.int64))
+        return LabeledInputs(given, torch.tensor([number[row.label] for row in rows], dtype=torch.int64))
 
 
 def _mixes(experiment: Experiment) -> bool:

@@ -5,68 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Parts
+from toolbox.api.model import Parts
 from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's settings, resolved; what they mean stands with the settings."""
+    """One stage of a training: its ``settings`` are those of ``[training]``, overridden by ``[head]`` or ``[last]``.
 
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float
-    optimizer: str
-    weight_decay: float
-    momentum: float
-    schedule: str
-    early_stopping: bool
-    patience: int
-    batch_norm: str
-    nesterov: bool = False
-    decay: float = 0.0
-    step_epochs: int = 10
-    step_factor: float = 0.1
-    warmup_epochs: int = 0
-    warmup_steps: int = 0
-    balance: str = "none"
-    label_smoothing: float = 0.0
-    layer_decay: float = 1.0
-
-
-def resolved(name: str, epochs: int, training: TrainingSettings, own: StageSettings | None = None) -> Stage:
-    """A stage's settings: its own where it sets them, else those of ``[training]``.
+    ``seed`` and ``name`` decide the order of samples and dropout; ``layer_decay``: see :func:`layer_scales`.
 
     Raises
     ------
-    UsageError: settings that make no sense together.
+    UsageError: settings that contradict each other.
     """
 
-    def pick(key: str) -> object:
-        value = getattr(own, key, None)
-        return getattr(training, key, 1.0) if value is None else value  # [training] has no layer_decay
+    name: str
+    settings: TrainingSettings
+    seed: int = 0
+    layer_decay: float = 1.0
 
-    keys = [key for key in Stage.__dataclass_fields__ if key not in ("name", "epochs")]
-    stage = Stage(name, epochs, **{key: pick(key) for key in keys})  # type: ignore[arg-type]
-    if stage.schedule in ("exponential", "inverse-time") and not stage.decay:
-        raise UsageError(
-            f"stage {name}: the schedule {stage.schedule} needs a decay", "Set training.decay: 0.05, say, or 0.002."
-        )
-    if stage.nesterov and not stage.momentum:
-        raise UsageError(f"stage {name}: nesterov needs momentum", "Set training.momentum: 0.9, say.")
-    return stage
+    def __post_init__(self) -> None:
+        if self.settings.schedule in ("exponential", "inverse-time") and not self.settings.decay:
+            raise UsageError(
+                f"stage {self.name}: the schedule {self.settings.schedule} needs a decay",
+                "Set training.decay, to 0.05 say.",
+            )
+        if self.settings.nesterov and not self.settings.momentum:
+            raise UsageError(f"stage {self.name}: nesterov needs momentum", "Set training.momentum, to 0.9 say.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stage as ``run.json`` has it: its name and the settings that can differ between stages."""
+        settings = self.settings.model_dump(include={"epochs", *StageSettings.model_fields})
+        return {"name": self.name, **settings, "layer_decay": self.layer_decay}
+
+
+def _merge(training: TrainingSettings, overrides: StageSettings) -> TrainingSettings:
+    """``training`` with every setting that ``overrides`` has and sets."""
+    changes = {key: value for key, value in overrides if value is not None and key in TrainingSettings.model_fields}
+    return training.model_copy(update=changes)
 
 
 def planned(settings: Settings, finetune: bool) -> list[Stage]:
     """The stages of a training: ``train``, or ``head`` and, unless ``last.unfreeze`` is ``none``, ``last``."""
     if not finetune:
-        return [resolved("train", settings.training.epochs, settings.training)]
-    stages = [resolved("head", settings.head.epochs, settings.training, settings.head)]
+        return [Stage("train", settings.training, settings.seed)]
+    stages = [Stage("head", _merge(settings.training, settings.head), settings.seed)]
     if settings.last.unfreeze != "none":
-        stages.append(resolved("last", settings.last.epochs, settings.training, settings.last))
+        last = _merge(settings.training, settings.last)
+        stages.append(Stage("last", last, settings.seed, settings.last.layer_decay))
     return stages
 
 

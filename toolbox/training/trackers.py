@@ -1,7 +1,7 @@
 """Tells trackers (TensorBoard, MLflow, anybody's) of runs as they happen. None of them can stop a training.
 
 A tracker is an entry point in the group ``toolbox.trackers``: its name is what ``training.trackers`` says, its object a
-factory of a :class:`toolbox.api.protocols.Tracker` whose keyword parameters are the tracker's. It is loaded when a
+factory of a :class:`toolbox.api.tracker.Tracker` whose keyword parameters are the tracker's. It is loaded when a
 run asks for it, and not otherwise.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
 from toolbox.api.progress import Reporter, SilentReporter
-from toolbox.api.protocols import Tracker
+from toolbox.api.tracker import Tracker
 from toolbox.plugin.schema import validated
 from toolbox.plugin.spec import parse
 from toolbox.settings.schema import ComponentSpec

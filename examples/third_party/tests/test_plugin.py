@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evidence
+from toolbox.api.evaluator import Evidence
 from toolbox.plugin.registry import Registry
 from toolbox.testing import check_component
 

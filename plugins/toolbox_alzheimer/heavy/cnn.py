@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import BuiltModel, ModelRequest, Parts, Stages
-from toolbox.models.heads import DenseHead, parse_head
+from toolbox.api.heads import DenseHead, parse_head
+from toolbox.api.model import BuiltModel, ModelRequest, Parts, Stages
 from toolbox_alzheimer.model import AlzheimerModel, Init, Variant
 
 

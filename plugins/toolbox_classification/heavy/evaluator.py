@@ -13,10 +13,8 @@ from pydantic import Field
 from torchmetrics.functional import classification as tm
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Table
-from toolbox.statistics.bootstrap import RESAMPLES
-from toolbox.statistics.intervals import Bootstrap
-from toolbox.statistics.scores import METRICS, PredictionSet, Units
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Table
+from toolbox.api.statistics import METRICS, RESAMPLES, Bootstrap, PredictionSet, Units
 from toolbox_classification.heavy import pictures, tables, threshold
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
-from toolbox.api.protocols import Figure, Metric, Series
-from toolbox.statistics.scores import BINS, PredictionSet
+from toolbox.api.evaluator import Figure, Metric, Series
+from toolbox.api.statistics import BINS, PredictionSet
 
 _POINTS = 200
 

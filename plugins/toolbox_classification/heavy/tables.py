@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Table
-from toolbox.statistics.delong import Area, one_vs_rest
-from toolbox.statistics.intervals import Bootstrap, auc_metric
-from toolbox.statistics.scores import MetricInfo, PredictionSet
+from toolbox.api.evaluator import Table
+from toolbox.api.statistics import Area, Bootstrap, MetricInfo, PredictionSet, auc_metric, one_vs_rest
 
 
 def per_class(matrix: npt.NDArray[np.int64], predictions: PredictionSet, classes: Sequence[str]) -> Table:

@@ -7,10 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Metric
-from toolbox.statistics.intervals import Bootstrap
-from toolbox.statistics.proportions import wilson
-from toolbox.statistics.scores import MetricInfo, PredictionSet
+from toolbox.api.evaluator import Metric
+from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet, wilson
 
 Floats = npt.NDArray[np.float64]
 

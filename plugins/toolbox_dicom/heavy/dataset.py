@@ -10,11 +10,10 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import read_labels
-from toolbox.data.slices import select_slices
-from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, header, picture
+from toolbox.api.volumes import read_labels, select_slices
+from toolbox_dicom.heavy.files import Header, UnreadableDicom, dicom_files, read_header, read_picture
 from toolbox_dicom.pseudonyms import machine_key, pseudonym
 
 
@@ -67,20 +66,22 @@ class DicomDataset(VirtualDataset):
         for file in dicom_files(self.folder):
             name = file.relative_to(self.folder).as_posix()
             try:
-                head = header(file)
+                header = read_header(file)
             except (UnreadableDicom, OSError):
                 series[name, ""].append((0.0, name, 0, None))
                 continue
             place = name.rpartition("/")[0]
-            series[place, head.series].extend((head.position, name, frame, head) for frame in range(head.frames))
+            series[place, header.series].extend(
+                (header.position, name, frame, header) for frame in range(header.frames)
+            )
         if not series:
             raise UsageError(f"{self.folder} holds no DICOM files")
         low, high, count = self._range
         for _, slices in sorted(series.items()):
             slices.sort(key=lambda item: item[:3])
             for number in select_slices(len(slices), low, high, count or len(slices)):
-                _, name, frame, known = slices[number]
-                yield self._sample(name, frame, number, known)
+                _, name, frame, head = slices[number]
+                yield self._sample(name, frame, number, head)
 
     def load(self, sample: Sample) -> Image.Image:
         """The slice that ``sample.path`` names, mode ``L`` or ``RGB``.
@@ -92,7 +93,7 @@ class DicomDataset(VirtualDataset):
         name, _, frame = sample.path.rpartition("#frame=")
         if not name or not frame.isdecimal():
             raise UnreadableDicom("no frame is named")
-        return picture(self._file(name), int(frame), self._window)
+        return read_picture(self._file(name), int(frame), self._window)
 
     def file(self, sample: Sample) -> Path:
         """The slice's file."""

@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import apply_modality_lut, pixel_array
 
-from toolbox.data.images import MAX_PIXELS
+from toolbox.api.images import MAX_PIXELS
 
 # pydicom's warnings quote the tags' values. For good, not for a block: the readers are threads.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
@@ -74,23 +74,23 @@ def dicom_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def header(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """The file's header; pixels are not read.
 
     Raises
     ------
     UnreadableDicom: it is no DICOM file with pixels.
     """
-    found = _read(path, headers_only=True)
-    frames = _number(found, "NumberOfFrames", 1)
+    dataset = _read(path, headers_only=True)
+    frames = _number(dataset, "NumberOfFrames", 1)
     if not 1 <= frames <= MAX_FRAMES:
         raise UnreadableDicom(f"claims {frames:,} frames; the limit is {MAX_FRAMES:,}")
     return Header(
-        str(found.get("PatientID") or ""), str(found.get("SeriesInstanceUID") or ""), _position(found), frames
+        str(dataset.get("PatientID") or ""), str(dataset.get("SeriesInstanceUID") or ""), _position(dataset), frames
     )
 
 
-def picture(path: Path, frame: int, window: tuple[float, float]) -> Image.Image:
+def read_picture(path: Path, frame: int, window: tuple[float, float]) -> Image.Image:
     """Frame ``frame`` of a file, mode ``L`` or ``RGB``; ``info["note"]`` says how its values became 8-bit grey.
 
     The modality look-up is applied as the file says (pydicom), then its window (the first, linear; DICOM PS3.3
@@ -101,21 +101,21 @@ def picture(path: Path, frame: int, window: tuple[float, float]) -> Image.Image:
     ------
     UnreadableDicom: it can't be decoded here.
     """
-    found = _read(path, headers_only=False)
-    _check(found)
+    dataset = _read(path, headers_only=False)
+    _check(dataset)
     try:
-        values = pixel_array(found, index=frame)
+        values = pixel_array(dataset, index=frame)
         if values.ndim == 3:
             return _colour(values)
-        values = np.asarray(apply_modality_lut(values, found), dtype=np.float64)
-        own = _own_window(found)
+        values = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
+        own = _own_window(dataset)
     except UnreadableDicom:
         raise
     except Exception as error:  # decoders raise anything on hostile input, and their words may quote tags
         raise UnreadableDicom(f"can't be decoded: {type(error).__name__}") from None
     low, high = own or map(float, np.percentile(values, window))
     grey = np.rint(np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255)).astype(np.uint8)
-    if str(found.get("PhotometricInterpretation")) == "MONOCHROME1":
+    if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1":
         grey = 255 - grey
     image = Image.fromarray(grey)
     how = "its own window" if own else f"percentiles {window[0]:g} and {window[1]:g}"
@@ -139,23 +139,23 @@ def _read(path: Path, headers_only: bool) -> pydicom.Dataset:
         raise UnreadableDicom(f"no DICOM file: {type(error).__name__}") from None
 
 
-def _check(found: pydicom.Dataset) -> None:
-    rows, columns = _number(found, "Rows", 0), _number(found, "Columns", 0)
-    if rows < 1 or columns < 1 or "PixelData" not in found:
+def _check(dataset: pydicom.Dataset) -> None:
+    rows, columns = _number(dataset, "Rows", 0), _number(dataset, "Columns", 0)
+    if rows < 1 or columns < 1 or "PixelData" not in dataset:
         raise UnreadableDicom("holds no picture")
-    if str(found.get("PhotometricInterpretation")) == "PALETTE COLOR":
+    if str(dataset.get("PhotometricInterpretation")) == "PALETTE COLOR":
         raise UnreadableDicom("pictures of palette colours are not read")
     if rows * columns > MAX_PIXELS:
         raise UnreadableDicom(f"claims {columns} × {rows} pixels; the limit is {MAX_PIXELS // 10**6} million")
-    if not 1 <= _number(found, "NumberOfFrames", 1) <= MAX_FRAMES:
+    if not 1 <= _number(dataset, "NumberOfFrames", 1) <= MAX_FRAMES:
         raise UnreadableDicom("claims an absurd number of frames")
 
 
-def _own_window(found: pydicom.Dataset) -> tuple[float, float] | None:
+def _own_window(dataset: pydicom.Dataset) -> tuple[float, float] | None:
     """The values that the file itself wants black and white, if it says so."""
     ends = []
     for tag in ("WindowCenter", "WindowWidth"):
-        value = found.get(tag)
+        value = dataset.get(tag)
         if value is None or value == "":
             return None
         ends.append(float(value[0] if isinstance(value, pydicom.multival.MultiValue) else value))
@@ -171,23 +171,23 @@ def _colour(values: npt.NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values))
 
 
-def _number(found: pydicom.Dataset, tag: str, default: int) -> int:
+def _number(dataset: pydicom.Dataset, tag: str, default: int) -> int:
     try:
-        value = found.get(tag)
+        value = dataset.get(tag)
         return default if value in (None, "") else int(value)
     except Exception:
         raise UnreadableDicom(f"its {tag} is no number") from None
 
 
-def _position(found: pydicom.Dataset) -> float:
+def _position(dataset: pydicom.Dataset) -> float:
     """Where the slice lies along the normal of its plane, in mm; without that its number in the series."""
     try:
-        x, y, z = (float(value) for value in found["ImagePositionPatient"].value)
-        row, column = np.reshape([float(value) for value in found["ImageOrientationPatient"].value], (2, 3))
+        x, y, z = (float(value) for value in dataset["ImagePositionPatient"].value)
+        row, column = np.reshape([float(value) for value in dataset["ImageOrientationPatient"].value], (2, 3))
         return float(np.dot(np.cross(row, column), (x, y, z)))
     except Exception:  # missing, or not the numbers that they should be
         try:
-            return float(_number(found, "InstanceNumber", 0))
+            return float(_number(dataset, "InstanceNumber", 0))
         except UnreadableDicom:
             return 0.0
 

@@ -11,17 +11,17 @@ import numpy as np
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
-from toolbox_errors.heavy.confident import suggested
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture, Table
+from toolbox_errors.heavy.confident import suggest_labels
 
 
 @dataclass(frozen=True)
 class _Case:
-    """A sample, by its place in its evidence; ``said`` is a class's index."""
+    """A sample of ``evidence`` by its index, and a class index to hold against its label."""
 
     evidence: Evidence
     at: int
-    said: int
+    predicted: int
 
     @property
     def true(self) -> int:
@@ -33,19 +33,19 @@ class _Case:
     @property
     def row(self) -> list[str | float | int | None]:
         evidence, true = self.evidence, self.true
-        names = [evidence.ids[self.at], evidence.split, evidence.classes[true], evidence.classes[self.said]]
+        names = [evidence.ids[self.at], evidence.split, evidence.classes[true], evidence.classes[self.predicted]]
         group = evidence.groups[self.at] if evidence.groups else ""
-        return [*names, self.probability(true), self.probability(self.said), group]
+        return [*names, self.probability(true), self.probability(self.predicted), group]
 
 
 class Errors(Evaluator):
-    """The worst mistakes, and images whose label is probably wrong, in tables and galleries.
+    """List the worst mistakes, and images whose label is probably wrong, in tables and galleries.
 
-    Worst are the mistakes that give the true class the least probability. Labels are doubted by confident learning
+    The worst mistakes give the true class the lowest probability. Doubtful labels are found by confident learning
     (Northcutt, Jiang and Chuang, JAIR 70, 2021): another class reaches the mean probability that it has among its own
-    images, and the label is not the most probable class. The validation split is looked through as well, where there is
-    one. Doubted labels are candidates for a second look by someone who knows, not errors: a weak model doubts much. And
-    a test set whose labels were changed because of what one model said of them favours that model.
+    images, and the label is not the most probable class. The validation split, if any, is checked too. A doubtful label
+    calls for a second look by an expert; it need not be wrong, and a weak model doubts many. Correcting test labels
+    because one model doubts them biases the test set toward that model.
     """
 
     needs_images = True
@@ -62,49 +62,49 @@ class Errors(Evaluator):
     def evaluate(self, evidence: Evidence) -> Evaluation:
         """See the class."""
         if not len(evidence.ids):
-            raise UsageError("there are no predictions to look through")
-        mistakes = [case for case in _cases(evidence, evidence.probabilities.argmax(1)) if case.said != case.true]
+            raise UsageError("no predictions to evaluate")
+        mistakes = [case for case in _cases(evidence, evidence.probabilities.argmax(1)) if case.predicted != case.true]
         parts = [part for part in (evidence, evidence.validation) if part is not None]
         labels = np.concatenate([part.targets for part in parts])
-        other = suggested(labels, np.concatenate([part.probabilities for part in parts]))
-        cuts = np.split(other, np.cumsum([len(part.ids) for part in parts])[:-1])
-        doubted = [
+        suggestions = suggest_labels(labels, np.concatenate([part.probabilities for part in parts]))
+        per_part = np.split(suggestions, np.cumsum([len(part.ids) for part in parts])[:-1])
+        doubtful = [
             case
-            for part, said in zip(parts, cuts, strict=True)
-            for case in _cases(part, said)
-            if case.said != case.true
+            for part, labels_ in zip(parts, per_part, strict=True)
+            for case in _cases(part, labels_)
+            if case.predicted != case.true
         ]
-        mistakes, doubted = (sorted(found, key=_least_probable_label) for found in (mistakes, doubted))
-        checked = " and ".join(part.split for part in parts)
+        mistakes, doubtful = (sorted(cases, key=_least_probable_label) for cases in (mistakes, doubtful))
+        splits = " and ".join(part.split for part in parts)
         galleries = [
             Gallery(
                 "errors-worst",
                 "Worst mistakes",
                 list(islice(_pictures(mistakes, "said"), self.count)),
-                f"Of {len(mistakes):,} mistake{'s' * (len(mistakes) != 1)} on {len(evidence.ids):,} images those that"
-                " give the true class the least probability.",
+                f"{len(mistakes):,} mistake{'s' * (len(mistakes) != 1)} on {len(evidence.ids):,} images; the lowest"
+                " probabilities of the true class come first.",
             ),
             Gallery(
                 "errors-labels",
-                "Labels to look at again",
-                list(islice(_pictures(doubted, "rather"), self.count)),
-                f"{len(doubted):,} of {len(labels):,} images ({checked}) whose label is doubted by confident learning.",
+                "Doubtful labels",
+                list(islice(_pictures(doubtful, "rather"), self.count)),
+                f"{len(doubtful):,} of {len(labels):,} images ({splits}) have a label that confident learning doubts.",
             ),
         ]
         notes = []
         if not mistakes:
-            notes.append(f"errors: no mistake on {len(evidence.ids):,} images")
-        if not doubted:
-            notes.append(f"errors: none of {len(labels):,} labels ({checked}) is doubted")
+            notes.append(f"errors: no mistakes on {len(evidence.ids):,} images")
+        if not doubtful:
+            notes.append(f"errors: no doubtful labels among {len(labels):,} ({splits})")
         if evidence.split == "train":
-            notes.append("errors: the model was trained on these images, so that it hides mistakes and wrong labels")
+            notes.append("errors: the model was trained on these images, which hides mistakes and wrong labels")
         return Evaluation(
             tables=[
                 *([self._table("errors-worst", "Worst mistakes", "said", mistakes)] if mistakes else []),
-                *([self._table("errors-labels", "Labels to look at again", "rather", doubted)] if doubted else []),
+                *([self._table("errors-labels", "Doubtful labels", "rather", doubtful)] if doubtful else []),
             ],
             galleries=[gallery for gallery in galleries if gallery.pictures],
-            extra={"mistakes": len(mistakes), "doubted_labels": len(doubted)},
+            extra={"mistakes": len(mistakes), "doubted_labels": len(doubtful)},
             notes=notes,
         )
 
@@ -114,8 +114,8 @@ class Errors(Evaluator):
         return Table(name, title, columns, [case.row for case in cases[: self.rows]])
 
 
-def _cases(evidence: Evidence, said: np.typing.NDArray[np.int64]) -> Iterator[_Case]:
-    return (_Case(evidence, at, int(index)) for at, index in enumerate(said))
+def _cases(evidence: Evidence, suggestions: np.typing.NDArray[np.int64]) -> Iterator[_Case]:
+    return (_Case(evidence, at, int(index)) for at, index in enumerate(suggestions))
 
 
 def _least_probable_label(case: _Case) -> tuple[float, str]:
@@ -123,13 +123,17 @@ def _least_probable_label(case: _Case) -> tuple[float, str]:
 
 
 def _pictures(cases: Sequence[_Case], word: str) -> Iterator[Picture]:
-    """Those whose images are there, read as they are taken."""
+    """Yield pictures of the cases whose images can still be read."""
     for case in cases:
         evidence = case.evidence
         assert evidence.images is not None
         image = evidence.images(case.at)
         if image is None:
             continue
-        label, said, p = evidence.classes[case.true], evidence.classes[case.said], case.probability(case.said)
-        alt = f"An image labelled {label} that the model takes for {said} with a probability of {p:.2f}."
-        yield Picture(image, alt, f"{evidence.ids[case.at]}: {label}, {word} {said} ({p:.2f})")
+        label, other, p = (
+            evidence.classes[case.true],
+            evidence.classes[case.predicted],
+            case.probability(case.predicted),
+        )
+        alt = f"An image labeled {label}; the model predicts {other} with probability {p:.2f}."
+        yield Picture(image, alt, f"{evidence.ids[case.at]}: {label}, {word} {other} ({p:.2f})")

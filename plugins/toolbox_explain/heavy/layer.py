@@ -1,4 +1,4 @@
-"""Finds the layer that Grad-CAM looks at: the last one that still knows where in the image it is."""
+"""Find the layer for Grad-CAM: the last one that keeps spatial positions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from toolbox.api.protocols import BuiltModel
+from toolbox.api.model import BuiltModel
 
-ENOUGH = 4
-"""Places a side from which on a map tells of places; a coarser one is taken only where there is no such map."""
+MIN_SIDE = 4
+"""Preferred minimum side of a map; a coarser map is used only if no layer has a finer one."""
 
 Order = Literal["channels first", "channels last", "tokens"]
 
@@ -40,14 +40,14 @@ class Layer:
         return output if self.order == "channels first" else output.permute(0, 3, 1, 2)
 
     def put_back(self, output: Tensor, as_map: Tensor) -> Tensor:
-        """``output`` with what :meth:`as_map` took out of it."""
+        """``output`` with ``as_map`` in place of its map."""
         if self.order == "tokens":
             return torch.cat([output[:, : self.extra], as_map.flatten(2).transpose(1, 2)], 1)
         return as_map if self.order == "channels first" else as_map.permute(0, 2, 3, 1)
 
     @contextmanager
-    def seen(self) -> Iterator[nn.Module]:
-        """A layer that the map passes through, channels first, while the block runs."""
+    def view(self) -> Iterator[nn.Module]:
+        """Yield a module that the map passes through, channels first, while the block runs."""
         view = nn.Identity()
         hook = self.module.register_forward_hook(
             lambda module, given, output: self.put_back(output, view(self.as_map(output)))
@@ -58,54 +58,54 @@ class Layer:
             hook.remove()
 
 
-def find(built: BuiltModel, inputs: Tensor) -> Layer | None:
-    """The last layer of trunk and last block with a map on which the answers to ``inputs`` depend; ``None``: no such.
+def find_map_layer(built: BuiltModel, inputs: Tensor) -> Layer | None:
+    """Find the last layer of trunk and last block with a map that the output depends on, or ``None``.
 
-    It is found by trying, since no two families name it alike. That the answer depends on the places matters for a
-    vision transformer that reads its class token: after the last attention, no other token does anything. A map of
-    fewer than :data:`ENOUGH` places a side (small pictures) gives way to the last one before it that has as many.
+    Layers are tried from the last, since families name them differently. The dependence on positions matters for a
+    vision transformer that reads its class token: after the last attention, no other token has an effect. A map
+    smaller than :data:`MIN_SIDE` (small images) yields to the last one before it of at least that side.
     ``inputs``: float ``[N, channels, H, W]`` with N of at least 2.
     """
-    called, score = _called(built, inputs)
-    names = list(called)
-    gradients = torch.autograd.grad(score, [called[name] for name in names], allow_unused=True)
+    outputs, score = _record_outputs(built, inputs)
+    names = list(outputs)
+    gradients = torch.autograd.grad(score, [outputs[name] for name in names], allow_unused=True)
     modules = dict(built.module.named_modules())
-    widths = [output.shape[2] for output in called.values() if output.ndim == 3]
+    widths = [output.shape[2] for output in outputs.values() if output.ndim == 3]
     coarser = None
     for name, gradient in zip(reversed(names), reversed(gradients), strict=True):
-        layer = _layer(name, modules[name], called[name], len(inputs), widths[-1] if widths else 0)
+        layer = _layer(name, modules[name], outputs[name], len(inputs), widths[-1] if widths else 0)
         if layer and gradient is not None and bool(layer.as_map(gradient).any()):
-            if layer.side >= ENOUGH:
+            if layer.side >= MIN_SIDE:
                 return layer
             coarser = coarser or layer
     return coarser
 
 
-def _called(built: BuiltModel, inputs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """What the layers of trunk and last block give, in the order of their last calls, and the sum of all answers."""
+def _record_outputs(built: BuiltModel, inputs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Record the outputs of the layers of trunk and last block, in call order; also return the sum of top logits."""
     body = built.parts.trunk | built.parts.last
-    called: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def keeper(name: str) -> Callable[[nn.Module, object, object], None]:
-        def keep(module: nn.Module, given: object, output: object) -> None:
-            called.pop(name, None)
+    def make_hook(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs_: object, output: object) -> None:
+            outputs.pop(name, None)
             if isinstance(output, Tensor) and output.requires_grad:
-                called[name] = output
+                outputs[name] = output
 
-        return keep
+        return hook
 
     hooks = []
     for name, module in built.module.named_modules():
         own = {f"{name}.{inner}" for inner, _ in module.named_parameters()}
         if name and own and own <= body:
-            hooks.append(module.register_forward_hook(keeper(name)))
+            hooks.append(module.register_forward_hook(make_hook(name)))
     try:
         with torch.enable_grad():
             score = built.module(inputs.clone().requires_grad_()).max(1).values.sum()
     finally:
         for hook in hooks:
             hook.remove()
-    return called, score
+    return outputs, score
 
 
 def _layer(name: str, module: nn.Module, output: Tensor, count: int, width: int) -> Layer | None:

@@ -26,8 +26,8 @@ def beside(image: Image.Image, heat: npt.NDArray[np.float32]) -> Image.Image:
     share = _STRENGTH * values[:, :, None]
     # Grey underneath, so that a colour is always the heat's.
     grey = np.asarray(plain.convert("L"), dtype=np.float64)[:, :, None]
-    mixed = np.rint(grey * (1 - share) + colours * share).astype(np.uint8)
+    blend = np.rint(grey * (1 - share) + colours * share).astype(np.uint8)
     both = Image.new("RGB", (2 * size[0] + _GAP, size[1]), "white")
     both.paste(plain, (0, 0))
-    both.paste(Image.fromarray(mixed), (size[0] + _GAP, 0))
+    both.paste(Image.fromarray(blend), (size[0] + _GAP, 0))
     return both

@@ -10,9 +10,9 @@ import datasets
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError, closest
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.images import decode, read_file
+from toolbox.api.images import decode, read_file
 
 SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 
@@ -38,7 +38,7 @@ class HuggingFaceDataset(VirtualDataset):
         self._image, self._label, self._group = image, label, group
         folder = Path(repo).expanduser()
         self.home = folder.resolve() if folder.is_dir() else None
-        self.parts = _loaded(repo, config, revision)
+        self.parts = _load(repo, config, revision)
         for split, part in self.parts.items():
             for column in filter(None, (image, label, group)):
                 if column not in part.column_names:
@@ -81,10 +81,10 @@ class HuggingFaceDataset(VirtualDataset):
         split, _, number = sample.path.rpartition("#")
         if split not in self.parts or not number.isdecimal() or int(number) >= len(self.parts[split]):
             raise ValueError(f"the dataset has no row {sample.path!r}")
-        held: Any = self.parts[split][int(number)][self._image]
-        data = held.get("bytes") if isinstance(held, dict) else None
-        if data is None and isinstance(held, dict) and held.get("path"):
-            data = read_file(Path(held["path"]))
+        cell: Any = self.parts[split][int(number)][self._image]
+        data = cell.get("bytes") if isinstance(cell, dict) else None
+        if data is None and isinstance(cell, dict) and cell.get("path"):
+            data = read_file(Path(cell["path"]))
         if data is None:
             raise ValueError("the row holds no picture")
         decoded = decode(data)
@@ -92,16 +92,16 @@ class HuggingFaceDataset(VirtualDataset):
         return decoded.image
 
 
-def _loaded(name: str, config: str, revision: str) -> dict[str, datasets.Dataset]:
+def _load(name: str, config: str, revision: str) -> dict[str, datasets.Dataset]:
     datasets.disable_progress_bars()
     folder = Path(name).expanduser()
     try:
         if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-            found = datasets.load_from_disk(str(folder))
+            datasets_ = datasets.load_from_disk(str(folder))
         elif folder.is_dir():
-            found = datasets.load_dataset("imagefolder", data_dir=str(folder))
+            datasets_ = datasets.load_dataset("imagefolder", data_dir=str(folder))
         else:
-            found = datasets.load_dataset(name, config or None, revision=revision or None)
+            datasets_ = datasets.load_dataset(name, config or None, revision=revision or None)
     except ToolboxError:
         raise
     except (ConnectionError, TimeoutError) as error:
@@ -111,7 +111,7 @@ def _loaded(name: str, config: str, revision: str) -> dict[str, datasets.Dataset
             raise _unreachable(name) from error
         reason = " ".join(str(error).split())[:300]
         raise UsageError(f"the dataset {name!r} can't be loaded: {type(error).__name__}: {reason}") from error
-    return dict(found) if isinstance(found, datasets.DatasetDict) else {"train": found}
+    return dict(datasets_) if isinstance(datasets_, datasets.DatasetDict) else {"train": datasets_}
 
 
 def _unreachable(name: str) -> EnvironmentFailure:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from toolbox.api.augmenter import ImageInfo, Params
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import ImageInfo, Params
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.geometry import Matrix, Steps, affine
 from toolbox_kornia.heavy.recipe import Recipe

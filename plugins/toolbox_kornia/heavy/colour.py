@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from toolbox.api.protocols import ImageInfo, Params
+from toolbox.api.augmenter import ImageInfo, Params
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.recipe import Recipe, complete_params
 from toolbox_kornia.heavy.warp import Images

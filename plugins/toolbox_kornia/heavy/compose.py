@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
+from toolbox.api.components import Components
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Augmenter, Components, ImageInfo, Params
-from toolbox.plugin.spec import parse
 from toolbox_kornia.heavy.geometry import Matrix
 from toolbox_kornia.heavy.recipe import Recipe
 from toolbox_kornia.heavy.warp import Images
@@ -47,7 +47,7 @@ class Compose(Augmenter):
         ],
     ) -> None:
         augmenters = [components.augmenter(step) for step in steps]
-        names = [parse(step).name for step in steps]
+        names = [str(step["name"]) if isinstance(step, dict) else step.partition(":")[0].strip() for step in steps]
         occurrences: Counter[str] = Counter()
         self.steps: list[tuple[str, Augmenter]] = []
         for name, augmenter in zip(names, augmenters, strict=True):
@@ -66,14 +66,14 @@ class Compose(Augmenter):
         return params
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         self._check(params)
         for step in self.passes:
             images = step.apply(images, params, size)
         return images
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         self._check(params)
         for step in self.passes:
             images = step.apply_tensor(images, params, size)
@@ -130,11 +130,11 @@ class ForeignStep(Augmenter):
         return {}
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         return self.augmenter.apply(images, [_step_params(each, self.number) for each in params], size)
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         return self.augmenter.apply_tensor(images, [_step_params(each, self.number) for each in params], size)
 
 

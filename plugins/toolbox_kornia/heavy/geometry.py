@@ -18,8 +18,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from toolbox.api.augmenter import Scalar
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Scalar
 
 Matrix = npt.NDArray[np.float64]
 

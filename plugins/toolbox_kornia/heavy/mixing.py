@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from toolbox.api.protocols import ImageInfo, MixingAugmenter, Params
+from toolbox.api.augmenter import ImageInfo, MixingAugmenter, Params
 from toolbox_kornia.heavy.recipe import complete_params
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Mixup(_Pairing):
         super().__init__(alpha)
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
-        """See :class:`toolbox.api.protocols.MixingAugmenter`."""
+        """See :class:`toolbox.api.augmenter.MixingAugmenter`."""
         numbers = complete_params(params, _NEUTRAL)
         share, shift = numbers["share"], int(numbers["shift"])
         return _blend(images, shift, share), _blend(targets, shift, share)
@@ -74,7 +74,7 @@ class Cutmix(_Pairing):
         super().__init__(alpha)
 
     def mix(self, images: torch.Tensor, targets: torch.Tensor, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
-        """See :class:`toolbox.api.protocols.MixingAugmenter`."""
+        """See :class:`toolbox.api.augmenter.MixingAugmenter`."""
         numbers = complete_params(params, _NEUTRAL)
         height, width = images.shape[2:]
         side = math.sqrt(1 - numbers["share"])

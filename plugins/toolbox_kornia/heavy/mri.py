@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from toolbox.api.protocols import ImageInfo, Params
+from toolbox.api.augmenter import ImageInfo, Params
 from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.geometry import Matrix, Steps
 from toolbox_kornia.heavy.recipe import Recipe, complete_params

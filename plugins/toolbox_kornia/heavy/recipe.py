@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from toolbox.api.augmenter import Affine, Augmenter, Params, Scalar
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Affine, Augmenter, Params, Scalar
 from toolbox_kornia.heavy.geometry import Matrix, Steps, pixel_matrix
 from toolbox_kornia.heavy.warp import Border, Images, Interpolation, warp
 
@@ -56,7 +56,7 @@ class Recipe(Augmenter):
         return images
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """Copies of ``images`` by ``params``, one each; see :class:`toolbox.api.protocols.Augmenter`.
+        """Copies of ``images`` by ``params``, one each; see :class:`toolbox.api.augmenter.Augmenter`.
 
         There is no filter against aliasing: a source much larger than ``size`` must have been smoothed.
 
@@ -111,7 +111,7 @@ class Geometric(Recipe):
         return Steps.of(params).matrix()
 
     def affine(self, params: Params) -> Affine | None:
-        """See :class:`toolbox.api.protocols.Augmenter`.
+        """See :class:`toolbox.api.augmenter.Augmenter`.
 
         Raises
         ------

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from toolbox.api.augmenter import ImageInfo, Params
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import ImageInfo, Params
 from toolbox_kornia.heavy.recipe import Geometric
 from toolbox_kornia.heavy.warp import Border, Interpolation
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolbox.api.protocols import Border as Border
-from toolbox.api.protocols import Interpolation as Interpolation
-from toolbox.augment.warp import Images as Images
-from toolbox.augment.warp import Sampler, inverse
+from toolbox.api.augmenter import Border as Border
+from toolbox.api.augmenter import Interpolation as Interpolation
+from toolbox.api.warp import Images as Images
+from toolbox.api.warp import Sampler, inverse
 from toolbox_kornia.heavy.geometry import Matrix
 
 _IDENTITY = np.eye(3)
 
 
 def warp(images: Images, matrices: list[Matrix], size: int, border: Border, interpolation: Interpolation) -> Images:
-    """Sample each image once by its own matrix; see :func:`toolbox.augment.warp.warp`.
+    """Sample each image once by its own matrix; see :func:`toolbox.api.warp.warp`.
 
     Parameters
     ----------

@@ -10,11 +10,10 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
-from toolbox.data.labels import read_labels
-from toolbox.data.slices import select_slices
-from toolbox_nifti.heavy.volumes import Plane, UnreadableVolume, slice_of, slices_of
+from toolbox.api.volumes import read_labels, select_slices
+from toolbox_nifti.heavy.volumes import Plane, UnreadableVolume, count_slices, read_slice
 
 _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+")
 _PATH = re.compile(r"(.+)#([a-z]+)=(\d+)")
@@ -63,21 +62,21 @@ class NiftiDataset(VirtualDataset):
         ------
         UsageError: no volume, or one without a class.
         """
-        found = False
+        empty = True
         for file in _volumes(self.folder):
-            found = True
+            empty = False
             name = file.relative_to(self.folder).as_posix()
             subject = _subject(name)
             label = self._label(name, subject)
             try:
-                numbers = select_slices(slices_of(file, self.plane), *self._range)
+                numbers = select_slices(count_slices(file, self.plane), *self._range)
             except (UnreadableVolume, OSError):
                 numbers = [0]
             for number in numbers:
                 where = f"{name}#{self.plane}={number}"
                 window = f"percentiles {self._window[0]:g} to {self._window[1]:g}"
                 yield Sample(where, where, label, subject or name, "", {"slice": str(number), "window": window})
-        if not found:
+        if empty:
             raise UsageError(f"{self.folder} holds no NIfTI volumes (.nii, .nii.gz)")
 
     def load(self, sample: Sample) -> Image.Image:
@@ -90,7 +89,7 @@ class NiftiDataset(VirtualDataset):
         match = _PATH.fullmatch(sample.path)
         if not match or match[2] != self.plane:
             raise UnreadableVolume(f"no slice of the {self.plane} plane: {sample.path}")
-        pixels, note = slice_of(self._file(match[1]), self.plane, int(match[3]), self._volume, self._window)
+        pixels, note = read_slice(self._file(match[1]), self.plane, int(match[3]), self._volume, self._window)
         image = Image.fromarray(pixels)
         image.info["note"] = note
         return image
@@ -120,8 +119,8 @@ class NiftiDataset(VirtualDataset):
 
 def _volumes(folder: Path) -> list[Path]:
     """Every volume below ``folder`` that is not hidden, by path."""
-    found = (path for path in folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz")))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    paths = (path for path in folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz")))
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _subject(name: str) -> str:

@@ -20,24 +20,24 @@ AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 MAX_VOXELS = 2**28
 """Larger volumes are refused before anything is allocated: a header can claim any size."""
 
-_ONE_AT_A_TIME = Lock()
+_READ_LOCK = Lock()
 
 
 class UnreadableVolume(ValueError):
     """A file that is no whole, acceptable volume; the text is the reason that ``quarantine.csv`` states."""
 
 
-def slices_of(path: Path, plane: Plane) -> int:
+def count_slices(path: Path, plane: Plane) -> int:
     """How many slices the volume in ``path`` has along ``plane``, from its header alone.
 
     Raises
     ------
     UnreadableVolume: it is no NIfTI file, or claims an absurd size.
     """
-    return int(_canonical_shape(_opened(path))[AXES[plane]])
+    return int(_canonical_shape(_open(path))[AXES[plane]])
 
 
-def slice_of(
+def read_slice(
     path: Path, plane: Plane, number: int, volume: int, window: tuple[float, float]
 ) -> tuple[npt.NDArray[np.uint8], str]:
     """Slice ``number`` as uint8 ``[H, W]``, anterior or superior up, and the window that made it so.
@@ -47,28 +47,28 @@ def slice_of(
     UnreadableVolume: it is cut off, empty, or has no such slice.
     """
     info = path.stat()
-    with _ONE_AT_A_TIME:  # threads that want slices of one volume read it once
-        voxels, note = _windowed(str(path), info.st_mtime_ns, info.st_size, volume, window)
+    with _READ_LOCK:  # threads that want slices of one volume read it once
+        voxels, note = _load_windowed(str(path), info.st_mtime_ns, info.st_size, volume, window)
     if not 0 <= number < voxels.shape[AXES[plane]]:
         raise UnreadableVolume(f"has no slice {number}")
     return np.ascontiguousarray(np.rot90(np.take(voxels, number, AXES[plane]))), note
 
 
 @lru_cache(maxsize=2)
-def _windowed(
-    path: str, changed: int, size: int, volume: int, window: tuple[float, float]
+def _load_windowed(
+    path: str, mtime: int, size: int, volume: int, window: tuple[float, float]
 ) -> tuple[npt.NDArray[np.uint8], str]:
     """A whole volume, ``window`` (percentiles of its voxels that are not zero) stretched over 0 to 255."""
-    image = _opened(Path(path))
+    image = _open(Path(path))
     try:
-        data = image.dataobj if len(image.shape) == 3 else image.dataobj[..., _chosen(image.shape, volume)]
+        data = image.dataobj if len(image.shape) == 3 else image.dataobj[..., _volume_index(image.shape, volume)]
         values = np.asarray(data, dtype=np.float32).reshape(image.shape[:3])
     except UnreadableVolume:
         raise
     except (OSError, EOFError, ValueError, zlib.error, MemoryError) as error:
         raise UnreadableVolume(f"can't be read: {' '.join(str(error).split()) or type(error).__name__}") from error
-    oriented = nib.as_closest_canonical(nib.Nifti1Image(values, image.affine))
-    values = np.asarray(oriented.dataobj, dtype=np.float32)
+    canonical = nib.as_closest_canonical(nib.Nifti1Image(values, image.affine))
+    values = np.asarray(canonical.dataobj, dtype=np.float32)
     used = values[np.isfinite(values) & (values != 0)]
     if used.size == 0:
         raise UnreadableVolume("holds no voxel but zeros")
@@ -78,7 +78,7 @@ def _windowed(
     return grey, f"voxels {low:g} to {high:g} (percentiles {window[0]:g} and {window[1]:g}) windowed to 0 to 255"
 
 
-def _opened(path: Path) -> nib.Nifti1Image:
+def _open(path: Path) -> nib.Nifti1Image:
     """The volume in ``path``, its header read and its voxels not yet."""
     try:
         image = nib.load(path)
@@ -105,7 +105,7 @@ def _canonical_shape(image: nib.Nifti1Image) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _chosen(shape: tuple[int, ...], volume: int) -> int | tuple[int, ...]:
+def _volume_index(shape: tuple[int, ...], volume: int) -> int | tuple[int, ...]:
     if volume >= shape[3]:
         raise UnreadableVolume(f"has {shape[3]} volumes; number {volume} is wanted")
     return volume if len(shape) == 4 else (volume, 0)

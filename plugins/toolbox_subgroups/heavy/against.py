@@ -9,8 +9,7 @@ import numpy.typing as npt
 from scipy.stats import fisher_exact
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from toolbox.statistics import bootstrap
-from toolbox.statistics.scores import Units
+from toolbox.api.statistics import Units, bootstrap
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
-from toolbox.statistics.bootstrap import RESAMPLES
-from toolbox.statistics.intervals import Bootstrap
-from toolbox.statistics.proportions import holm
-from toolbox.statistics.scores import PredictionSet, Units
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.statistics import RESAMPLES, Bootstrap, PredictionSet, Units, holm
 from toolbox_subgroups.heavy.against import Difference, compare_with_rest
 from toolbox_subgroups.heavy.values import subgroups
 

@@ -12,9 +12,9 @@ from timm.models import VGG, get_arch_name, is_model_in_modules
 from torch import Tensor, nn
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, ModelRequest
+from toolbox.api.heads import DenseHead, HeadPlan, parse_head
+from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.quiet import quiet
-from toolbox.models.heads import DenseHead, HeadPlan, parse_head
 from toolbox_timm.heavy.hub import configuration
 from toolbox_timm.heavy.parts import TimmModule, find_classifiers, find_parts, trunk_blocks
 from toolbox_timm.heavy.stages import capture_inputs, exact, find_stages

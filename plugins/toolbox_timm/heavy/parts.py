@@ -9,7 +9,7 @@ from timm.models import VGG, group_parameters
 from torch import nn
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Parts
+from toolbox.api.model import Parts
 
 TimmModule = Any
 """An ``nn.Module`` with what timm adds to it: timm has no type for that."""

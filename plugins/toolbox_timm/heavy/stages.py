@@ -14,7 +14,7 @@ import torch
 from timm.models import VGG, ConvNeXt, EfficientNet, MobileNetV3, ResNet, VisionTransformer
 from torch import Tensor, nn
 
-from toolbox.api.protocols import Stages
+from toolbox.api.model import Stages
 from toolbox_timm.heavy.parts import TimmModule, find_classifiers, vgg_boundary
 
 Step = Callable[[Tensor], Tensor]

@@ -11,7 +11,7 @@ import tensorboard  # torch's writer needs it, and says so in a less readable wa
 from pydantic import Field
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from toolbox.api.protocols import Tracker
+from toolbox.api.tracker import Tracker
 from toolbox_trackers.heavy.scalars import of_epoch, of_evaluation
 
 

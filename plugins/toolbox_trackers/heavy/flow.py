@@ -11,9 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, RunTag
 from pydantic import Field
 
-from toolbox.api.protocols import Tracker
 from toolbox.api.quiet import quiet
-from toolbox.runs import folder as runs
+from toolbox.api.tracker import Tracker
 from toolbox_trackers.heavy.scalars import of_epoch, of_evaluation
 
 _TAG = "toolbox.run"
@@ -91,5 +90,8 @@ class MLflow(Tracker):
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """Model and settings by dotted name."""
-    found: dict[str, Any] = {"model": record["model"], "kind": record["kind"]}
-    return found | runs.flat(record["config"])
+    parameters: dict[str, Any] = {"model": record["model"], "kind": record["kind"]}
+    for name, value in record["config"].items():
+        settings = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+        parameters |= settings
+    return parameters

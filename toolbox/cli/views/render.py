@@ -77,7 +77,7 @@ def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    from toolbox.api.protocols import Metric
+    from toolbox.api.evaluator import Metric
     from toolbox.report.wording import interval, number
 
     table = Table("metric", "value", "95 % interval", "by", box=None, pad_edge=False, header_style="bold")

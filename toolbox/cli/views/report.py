@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.report import plots, tables
 from toolbox.report.inputs import ComparisonView, ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name

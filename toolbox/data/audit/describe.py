@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolbox.data.images import resize_to_square
+from toolbox.api.images import resize_to_square
 
 Floats = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]

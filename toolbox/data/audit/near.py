@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.progress import Reporter, tracked
+from toolbox.api.threads import map_in_threads
 from toolbox.data.audit import describe, propose, store
 from toolbox.data.audit.register import GreyImage, Registration, register
-from toolbox.data.index import map_in_threads
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import threadpoolctl
 
 from toolbox.api.progress import Reporter, tracked
+from toolbox.api.threads import map_in_threads
 from toolbox.data.audit.describe import SIDE, Floats, odd
-from toolbox.data.index import map_in_threads
 
 LIKELY = 0.55
 """Likeness from which a pair is proposed. Of 4,105 variants of photos and slices two were less like their source."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from toolbox.api.protocols import VirtualDataset
+from toolbox.api.dataset import VirtualDataset
 from toolbox.data.manifest import SPLITS, Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint

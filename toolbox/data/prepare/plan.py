@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from toolbox.api.errors import UsageError
+from toolbox.api.images import decode, resize_to_square
 from toolbox.api.progress import Reporter
 from toolbox.data import index
-from toolbox.data.images import decode, resize_to_square
 from toolbox.data.index import Index
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.names import name_files

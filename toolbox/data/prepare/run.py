@@ -12,8 +12,9 @@ from typing import Any
 
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
+from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest as manifests
-from toolbox.data.index import QuarantinedSample, map_in_threads, write_quarantine
+from toolbox.data.index import QuarantinedSample, write_quarantine
 from toolbox.data.manifest import Row
 from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, PrepareRecipe, estimate, render
 from toolbox.files import atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.report.drawing.style import WIDTH, label_axes
 from toolbox.report.palette import LIGHT, SERIES
 from toolbox.report.plots import MAX_BARS, categories

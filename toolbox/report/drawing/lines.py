@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from toolbox.api.protocols import Figure, Series
+from toolbox.api.evaluator import Figure, Series
 from toolbox.report.drawing.style import WIDTH, label_axes
 from toolbox.report.palette import LIGHT, SERIES
 from toolbox.report.plots import Mark, Plot

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolbox.api.protocols import Figure
+from toolbox.api.evaluator import Figure
 from toolbox.report.drawing.style import WIDTH, label_axes
 from toolbox.report.palette import ACCENT_STRONG, LIGHT
 from toolbox.report.wording import shorten

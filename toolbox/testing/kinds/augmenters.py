@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
-from toolbox.augment.warp import warp
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
+from toolbox.api.warp import warp
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.pictures import Images, drawn, pictures, seeded, watched
 from toolbox.testing.subject import Subject

@@ -8,9 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import API_VERSION
+from toolbox.api.dataset import Dataset, VirtualDataset
 from toolbox.api.errors import PluginError, UsageError
-from toolbox.api.protocols import Augmenter, Dataset, Evaluator, MixingAugmenter, Model, VirtualDataset
+from toolbox.api.evaluator import Evaluator
+from toolbox.api.model import Model
 from toolbox.plugin import schema
 from toolbox.plugin.registry import describe
 from toolbox.plugin.spec import parse

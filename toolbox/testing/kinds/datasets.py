@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from toolbox.api.dataset import MANIFEST_COLUMNS, Dataset, Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Dataset, Sample, VirtualDataset
+from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest
-from toolbox.data.index import check_samples, map_in_threads
+from toolbox.data.index import check_samples
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
 from toolbox.settings import layers
@@ -99,7 +100,7 @@ def splits_are_known(subject: Subject) -> Problems:
 def columns_are_its_own(subject: Subject) -> Problems:
     """No column of the dataset's has a name that the manifest has already."""
     names = {name for sample in _samples(subject) for name in sample.columns}
-    for name in sorted(names & {*manifest.COLUMNS, "source"}):
+    for name in sorted(names & {*MANIFEST_COLUMNS, "source"}):
         yield f"the column {name!r} is the manifest's own"
 
 

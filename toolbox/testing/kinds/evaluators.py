@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric
 from toolbox.evaluation.evaluate import restored
 from toolbox.testing import evidence as made
 from toolbox.testing.finding import Checks, Problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from toolbox.api.protocols import ImageInfo, MixingAugmenter
+from toolbox.api.augmenter import ImageInfo, MixingAugmenter
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.kinds.augmenters import key_alone, not_all_alike, problems_of
 from toolbox.testing.pictures import drawn, key, pictures, seeded, watched

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest
+from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.pictures import pictures
 from toolbox.testing.subject import Subject
@@ -136,7 +136,7 @@ def refuses_what_it_cannot_build(subject: Subject) -> Problems:
     """A head that it doesn't know is a ``UsageError``, and so are pretrained weights that it doesn't have.
 
     What is asked for and quietly left out would stand in the run's record nevertheless. For the heads that the
-    toolbox names, use :func:`toolbox.models.heads.parse_head`. Without weights of its own (``weights_name`` is
+    toolbox names, use :func:`toolbox.api.heads.parse_head`. Without weights of its own (``weights_name`` is
     empty) it raises :class:`toolbox.api.errors.WeightsUnavailable`; with random ones in their place, a fine-tuning
     would freeze noise.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from toolbox.api.protocols import BuiltModel, Model, Parts
+from toolbox.api.model import BuiltModel, Model, Parts
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.kinds.models import BATCH, TASKS, anew, images_for, of_task, outputs
 from toolbox.testing.subject import Subject

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolbox.api.protocols import Augmenter, ImageInfo
+from toolbox.api.augmenter import Augmenter, ImageInfo
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.kinds.augmenters import SHAPES, SIZES, sources
 from toolbox.testing.pictures import Images, drawn, seeded

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from toolbox.api.protocols import Augmenter, ImageInfo, Params
+from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 
 if TYPE_CHECKING:
     import torch

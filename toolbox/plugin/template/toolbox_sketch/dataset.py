@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydantic import Field
 
-from toolbox.api.protocols import Sample, VirtualDataset
+from toolbox.api.dataset import Sample, VirtualDataset
 
 LABELS = ("disc", "ring")
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric, Table
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric, Table
 
 
 class SketchEvaluator(Evaluator):

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
+from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts, Stages
 
 
 class SketchModel(Model):

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from toolbox.api.protocols import Affine, Augmenter, ImageInfo, Params
-from toolbox.augment.warp import warp
+from toolbox.api.augmenter import Affine, Augmenter, ImageInfo, Params
+from toolbox.api.warp import warp
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +55,7 @@ class Erase(Augmenter):
         return {"left": left, "top": top, "right": left + width, "bottom": top + height}
 
     def apply(self, images: Images, params: Sequence[Params], size: int) -> Images:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         copies = warp(images, [SQUASHED] * len(params), size)
         for copy, each in zip(copies, params, strict=True):
             rows, columns = _rectangle(each, size)
@@ -64,7 +64,7 @@ class Erase(Augmenter):
         return copies
 
     def apply_tensor(self, images: torch.Tensor, params: Sequence[Params], size: int) -> torch.Tensor:
-        """See :class:`toolbox.api.protocols.Augmenter`."""
+        """See :class:`toolbox.api.augmenter.Augmenter`."""
         import torch
 
         values = torch.nn.functional.interpolate(images.float(), (size, size), mode="bilinear", align_corners=False)

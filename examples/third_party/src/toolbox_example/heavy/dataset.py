@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
+from toolbox.api.dataset import Sample, VirtualDataset
 from toolbox.api.errors import UsageError
-from toolbox.api.protocols import Sample, VirtualDataset
 
 Array = npt.NDArray[Any]
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from sklearn.metrics import cohen_kappa_score
 
 from toolbox.api.errors import UsageError, closest
-from toolbox.api.protocols import Evaluation, Evaluator, Evidence, Metric, Table
-from toolbox.statistics.bootstrap import generator
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric, Table
+from toolbox.api.statistics import generator
 
 Grades = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from toolbox.api.errors import UsageError, WeightsUnavailable
-from toolbox.api.protocols import BuiltModel, Model, ModelRequest, Parts, Stages
+from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts, Stages
 
 
 class SmallCnn(Model):
@@ -27,14 +27,14 @@ class SmallCnn(Model):
         self.width = width
 
     def build(self, request: ModelRequest) -> BuiltModel:
-        """See :class:`toolbox.api.protocols.Model`."""
+        """See :class:`toolbox.api.model.Model`."""
         if request.pretrained:
             raise WeightsUnavailable("small-cnn has no pretrained weights", "Use 'toolbox train small-cnn'.")
         if request.size < 8:
             raise UsageError(f"small-cnn needs 8 pixels a side, not {request.size}", "Set training.size.")
         from torch import nn
 
-        from toolbox.models.heads import DenseHead, parse_head
+        from toolbox.api.heads import DenseHead, parse_head
 
         plan = parse_head(request.head)
         blocks, before = [], request.channels

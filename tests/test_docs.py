@@ -1,26 +1,28 @@
-"""The README's commands, run as they stand; its Python too."""
+"""The documentation: its commands are run or parsed, its Python is run, and its generated pages are up to date."""
 
 from __future__ import annotations
 
 import re
-import shlex
+import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.command_lines import PAGES, ROOT, command_lines, mentions, parse_command_line, split_words
 from tests.conftest import Toolbox, write_photos
 from tests.fresh import environment
-from toolbox.cli.app import app
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"<!-- tested: ([\w-]+) -->\n```(?:python)?\n(.*?)```", re.DOTALL)
+BLOCKS = {name: block for path in PAGES for name, block in BLOCK.findall(path.read_text("utf-8"))}
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
 def commands(name: str) -> list[list[str]]:
     """The command lines of the block that is marked ``tested: name``."""
-    block = re.search(rf"<!-- tested: {name} -->\n```\n(.*?)```", README, re.DOTALL)
-    assert block, f"README.md has no block {name!r}"
-    return [shlex.split(line)[1:] for line in block[1].splitlines() if line]
+    return [split_words(line) for line in BLOCKS[name].splitlines() if line]
 
 
 def cats_and_dogs(folder: Path) -> None:
@@ -38,7 +40,7 @@ def cats_and_dogs(folder: Path) -> None:
     shutil.rmtree(folder / "more")
 
 
-WAYS = ("divided", "whole")
+FOLDS = ("divided", "whole")
 
 
 def run_all(toolbox: Toolbox, name: str) -> None:
@@ -64,12 +66,10 @@ def test_ones_own_images(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.M
     run_all(toolbox, "cache")
     assert "Most doubtful answers" in (tmp_path / "report.html").read_text("utf-8")
     assert len((tmp_path / "answers.csv").read_text("utf-8").splitlines()) == 1 + 8
-    block = re.search(r"<!-- tested: onnx -->\n```python\n(.*?)```", README, re.DOTALL)
-    assert block
     shutil.copy(next((tmp_path / "cats_dogs" / "test" / "Cats").iterdir()), tmp_path / "photo.jpg")
-    told: dict[str, object] = {}
-    exec(compile(block[1], "README.md", "exec"), told)
-    assert told["classes"] == ["Cats", "Dogs"]
+    variables: dict[str, object] = {}
+    exec(compile(BLOCKS["onnx"], "predict.md", "exec"), variables)
+    assert variables["classes"] == ["Cats", "Dogs"]
 
 
 def test_preprocessing(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,35 +113,80 @@ def test_the_three_lines_in_an_empty_folder(toolbox: Toolbox, tmp_path: Path, mo
 def test_the_canarys_table(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (arguments,) = commands("canary")
-    sung = toolbox(*arguments, "--json").document
-    printed = [f"{sung[way]['value']:.2f} ({sung[way]['low']:.2f} to {sung[way]['high']:.2f})" for way in WAYS]
-    assert [cell for cell in printed if cell not in README] == []
+    canary = toolbox(*arguments, "--json").document
+    cells = [
+        f"{canary[folds]['value']:.2f} ({canary[folds]['low']:.2f} to {canary[folds]['high']:.2f})" for folds in FOLDS
+    ]
+    page = (ROOT / "docs/how-to/split.md").read_text("utf-8")
+    assert [cell for cell in cells if cell not in page] == []
 
 
 @pytest.mark.slow
 def test_the_demo(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "toolbox demo" in README and toolbox("demo").code == 0
+    assert toolbox("demo").code == 0
     assert (tmp_path / "toolbox-demo" / "report.html").is_file()
 
 
 def test_the_notebooks_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cats_and_dogs(tmp_path)
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert block
     # The same lines with fewer epochs and smaller pictures, so that the test takes seconds.
     quick = '"augment.factor": 5, "augment.size": 64, "training.size": 64, "head.epochs": 1, "last.epochs": 1'
-    code = block[1].replace('"augment.factor": 5', quick)
-    assert code != block[1]
-    exec(compile(code, "README.md", "exec"), {})
+    code = BLOCKS["notebook"].replace('"augment.factor": 5', quick)
+    assert code != BLOCKS["notebook"]
+    exec(compile(code, "notebook.md", "exec"), {})
+    exec(compile(BLOCKS["notebook-study"], "notebook.md", "exec"), {})
     assert (tmp_path / "study" / "report.html").is_file()
 
 
-def test_every_command_that_is_mentioned_exists() -> None:
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    known |= {str(group.name) for group in app.registered_groups}
-    mentioned = set(re.findall(r"`toolbox ([a-z]+)", README)) | {
-        words[0] for name in re.findall(r"<!-- tested: (\w+) -->\n```\n", README) for words in commands(name)
-    }
-    assert mentioned <= known
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_line_is_understood(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for lines, complete in ((command_lines(text), True), (mentions(text), False)):
+        for line in lines:
+            try:
+                parse_command_line(split_words(line), complete=complete)
+            except Exception as error:
+                raise AssertionError(f"{page.relative_to(ROOT)}: {line}: {error}") from error
+
+
+def test_a_wrong_command_line_is_noticed() -> None:
+    page = "```\ntoolbox augment --factor 5\n```\n\n`toolbox show model resnet50`\n\n```text\ntoolbox MODEL\n```\n"
+    assert list(command_lines(page)) == ["toolbox augment --factor 5"]
+    assert list(mentions(page)) == ["toolbox show model resnet50"]
+    parse_command_line(["compare"], complete=False)
+    for line in ("toolbox augmnt", "toolbox augment --facto 5", "toolbox data splt", "toolbox train a b"):
+        for complete in (True, False):
+            with pytest.raises(Exception, match=r"No such|unexpected"):
+                parse_command_line(split_words(line), complete=complete)
+    with pytest.raises(Exception, match="Missing"):
+        parse_command_line(["compare"])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs" not in page.parts], ids=lambda path: path.name)
+def test_links_outside_the_site_lead_to_files(page: Path) -> None:
+    links = LINK.findall(page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+    assert (ROOT / "docs/images/report.png").stat().st_size < 200_000
+
+
+def test_the_reference_is_up_to_date() -> None:
+    generator = runpy.run_path(str(ROOT / "docs/generate_reference.py"))
+    stale = [path.name for path, text in generator["render"]().items() if path.read_text("utf-8") != text]
+    assert not stale, f"{stale} in docs/reference: run '{generator['COMMAND']}'"
+
+
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="MkDocs is not installed: pip install -e '.[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stderr
+    for page in tmp_path.rglob("*.html"):
+        text = page.read_text("utf-8")
+        assert not re.findall(r'<(?:script|img|iframe)[^>]+src="?(?:https?:)?//', text), page
+        assert not re.findall(r'<link[^>]+href="?(?:https?:)?//', text), page

@@ -1,4 +1,4 @@
-"""Tables that say which class a subject or a file belongs to (``participants.tsv`` of a BIDS dataset, say)."""
+"""What datasets of volumes (NIfTI, DICOM) share: the choice of slices, and tables of subjects' classes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ from pathlib import Path
 from toolbox.api.errors import UsageError, closest
 
 
+def select_slices(available: int, low: float, high: float, count: int) -> list[int]:
+    """At most ``count`` slice numbers, evenly spaced from ``low`` to ``high`` (fractions of ``available`` slices).
+
+    Halves round up, so that every machine selects the same slices.
+    """
+    if available < 1:
+        return []
+    first, last = low * (available - 1), high * (available - 1)
+    if count == 1:
+        return [int((first + last) / 2 + 0.5)]
+    step = (last - first) / (count - 1)
+    return sorted({int(first + step * number + 0.5) for number in range(count)})
+
+
 def read_labels(table: Path, id_column: str, label_column: str) -> Mapping[str, str]:
-    """The class of each name in ``table``: tab-separated if it ends in ``.tsv``, else with commas; UTF-8.
+    """Read the class of each name in ``table`` (``participants.tsv`` of a BIDS dataset, say).
+
+    The file is UTF-8: tab-separated if its name ends in ``.tsv``, else comma-separated.
 
     Raises
     ------
-    UsageError: it can't be read, has no such column, a line without a class, or one name under two classes.
+    UsageError: it can't be read, lacks a column, or has a line without a class or a name with two classes.
     """
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
@@ -30,9 +46,9 @@ def read_labels(table: Path, id_column: str, label_column: str) -> Mapping[str, 
                 name, label = (line[id_column] or "").strip(), (line[label_column] or "").strip()
                 if not name or not label:
                     raise UsageError(f"{table}, line {reader.line_num}: {id_column} or {label_column} is empty")
-                if found.setdefault(name, label) != label:
+                if labels.setdefault(name, label) != label:
                     # The name may be a patient's, which belongs in no message.
-                    raise UsageError(f"{table}, line {reader.line_num}: {found[name]} in an earlier line, {label} here")
+                    raise UsageError(f"{table}, line {reader.line_num}: {label}, but {labels[name]} in an earlier line")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"can't read the table {table}: {error}") from error
-    return found
+    return labels

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from toolbox.api.protocols import Affine, Border, Interpolation
+from toolbox.api.augmenter import Affine, Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
 Rows = tuple[float, float, float, float, float, float]
