@@ -96,6 +96,10 @@ class Command(TyperCommand):
 
     options: Mapping[str, Option] = {}
 
+    def describe_options(self) -> None:
+        """Complete the options that write settings by what the schema says of these."""
+        shared.describe(self.options, self.params)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the words for :meth:`format_help`, which is called before they are parsed."""
         ctx.meta[_WORDS] = list(args)
@@ -104,14 +108,14 @@ class Command(TyperCommand):
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Offer options with what they mean."""
         if incomplete.startswith("-"):
-            shared.describe(self.options, self.params)
+            self.describe_options()
         return super().shell_complete(ctx, incomplete)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the command's own help, then a panel for each component."""
         from toolbox.cli.views.component_help import component_panels
 
-        shared.describe(self.options, self.params)
+        self.describe_options()
         super().format_help(ctx, formatter)
         takes_model = any(parameter.name == "model" for parameter in self.params)
         panels = component_panels(ctx.meta.get(_WORDS, []), takes_model)
