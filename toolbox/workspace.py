@@ -29,6 +29,7 @@ from toolbox.data.index import QuarantinedSample
 from toolbox.data.source import Source, open_source
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic
+from toolbox.files.outputs import check_output
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.runs import folder as runs
@@ -184,11 +185,23 @@ class Workspace:
 
     @cached_property
     def audit(self) -> Audit:
-        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``."""
+        """See :meth:`run_audit`."""
+        return self.run_audit()
+
+    def run_audit(self, *, overwrite: bool = False) -> Audit:
+        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``.
+
+        Raises
+        ------
+        UsageError: one of these is there, is not the toolbox's, and ``overwrite`` is not set.
+        """
         from toolbox.augment import recipe
         from toolbox.data.audit import findings
         from toolbox.data.audit.near import compare_images
 
+        if not self._dry_run:
+            for name in (audits.FILE_NAME, audits.PAGE_NAME):
+                check_output(self.path / name, overwrite)
         prepared, settings = self.prepared, self.settings
         rows = prepared.manifest.rows
         comparison = compare_images(rows, prepared.source, self.reporter) if settings.audit.near else None
@@ -244,22 +257,26 @@ class Workspace:
                 early=early,
             )
         if result.written:
-            from toolbox.report.class_chart import write_class_chart
+            from toolbox.report.figures import to_png
+            from toolbox.report.plots import files_by_class
 
             rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
-            write_class_chart(rows, recipe.count_files(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+            plot = files_by_class(rows, recipe.count_files(wanted, rows))
+            atomic.write_bytes(final.with_name(f"{final.name}-classes.png"), to_png(plot))
         return result
 
-    def preview(self, count: int = 8, path: Path | None = None) -> Path:
+    def preview(self, count: int = 8, path: Path | None = None, *, overwrite: bool = False) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
         from toolbox.augment import recipe
-        from toolbox.report.preview import draw_preview
+        from toolbox.report import sheets
 
+        target = path or self.path / PREVIEW
+        check_output(target, overwrite)
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
         rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
-        target = path or self.path / PREVIEW
-        draw_preview(wanted, rows, self.source, augmenter, count, target)
+        spaced = rows[:: max(1, len(rows) // count)][:count]
+        sheets.write(sheets.of_preview(wanted, spaced, self.source, augmenter), target, overwrite)
         return target
 
     def verify(self, name: str = "") -> VerifyResult:
@@ -405,18 +422,25 @@ class Workspace:
         return export(self.run(run), form, Path(out) if out is not None else None, self.registry, overwrite)
 
     def report(
-        self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True, form: str = "html"
+        self,
+        names: Sequence[str] = (),
+        output: Path | None = None,
+        *,
+        images: bool = True,
+        form: str = "html",
+        overwrite: bool = False,
     ) -> Path:
         """Write one file on the runs ``names`` (all finished ones), and each run's figures beside it.
 
         ``form``: ``html``, or ``md`` or ``json`` for other programs. Without ``images`` no picture of the data is in
-        it, for reports that leave the house.
+        it, for reports you share.
 
         Raises
         ------
-        UsageError: no such run or form.
+        UsageError: no such run or form, or a file that toolbox did not write is in the way (see ``overwrite``).
         """
-        return self.write_report(self.report_inputs(names, output, images=images), output, form)
+        inputs = self.report_inputs(names, output, images=images)
+        return self.write_report(inputs, output, form, overwrite=overwrite)
 
     def report_inputs(
         self, names: Sequence[str] = (), output: Path | None = None, *, images: bool = True
@@ -427,16 +451,18 @@ class Workspace:
         beside = (output or self.path / REPORT).parent
         return gather(self.path, self.chosen_runs(names), self.registry, images, beside)
 
-    def write_report(self, inputs: ReportInputs, output: Path | None = None, form: str = "html") -> Path:
+    def write_report(
+        self, inputs: ReportInputs, output: Path | None = None, form: str = "html", *, overwrite: bool = False
+    ) -> Path:
         """Write what :meth:`report_inputs` gave, and the figures of its runs."""
-        from toolbox.report.figures import write_figures
-        from toolbox.report.formats import write
+        from toolbox.report import figures, formats, plots
 
-        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
-        write(inputs, path, form)
+        formats.check(form)
         for view in inputs.runs:
-            if view.folder is not None:
-                write_figures(view, view.folder / runs.FIGURES)
+            if view.figures_folder is not None:
+                figures.save(plots.of_run(view).all, view.figures_folder)
+        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
+        formats.write(inputs, path, form, overwrite)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:

@@ -37,6 +37,7 @@ class Call:
         """Whether this is another process than the first that torchrun started; only the first one prints."""
         self.terminal = Terminal(values["as_json"], values["quiet"] or self.follows)
         self.dry_run: bool = values.get("dry_run", False)
+        self.force: bool = values.get("force", False)
         self.folder: Path = values.get("workspace", Path())
 
     @cached_property

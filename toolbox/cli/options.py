@@ -97,6 +97,14 @@ DRY_RUN = shared(
     help="Show what would be done, with time and disk space, and do nothing.",
     rich_help_panel=_OUTPUT,
 )
+FORCE = shared(
+    "force",
+    bool,
+    "--force",
+    default=False,
+    help="Replace a file that toolbox did not write.",
+    rich_help_panel=_OUTPUT,
+)
 JSON = shared(
     "as_json", bool, "--json", default=False, help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT
 )

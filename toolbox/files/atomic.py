@@ -7,6 +7,8 @@ import ctypes
 import errno
 import json
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -55,7 +57,20 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and else goes away."""
+    """A temporary path beside ``path`` that takes its place when the block ends well, and else goes away.
+
+    Of a symbolic link the target is replaced. To a device or a pipe the bytes are written when the block ends.
+    """
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder, "output")
+            temporary.touch()
+            yield temporary
+            with translate_os_errors("write", path), temporary.open("rb") as file, path.open("wb") as stream:
+                shutil.copyfileobj(file, stream)
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     make_folder(path.parent)
     with translate_os_errors("write", path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
@@ -70,6 +85,15 @@ def replace_file(path: Path) -> Iterator[Path]:
             sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` is a device, a pipe or a socket, which can be written to and not replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

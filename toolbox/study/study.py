@@ -104,10 +104,10 @@ class Study:
 
         return gather(self.plan, self.finished(), self.status())
 
-    def report(self, output: Path | None = None) -> Path:
+    def report(self, output: Path | None = None, *, overwrite: bool = False) -> Path:
         """Write the study's page: arms, comparisons, and what every run was."""
         from toolbox.report.study_page import write_study_page
 
         path = output or self.folder / "report.html"
-        write_study_page(self.file, self.results(), path)
+        write_study_page(self.file, self.results(), path, overwrite)
         return path

@@ -31,6 +31,7 @@ app = typer.Typer()
     *options.DATASET,
     options.PROTOCOL,
     options.SEED,
+    options.FORCE,
     options.DRY_RUN,
     panel="Experiment",
 )
@@ -59,7 +60,7 @@ def augment(
     elif preview is not None:
         if not 1 <= preview <= 50:
             raise UsageError(f"--preview {preview} is out of range", "Draw 1 to 50 images.")
-        path = workspace.preview(preview, picture)
+        path = workspace.preview(preview, picture, overwrite=call.force)
         terminal.show(f"Preview: {path}")
         terminal.emit({"picture": str(path)})
     elif call.dry_run:

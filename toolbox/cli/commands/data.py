@@ -39,37 +39,37 @@ def prepare(
     call.terminal.end(workspace.quarantined)
 
 
-@command(app, *options.DATASET)
+@command(app, *options.DATASET, options.FORCE)
 def inspect(
     call: Call,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw classes and samples to a .png or .svg file.")
     ] = None,
-    samples: Annotated[bool, typer.Option("--samples", help="Show samples of each class here, too.")] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="Name random samples of each class.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the samples shown.")] = 0,
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
-    from toolbox.cli.views.render import inspection
+    from toolbox.cli.views.render import inspection, sample_names
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
-    from toolbox.report import overview
+    from toolbox.report import sheets
 
     terminal, workspace = call.terminal, call.open_workspace()
     reporter = terminal.reporter()
     if picture is not None:
-        overview.check(picture, workspace.source)
+        sheets.check(picture, workspace.source, overwrite=call.force)
     indexed = index.build_index(workspace.source, reporter)
     kept = inspecting.load_workspace_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
     document = inspecting.summarize(indexed, workspace.source, kept)
     terminal.show(*inspection(document))
-    if samples or picture is not None:
-        shown = overview.thumbs(inspecting.draw_samples(indexed.manifest, seed), workspace.source)
-        if samples:
-            terminal.show_samples(shown)
-        if picture is not None:
-            overview.write(overview.of_inspection(document, shown), picture)
-            reporter.info(f"Wrote {picture}")
-            document["picture"] = str(picture)
+    drawn = inspecting.draw_samples(indexed.manifest, seed)
+    if samples:
+        terminal.show(*sample_names(drawn))
+    if picture is not None:
+        sheet = sheets.of_inspection(document, sheets.samples(drawn, workspace.source))
+        sheets.write(sheet, picture, overwrite=call.force)
+        reporter.info(f"Wrote {picture}")
+        document["picture"] = str(picture)
     terminal.emit(document)
     terminal.end(indexed.quarantined)
 
@@ -119,7 +119,7 @@ def split(call: Call) -> None:
     terminal.end(prepared.quarantined)
 
 
-@command(app, *options.DATASET, options.DEVICE)
+@command(app, *options.DATASET, options.DEVICE, options.FORCE)
 def audit(
     call: Call,
     canary: Annotated[
@@ -141,7 +141,7 @@ def audit(
         terminal.show(*canary_result(result))
         terminal.emit(result.document())
     else:
-        report, page = workspace.audit, workspace.path / PAGE_NAME
+        report, page = workspace.run_audit(overwrite=call.force), workspace.path / PAGE_NAME
         terminal.show(*audit_result(report, page))
         terminal.emit({**report.document(), "page": str(page)})
         if report.leaks:

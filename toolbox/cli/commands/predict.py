@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from toolbox.cli.command import Call, command
 app = typer.Typer()
 
 
-@command(app, options.BATCH_SIZE, options.WORKSPACE, options.DEVICE, options.SETS, panel="Experiment")
+@command(app, options.BATCH_SIZE, options.WORKSPACE, options.DEVICE, options.SETS, options.FORCE, panel="Experiment")
 def predict(
     call: Call,
     run: Annotated[
@@ -38,10 +39,13 @@ def predict(
     from toolbox.api.progress import tracked
     from toolbox.cli.views import predictions
     from toolbox.data.index import QuarantinedSample
+    from toolbox.files.outputs import check_output
 
     terminal = call.terminal
     if terminal.as_json and table == "-":
         raise UsageError("--json and --csv - both write to stdout", "Give --csv a file, or drop one of them.")
+    if table not in (None, "-"):
+        check_output(Path(table), call.force)
     predicted = call.open_workspace().predict(run, images, limit=limit)
     unreadable: list[QuarantinedSample] = []
     with ExitStack() as stack:

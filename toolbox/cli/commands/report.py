@@ -13,7 +13,7 @@ from toolbox.cli.command import Call, command
 app = typer.Typer()
 
 
-@command(app, options.WORKSPACE, panel="Experiment")
+@command(app, options.WORKSPACE, options.FORCE, panel="Experiment")
 def report(
     call: Call,
     runs: Annotated[
@@ -32,13 +32,13 @@ def report(
     from rich.text import Text
 
     from toolbox.cli.views.render import report_result
+    from toolbox.report import formats
     from toolbox.report.document import document
-    from toolbox.report.formats import known
 
     terminal, workspace = call.terminal, call.open_workspace()
-    known(file_format)
+    formats.check(file_format)
     inputs = workspace.report_inputs(runs or (), output, images=not no_images)
-    path = workspace.write_report(inputs, output, file_format)
+    path = workspace.write_report(inputs, output, file_format, overwrite=call.force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
     if terminal.as_json:
         evaluations = [run.evaluation for run in workspace.chosen_runs(runs or ())]

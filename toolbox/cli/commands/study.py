@@ -134,20 +134,20 @@ def status(
     terminal.emit({"name": study.file.name, "runs": runs})
 
 
-@command(app, *options.DATASET)
+@command(app, *options.DATASET, options.FORCE)
 def report(
     call: Call,
     file: File,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = None,
 ) -> None:
     """Compare the arms by the finished runs, and write the study's page."""
-    _report(call.open_study(file), call.terminal, output)
+    _report(call.open_study(file), call.terminal, output, call.force)
 
 
-def _report(study: Study, terminal: Terminal, output: Path | None) -> None:
+def _report(study: Study, terminal: Terminal, output: Path | None, force: bool = False) -> None:
     from toolbox.cli.views.study import results_tables
 
     results = study.results()
-    path = study.report(output)
+    path = study.report(output, overwrite=force)
     terminal.show(*results_tables(study.file, results), f"Report: {path}")
     terminal.emit({"name": study.file.name, **results.document(), "report": str(path)})
