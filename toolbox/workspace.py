@@ -506,7 +506,7 @@ class Workspace:
     def _train(
         self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
     ) -> Run:
-        from toolbox.training.experiment import run as train
+        from toolbox.training.experiment import train
 
         run = train(experiment, self.reporter, resume=resume, like=like)
         try:
@@ -538,7 +538,7 @@ class Workspace:
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
         settings = settings or self.settings
-        stages.planned(settings, finetune)
+        stages.plan_stages(settings, finetune)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')

@@ -29,11 +29,11 @@ def show(
     """
     if context.invoked_subcommand is not None:
         return
-    from toolbox.cache.folder import cache_folder, entries
+    from toolbox.cache.folder import cache_folder, list_entries
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.cache import cache_table
 
-    terminal, cached = Terminal(as_json, quiet), entries()
+    terminal, cached = Terminal(as_json, quiet), list_entries()
     terminal.show(*cache_table(cache_folder(), cached))
     terminal.emit(_document(cached))
 
@@ -52,9 +52,9 @@ def clear(
     from toolbox.cache import folder
     from toolbox.cli.views.render import gigabytes
 
-    entries = [entry for entry in folder.entries() if time.time() - entry.used >= older_than * folder.DAY]
+    entries = [entry for entry in folder.list_entries() if time.time() - entry.used >= older_than * folder.DAY]
     total = sum(entry.bytes for entry in entries)
-    freed, left = (total, []) if call.dry_run else folder.clear(entries)
+    freed, left = (total, []) if call.dry_run else folder.delete_entries(entries)
     call.terminal.show(f"{'Would free' if call.dry_run else 'Freed'} {gigabytes(freed)} in {folder.cache_folder()}")
     call.terminal.emit({**_document(entries), "freed": 0 if call.dry_run else freed})
     if left:
