@@ -129,7 +129,7 @@ def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
     for run in inputs.runs if len(inputs.runs) <= MOST_CURVES else ():
         curves = report.learning_curves(run, width, SMALL)
         things += [report.heading(run), curves] if curves is not None else []
-    things += [report.differences(found) for found in inputs.comparisons]
+    things += [report.differences(found) for found in inputs.comparisons if found.verdicts]
     return [*things, report.summary(inputs)]
 
 
