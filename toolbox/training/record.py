@@ -21,6 +21,7 @@ from toolbox.runs.predictions import Predictions
 from toolbox.runs.record import DataRecord, ModelRecord, RecipeRecord, RunRecord
 from toolbox.settings.schema import known_names
 from toolbox.training import loop
+from toolbox.training.activation_cache import load_pixels
 from toolbox.training.inputs import Inputs
 from toolbox.training.session import Session
 
@@ -138,7 +139,7 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs]
     if not rows:
         rows, source = session.manifest.rows, session.experiment.prepared.source
     if answer is None or session.precision != "float32":
-        answer = module, session.pixels(rows, source, "evaluation images")
+        answer = module, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     Predictions.of_rows(rows, session.manifest.classes, probabilities).write(kept.path / PREDICTIONS)
