@@ -126,7 +126,7 @@ def test_a_name_that_the_toolbox_has_stays_the_toolboxs(modules: Path) -> None:
 
 
 def test_disabled_plugins_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    disabled.keep(["timm"])
+    disabled.save(["timm"])
     monkeypatch.setenv("TOOLBOX_DISABLE_PLUGINS", "alzheimer,")
     registry = Registry()
     assert {status.name: status.disabled_by for status in registry.plugins if status.disabled_by} == {
@@ -135,14 +135,14 @@ def test_disabled_plugins_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> Non
     }
     with pytest.raises(UsageError, match=r"timm \(by 'toolbox plugins disable'\)"):
         registry.model("resnet50")
-    disabled.forget(["timm", "never-heard-of"])
+    disabled.remove(["timm", "never-heard-of"])
     assert Registry().find("model", "resnet50")
 
 
 @pytest.mark.parametrize("text", ["{", '{"disabled": 3}', "[]"])
 def test_a_broken_list_of_disabled_plugins_is_named(text: str) -> None:
-    disabled.keep(["timm"])
-    disabled.file().write_text(text, "utf-8")
+    disabled.save(["timm"])
+    disabled.config_file().write_text(text, "utf-8")
     with pytest.raises(UsageError, match=r"plugins\.json"):
         Registry()
 
@@ -214,15 +214,15 @@ def test_the_signature_is_the_schema() -> None:
     ) -> None: ...
 
     assert [each.type for each in schema.parameters(several, "it")] == ["list of a | b", "list of int"]
-    assert schema.validated(factory, {"side": "3"}, "it") == {"side": 3}
+    assert schema.validate(factory, {"side": "3"}, "it") == {"side": 3}
 
     def of(*, which: Literal["predicted", "true"] = "true", sure: Literal[True] | None = None) -> None: ...
 
-    assert schema.validated(of, parse("it:which=true").parameters, "it") == {"which": "true"}
-    assert schema.validated(of, parse("it:sure=true").parameters, "it") == {"sure": True}
+    assert schema.validate(of, parse("it:which=true").parameters, "it") == {"which": "true"}
+    assert schema.validate(of, parse("it:sure=true").parameters, "it") == {"sure": True}
     for bad in ({}, {"side": 0}, {"side": 1, "border": "c"}, {"side": 1, "bordre": "a"}):
         with pytest.raises(UsageError):
-            schema.validated(factory, bad, "it")
+            schema.validate(factory, bad, "it")
 
 
 def test_a_factory_can_have_other_components_made(modules: Path) -> None:

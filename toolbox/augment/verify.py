@@ -10,10 +10,11 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from toolbox.api.augmenter import Augmenter
+from toolbox.api.engine import Engine
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
-from toolbox.augment import engines, lineage
+from toolbox.augment import lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, load_set
 from toolbox.augment.worker import Worker, write_file
@@ -82,7 +83,7 @@ def replay(
     augmenter: Augmenter,
     out: Path,
     reporter: Reporter,
-    workers: int = 0,
+    engine: Engine,
 ) -> ReplayResult:
     """Make every file of the lineage at ``path`` again, from its parameters, as ``out``.
 
@@ -110,7 +111,7 @@ def replay(
                 (partial / folder).mkdir(parents=True, exist_ok=True)
         job = ReplayWorker(Worker(recipe, source, augmenter, partial), by_pixels)
         bar = reporter.task("replaying", total, "images")
-        with contextlib.closing(engines.choose(workers, job, total).map(job, _families(path))) as results:
+        with contextlib.closing(engine.map(job, _families(path))) as results:
             for done in results:
                 bar.advance(done.written + len(done.lost))
                 count += done.written

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from toolbox import environment
 from toolbox.api.augmenter import Augmenter
+from toolbox.api.engine import Engine
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
-from toolbox.augment import engines, lineage
+from toolbox.augment import lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, count_files, load_set, select_sources, split_copies
 from toolbox.augment.worker import CopyRange, Shard, Worker
@@ -34,6 +35,10 @@ from toolbox.files.locks import hold_lock
 from toolbox.files.names import safe_name
 
 SHARD = 128
+MANY = 20
+"""Copies of each source from which on a set is likely to be worth several processes."""
+
+WORKER_MODULES = ("cv2", "simplejpeg", "toolbox.augment.worker")
 """Files that a worker makes at a time."""
 
 SYNC = 2048
@@ -88,15 +93,13 @@ def write_set(
     final: Path,
     reporter: Reporter,
     *,
-    workers: int = 0,
+    engine: Engine,
     batch_size: int = 64,
-    early: engines.Processes | None = None,
 ) -> AugmentResult:
     """Make the set of ``recipe`` at ``final``, or go on where an interrupted run left it.
 
-    The set is built under a hidden name and takes its own when it is complete. Neither ``workers`` (0: as many as
-    there are cores) nor ``batch_size`` (copies of a source at a time) changes a byte of it. ``early``: workers that
-    are there already.
+    The set is built under a hidden name and takes its own when it is complete. Neither ``engine`` nor ``batch_size``
+    (copies of a source at a time) changes a byte of it.
 
     Raises
     ------
@@ -121,7 +124,6 @@ def write_set(
                 with _staging(rows, partial) as staging:
                     job = Worker(recipe, source, augmenter, staging, batch_size)
                     _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
-                    engine = engines.choose(workers, job, total - done, early)
                     _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
             if (whole := lineage.count(partial / lineage.FILE_NAME)) != total:
                 raise RuntimeError(f"an engine made {whole} of {total} files")
@@ -212,7 +214,7 @@ def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterat
 
 
 def _write(
-    job: Worker, shards: Iterable[list[CopyRange]], engine: engines.Engine, folder: Path, total: int, reporter: Reporter
+    job: Worker, shards: Iterable[list[CopyRange]], engine: Engine, folder: Path, total: int, reporter: Reporter
 ) -> None:
     """Have the shards made, and settle them while the next ones are being made."""
     bar = reporter.task("augmenting", total, "images")

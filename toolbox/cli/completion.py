@@ -1,8 +1,7 @@
 """What the shell offers at a press of TAB: components, their parameters, settings and runs.
 
-A press of TAB must cost no more than a listing: plugins are asked for their descriptors, and parameters are read from
-the factory's source text (:mod:`toolbox.plugin.signature`). Whatever goes wrong, the answer is that there is nothing to
-offer; a message in the middle of somebody's command line would help nobody.
+A press of TAB costs no more than a listing; only to complete a component's parameters is its factory imported. Whatever
+goes wrong, nothing is offered: a message in the middle of a command line would help nobody.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "_TOOLBOX_COMPLETE"
 """Set by the shell's completion function, with what it wants done."""
-
-_PATIENCE = "2"
-"""Seconds that a plugin may take to load before the shell's answer does without it."""
 
 _NOT_PLAIN = frozenset(" ,:='\"\\[]{}()$&;|<>*?#!`~")
 """What a spec or a shell would take for something else."""
@@ -61,9 +57,9 @@ def _names(kind: Kind) -> Iterator[tuple[str, str]]:
 def _parameters(kind: Kind, name: str, last: str, given: str) -> Iterator[tuple[str, str]]:
     """``key=`` for each parameter that is not given yet, or ``key=value`` for each value that ``last`` can become."""
     from toolbox.plugin.registry import Registry
-    from toolbox.plugin.signature import options
 
-    known = options(Registry().find(kind, name).component.factory)
+    registry = Registry()
+    known = registry.parameters(registry.find(kind, name))
     there = {piece.partition("=")[0].strip() for piece in given.split(",")}
     fitting = [option for option in known if option.name not in there and option.name.startswith(last)]
     chosen = [option for option in known if last.startswith(f"{option.name}=")]
@@ -155,9 +151,6 @@ def answering() -> Iterator[None]:
     Bash takes ``:`` and ``=`` for the ends of words, so that ``alzheimer:ro`` reaches us as three, and what we offer
     for it goes in the place of the last. They are joined before, and what bash has already is taken off after.
     """
-    from toolbox.plugin.loading import LIMIT_VARIABLE
-
-    os.environ.setdefault(LIMIT_VARIABLE, _PATIENCE)
     there = ""
     if os.environ[VARIABLE] == "complete_bash":
         words, at, there = joined(os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", 0)))

@@ -97,7 +97,8 @@ class AugmentSettings(Section):
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
     quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
     balance: bool = Field(False, description="even the classes out: sources of smaller ones get more copies")
-    workers: int = Field(0, ge=0, le=1024, description="processes; 0: as many as there are cores")
+    engine: ComponentSpec = Field("auto", description="where copies are made: auto, or an engine component spec")
+    workers: int = Field(0, ge=0, le=1024, description="processes of engine auto; 0: as many as there are cores")
     batch_size: int = Field(64, ge=1, le=65_536, description="copies of a source made at a time")
 
 

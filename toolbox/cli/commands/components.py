@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
 
 
+_KINDS = "dataset, augmenter, model, evaluator, tracker or engine."
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("list", rich_help_panel="Look around")(list_components)
@@ -24,7 +27,9 @@ def list_components(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[KIND]", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND
+            metavar="[KIND]",
+            help=_KINDS,
+            autocompletion=completion.KIND,
         ),
     ] = "",
     as_json: options.AsJson = False,
@@ -67,7 +72,11 @@ def list_components(
 def show(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="dataset, augmenter, model or evaluator.", autocompletion=completion.KIND),
+        typer.Argument(
+            metavar="KIND",
+            help=_KINDS,
+            autocompletion=completion.KIND,
+        ),
     ],
     name: Annotated[
         str,

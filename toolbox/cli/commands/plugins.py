@@ -112,7 +112,7 @@ def uninstall(name: Name, yes: Yes = False, as_json: options.AsJson = False) -> 
     if not yes:
         _ask(f"Uninstall {distribution}?")
     installer.Installer().uninstall(distribution)
-    disabled.forget([distribution, *plugins])
+    disabled.remove([distribution, *plugins])
     terminal.show(f"Removed {distribution}.")
     terminal.emit({"uninstalled": distribution, "plugins": plugins})
 
@@ -127,10 +127,10 @@ def disable(name: Name, as_json: options.AsJson = False) -> None:
     from toolbox.plugin import disabled, installer
 
     names = [plugin.name for plugin in installer.named(name)]
-    disabled.keep([*disabled.kept(), *names])
+    disabled.save([*disabled.load(), *names])
     terminal = Terminal(as_json)
     terminal.show(f"Disabled: {', '.join(names)}. Undo it with: toolbox plugins enable {name}")
-    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    terminal.emit({"disabled": disabled.load(), "file": str(disabled.config_file())})
 
 
 @group.command(rich_help_panel=USE)
@@ -140,15 +140,15 @@ def enable(name: Name, as_json: options.AsJson = False) -> None:
     from toolbox.plugin import disabled, installer
 
     terminal = Terminal(as_json)
-    kept = disabled.kept()
+    kept = disabled.load()
     # One that was uninstalled by other means is still in the list, and must come out of it.
     names = [name] if name in kept else [plugin.name for plugin in installer.named(name)]
-    disabled.forget(names)
+    disabled.remove(names)
     terminal.show(f"Enabled: {', '.join(names)}." if set(names) & set(kept) else f"{name} was not disabled.")
     said = [text for text in disabled.from_environment() if text in (disabled.ALL, *names)]
     if said:
         terminal.reporter().warn(f"{disabled.VARIABLE}={','.join(said)} still disables it")
-    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    terminal.emit({"disabled": disabled.load(), "file": str(disabled.config_file())})
 
 
 @group.command(rich_help_panel=USE)
@@ -220,7 +220,7 @@ def new(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="dataset, augmenter (default), model, evaluator; may be repeated.",
+            help="dataset, augmenter (default), model, evaluator, tracker, engine; may be repeated.",
             autocompletion=completion.KIND,
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """Help of a command with the parameters of the components that stand on its line, a panel for each.
 
 ``toolbox augment --help`` alone loads no plugin. ``toolbox augment --augmenter mri --help`` asks about ``mri``, too,
-and is told what it can be given, and by which plugin; read from its source text, so that it comes at once.
+and lists its parameters and the plugin that it comes from.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ def _panels(asked: list[tuple[Kind, str]]) -> Iterator[RenderableType]:
 
     from toolbox.api.errors import ToolboxError
     from toolbox.plugin.registry import Registry
-    from toolbox.plugin.signature import options
 
     registry = Registry()
     for kind, spec in asked:
         name = spec.partition(":")[0]
         try:
             offer = registry.find(kind, name)
+            parameters = registry.parameters(offer)
         except ToolboxError as error:
             yield Text(f"{error.message}. {error.hint}", "yellow")
             continue
         table = Table(box=None, show_header=False, pad_edge=False)
-        for option in options(offer.component.factory):
+        for option in parameters:
             default = "" if option.default in (None, "") else str(option.default)
             meaning = Text(option.description)
             meaning.append(f" ({', '.join(option.choices)})" if option.choices else "", "dim")
