@@ -16,17 +16,16 @@ from toolbox.api.evaluator import Evaluation, Figure, Gallery, Metric, Picture, 
 from toolbox.report.inputs import (
     ArmView,
     AuditView,
+    CommandLine,
     ComparisonView,
-    CopyRow,
     DataView,
     Epoch,
     ExternalView,
     ReportInputs,
     RunView,
-    Step,
-    Thumb,
     Verdict,
 )
+from toolbox.report.pictures import Thumbnail
 
 SCRIPT, ATTRIBUTE = "<script>alert(1)</script>", '" onerror="alert(1)'
 HOSTILE = (SCRIPT, ATTRIBUTE, "$x^2$", "_hidden", "\x1b[31m\x00", "caf\udcff", "[red]", "گربه", "a" * 300, "-->]]>")
@@ -99,9 +98,9 @@ def a_run(name: str, accuracy: float | None = 0.9, **changes: object) -> RunView
     return replace(run, **changes)  # type: ignore[arg-type]
 
 
-def thumb(label: str, caption: str = "train/1.png", mode: str = "RGB", side: int = 300) -> Thumb:
+def thumbnail(label: str, caption: str = "train/1.png", mode: str = "RGB", side: int = 300) -> Thumbnail:
     pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
-    return Thumb(label, caption, Image.fromarray(pixels).convert(mode))
+    return Thumbnail(label, caption, Image.fromarray(pixels).convert(mode))
 
 
 def the_data(classes: Sequence[str] = ("cats", "dogs"), **changes: object) -> DataView:
@@ -109,17 +108,17 @@ def the_data(classes: Sequence[str] = ("cats", "dogs"), **changes: object) -> Da
         description="photos/",
         counts_before={split: dict.fromkeys(classes, n) for split, n in (("train", 245), ("test", 50))},
         counts_after=dict.fromkeys(classes, 12_250),
-        samples=[thumb(name) for name in classes],
-        copies=[CopyRow(thumb(classes[0]), [thumb(classes[0], "flip"), thumb(classes[0], "rotation 12")])],
+        samples=[thumbnail(name) for name in classes],
+        copies=[[thumbnail(classes[0], each) for each in ("1.png", "flip", "rotation 12")]],
         quarantined=[("train/3.jpg", "truncated")],
         fingerprint="5b0c7711",
         split_facts=[("protocol", "split-then-augment")],
-        licence=("LICENSE", "Free as air."),
+        license=("LICENSE", "Free as air."),
         audit=AuditView(
             current=True,
             leaks=[("the same file", 2)],
             compared="All of them.",
-            examples=[("the same file", "a.png (train), b.png (test)")],
+            examples=["the same file: a.png (train), b.png (test)"],
             links=[("audit.json", "audit.json")],
         ),
     )
@@ -170,15 +169,15 @@ def compared(*runs: RunView, verdicts: Sequence[Verdict] = (), **changes: object
 def full() -> ReportInputs:
     external = ExternalView(data="elsewhere/", n=40, evaluation=evaluation(0.7), leaky=True, trained_on=3)
     gallery = Gallery(
-        "worst", "Worst mistakes", [Picture(thumb("cats").image, "a cat taken for a dog", "1.png")], "why"
+        "worst", "Worst mistakes", [Picture(thumbnail("cats").image, "a cat taken for a dog", "1.png")], "why"
     )
     return compared(
         a_run("001", external=[external], galleries=[gallery]),
         a_run("002", 0.95, history=history(20, 30)),
         data=the_data(),
         notes=["A note."],
-        refused=["001 and 003 were tested on different images"],
-        steps=[Step(f"toolbox finetune resnet50 --seed {name}", f"the run {name}") for name in ("001", "002")],
+        not_comparable=["001 and 003 were tested on different images"],
+        steps=[CommandLine(f"toolbox finetune resnet50 --seed {name}", f"the run {name}") for name in ("001", "002")],
         versions=[("torch", "2.99")],
     )
 
@@ -195,26 +194,26 @@ def hostile() -> ReportInputs:
             facts=[(text, text)],
             warnings=[text],
             external=[ExternalView(data=text, n=1, evaluation=evaluation(0.9, classes=HOSTILE[:3]))],
-            galleries=[Gallery(text, text, [Picture(thumb(text, side=8).image, text, text)], text)],
+            galleries=[Gallery(text, text, [Picture(thumbnail(text, side=8).image, text, text)], text)],
         )
         for text in (SCRIPT, ATTRIBUTE, HOSTILE[5], "a" * 300)
     ]
-    thumbs = [thumb(text, text, side=8) for text in HOSTILE]
+    thumbnails = [thumbnail(text, text, side=8) for text in HOSTILE]
     data = the_data(
         HOSTILE,
         description=SCRIPT,
         note=ATTRIBUTE,
-        samples=thumbs,
-        copies=[CopyRow(one, thumbs) for one in thumbs],
+        samples=thumbnails,
+        copies=[[one, *thumbnails] for one in thumbnails],
         quarantined=[(text, text) for text in HOSTILE],
         fingerprint=SCRIPT,
         split_facts=[(text, text) for text in HOSTILE],
-        licence=(SCRIPT, ATTRIBUTE),
+        license=(SCRIPT, ATTRIBUTE),
         audit=AuditView(
             current=True,
             leaks=[(text, 1) for text in HOSTILE],
             compared=SCRIPT,
-            examples=[(text, text) for text in HOSTILE],
+            examples=HOSTILE,
             links=[(SCRIPT, "audit.json")],
         ),
     )
@@ -226,8 +225,8 @@ def hostile() -> ReportInputs:
         workspace=ATTRIBUTE,
         created=SCRIPT,
         notes=HOSTILE,
-        refused=HOSTILE,
-        steps=[Step(text, text) for text in HOSTILE],
+        not_comparable=HOSTILE,
+        steps=[CommandLine(text, text) for text in HOSTILE],
         versions=[(text, text) for text in HOSTILE],
     )
 

@@ -105,7 +105,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from toolbox.cache import table
-table._AT_ONCE = 48
+table._BYTES_PER_SYNC = 48
 def make(places):
     for place in places:
         yield np.full((1, 2, 3), float(place + 10), np.float32)
@@ -127,9 +127,9 @@ def test_what_was_used_longest_ago_makes_room_and_what_can_not_fit_is_refused() 
         maker(list("abcdefghij"), about, 4000)  # 240 bytes of values, and as much of keys and description
         os.utime(files(about)["table.json"], (at, at))
     maker(["a"], "a", 4000)  # used again
-    size = sum(entry.bytes for entry in folders.entries())
+    size = sum(entry.bytes for entry in folders.list_entries())
     maker(list("klmno"), "c", size)
-    assert [entry.about["of"] for entry in folders.entries()] == ["c", "a"]
+    assert [entry.about["of"] for entry in folders.list_entries()] == ["c", "a"]
     with pytest.raises(NoRoom) as refused:
         maker(list("klmno"), "d", 100)
     assert refused.value.needed == 5 * 24
@@ -152,7 +152,7 @@ def ended(ws: Workspace, **more: Any) -> tuple[dict[str, torch.Tensor], list[str
 
 def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: Path, tmp_path: Path) -> None:
     cold = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
-    assert {entry.about["of"] for entry in folders.entries() if entry.kind == "table"} == {
+    assert {entry.about["of"] for entry in folders.list_entries() if entry.kind == "table"} == {
         activation_cache.TRUNK,
         activation_cache.FEATURES,
         "decoded pictures",
@@ -172,7 +172,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    rows = activation_cache._rows
+    rows = activation_cache._compute_batch
 
     def counting(part: Any, one: Any, places: Any, stored: Any) -> Any:
         if isinstance(one, Pixels):
@@ -183,11 +183,9 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     first = Workspace(tmp_path / "first", data=photos, settings=QUICK).finetune(TINY)
     same = {**QUICK, "training.weights": str(first.path / "model.safetensors")}
     Workspace(tmp_path / "0", data=photos, settings=same).finetune(TINY)
-    monkeypatch.setattr(activation_cache, "_rows", counting)
+    monkeypatch.setattr(activation_cache, "_compute_batch", counting)
     decoded: list[str] = []
-    monkeypatch.setattr(
-        activation_cache.inputs, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows)
-    )
+    monkeypatch.setattr(activation_cache, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows))
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
         run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
         assert run.record["stages"][0]["cached"]
@@ -199,7 +197,7 @@ def test_half_precision_takes_half_the_disk_and_trains_nearly_the_same(photos: P
     half = ended(Workspace(tmp_path / "2", data=photos, settings={**QUICK, "training.cache_precision": "float16"}))
     sizes = {
         (entry.about["of"], entry.about.get("stored")): (entry.path / "values.bin").stat().st_size
-        for entry in folders.entries()
+        for entry in folders.list_entries()
         if entry.kind == "table"
     }
     for step in (activation_cache.TRUNK, activation_cache.FEATURES):
@@ -231,7 +229,7 @@ def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cac
     with folders.scratch_folder():
         assert not killed.exists()
     Maker()(["a", "b"], "b", limit=400)  # no room for both tables
-    assert toolbox("cache", "clear").code == 0 and not folders.entries()
+    assert toolbox("cache", "clear").code == 0 and not folders.list_entries()
     assert all(path.is_file() for path in theirs)
 
 
@@ -257,10 +255,10 @@ def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: T
     assert told.code == 0 and "to compute once and keep" in told.stderr
     shown = toolbox("cache")
     assert shown.code == 0 and 'features before the head, timm:arch="test_resnet", float32, 32 px' in shown.stdout
-    (old,) = (entry for entry in folders.entries() if entry.about.get("of") == activation_cache.FEATURES)
+    (old,) = (entry for entry in folders.list_entries() if entry.about.get("of") == activation_cache.FEATURES)
     os.utime(old.path / "table.json", (time.time() - 9 * folders.DAY,) * 2)
     assert toolbox("cache", "clear", "--older-than", 8, "--dry-run").code == 0 and old.path.exists()
     cleared = toolbox("cache", "clear", "--older-than", 8, "--json").document
     assert cleared["freed"] == old.bytes and not old.path.exists()
-    assert toolbox("cache", "clear").code == 0 and not folders.entries()
+    assert toolbox("cache", "clear").code == 0 and not folders.list_entries()
     assert toolbox("cache", "--json").document["bytes"] == 0

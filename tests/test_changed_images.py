@@ -31,7 +31,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def cached() -> set[str]:
     """The keys of all images of which the cache holds anything."""
-    keys = (entry.path / "keys.txt" for entry in cache.entries() if entry.kind == "table")
+    keys = (entry.path / "keys.txt" for entry in cache.list_entries() if entry.kind == "table")
     return {line.split()[0] for path in keys if path.exists() for line in path.read_text().splitlines()}
 
 

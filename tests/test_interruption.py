@@ -195,7 +195,7 @@ def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: 
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
-    assert "Go on with: toolbox train --resume 001-alzheimer-cnn\n" in stderr and "Traceback" not in stderr
+    assert "Resume with: toolbox train --resume 001-alzheimer-cnn\n" in stderr and "Traceback" not in stderr
 
 
 def test_a_run_whose_data_or_settings_changed_is_not_gone_on_with(photos: Path, tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ TINY = "timm:arch=test_resnet"
 
 
 def test_the_cpu_computes_in_float32_unless_it_is_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert precision.chosen(TrainingSettings(), CPU) == "float32"
+    assert precision.resolve_precision(TrainingSettings(), CPU) == "float32"
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    assert precision.chosen(TrainingSettings(precision="bf16"), CPU) == "bf16"
+    assert precision.resolve_precision(TrainingSettings(precision="bf16"), CPU) == "bf16"
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
     with pytest.raises(UsageError, match="no bf16 instructions"):
-        precision.chosen(TrainingSettings(precision="bf16"), CPU)
-    assert precision.chosen(TrainingSettings(), torch.device("mps")) == "bf16"
+        precision.resolve_precision(TrainingSettings(precision="bf16"), CPU)
+    assert precision.resolve_precision(TrainingSettings(), torch.device("mps")) == "bf16"
 
 
 def test_bf16_is_close_and_gives_float32(registry: Registry) -> None:
@@ -67,5 +67,5 @@ def test_what_can_not_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     original = torch.compile
     monkeypatch.setattr(torch, "compile", lambda forward: original(forward, backend=refuse))
     with pytest.raises(EnvironmentFailure, match="can't be compiled") as caught:
-        precision.compiled(lambda x: x + 1)(torch.zeros(1))
+        precision.compile_forward(lambda x: x + 1)(torch.zeros(1))
     assert "--compile" in caught.value.hint

@@ -27,14 +27,15 @@ from tests.report_examples import (
     hostile,
     report,
     the_data,
-    thumb,
+    thumbnail,
 )
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.evaluator import Evaluation, Figure, Metric, Series, Table
 from toolbox.report import pictures, tables, wording
 from toolbox.report.formats import write
 from toolbox.report.html import render
-from toolbox.report.inputs import CopyRow, DataView, Epoch, Thumb
+from toolbox.report.inputs import DataView, Epoch
+from toolbox.report.pictures import Thumbnail
 
 
 @pytest.fixture(scope="module")
@@ -186,11 +187,11 @@ def test_a_run_without_anything_and_no_runs_at_all() -> None:
 
 def test_hundreds_of_pictures_stay_under_five_megabytes() -> None:
     classes = [f"class {at}" for at in range(30)]
-    many = [thumb(name) for name in classes for _ in range(10)]
+    many = [thumbnail(name) for name in classes for _ in range(10)]
     data = the_data(
         classes,
         samples=many,
-        copies=[CopyRow(many[0], many[:60])] * 20,
+        copies=[many[:60]] * 20,
         quarantined=[(f"{at}.jpg", "truncated") for at in range(500)],
     )
     runs = [a_run(str(at), evaluation=evaluation(0.9, classes=classes), history=history(100, 200)) for at in range(2)]
@@ -209,15 +210,15 @@ def test_twenty_runs_stay_under_five_megabytes_and_are_folded() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "F", "LA"])
 def test_pictures_of_any_mode_are_shrunk_and_left_as_they_were(mode: str) -> None:
-    image = Image.new("I;16", (400, 200)) if mode == "I;16" else thumb("a").image.convert(mode).resize((400, 200))
-    embedded = pictures.embed(Thumb("a", "b", image))
+    image = Image.new("I;16", (400, 200)) if mode == "I;16" else thumbnail("a").image.convert(mode).resize((400, 200))
+    embedded = pictures.embed(Thumbnail("a", "b", image))
     assert (embedded.width, embedded.height) == (160, 80)
     assert (image.size, image.mode) == ((400, 200), mode)
 
 
 def test_sixteen_bits_keep_their_contrast() -> None:
     ramp = Image.fromarray(np.linspace(1000, 1100, 64 * 64).reshape(64, 64).astype(np.uint16))
-    data = pictures.embed(Thumb("a", "b", ramp)).uri.partition(",")[2]
+    data = pictures.embed(Thumbnail("a", "b", ramp)).uri.partition(",")[2]
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     assert shown.min() < 10 and shown.max() > 245
 

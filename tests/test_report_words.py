@@ -15,11 +15,11 @@ from toolbox.api.evaluator import Metric
 from toolbox.report import wording
 from toolbox.report.html import render
 from toolbox.report.inputs import ArmView
-from toolbox.report.summary import summarise
+from toolbox.report.summary import summarize
 
 
 def test_two_runs_that_cannot_be_told_apart() -> None:
-    summary = summarise(compared(a_run("001", 0.9), a_run("002", 0.95)))
+    summary = summarize(compared(a_run("001", 0.9), a_run("002", 0.95)))
     assert summary.finding.startswith("Of 2 runs, resnet50 (run 002) has the highest accuracy on the held-out test")
     assert "0.950 (95\N{NO-BREAK SPACE}% interval 0.900–1.000" in summary.finding
     words = "not distinguishable on 100 images (+5.0 points)"
@@ -28,7 +28,7 @@ def test_two_runs_that_cannot_be_told_apart() -> None:
 
 def test_a_winner_is_called_in_the_words_of_the_comparison() -> None:
     found = verdict(winner="B", words="002 is better (+45.0 points, p < .001)")
-    summary = summarise(compared(a_run("001", 0.5), a_run("002", 0.95), verdicts=[found]))
+    summary = summarize(compared(a_run("001", 0.5), a_run("002", 0.95), verdicts=[found]))
     assert summary.limits == "Paired image by image, 002 is better (+45.0 points, p < .001)."
 
 
@@ -37,7 +37,7 @@ def test_the_best_of_three_must_beat_each_of_the_others() -> None:
 
     def limits(*winners: str) -> str:
         pairs = (("A", "B"), ("A", "C"), ("B", "C"))
-        return summarise(
+        return summarize(
             compared(*runs, verdicts=[verdict(*pair, winner) for pair, winner in zip(pairs, winners, strict=True)])
         ).limits
 
@@ -55,23 +55,23 @@ def test_seeds_are_one_arm_with_a_mean() -> None:
         ArmView(letter="B", name="originals, 2 seeds", runs=["2", "3"], value=0.75, sd=0.07),
     ]
     both = replace(comparison(*runs), arms=arms, verdicts=[verdict()])
-    summary = summarise(report(*runs, comparisons=[both]))
+    summary = summarize(report(*runs, comparisons=[both]))
     assert summary.finding.startswith(
         "Of 4 runs in 2 arms, copies, 2 seeds has the highest mean accuracy: 0.850 (2 runs"
     )
     assert "the two are not distinguishable" in summary.limits
-    alone = summarise(report(*runs[:2], comparisons=[replace(both, arms=arms[:1], verdicts=[])]))
+    alone = summarize(report(*runs[:2], comparisons=[replace(both, arms=arms[:1], verdicts=[])]))
     assert "mean accuracy of 0.850" in alone.finding and "seed alone" in alone.limits
 
 
 def test_equal_runs_share_the_first_place() -> None:
-    summary = summarise(compared(a_run("001", 0.9), a_run("002", 0.9)))
+    summary = summarize(compared(a_run("001", 0.9), a_run("002", 0.9)))
     assert "resnet50 (run 001) and resnet50 (run 002) share the highest accuracy" in summary.finding
 
 
 def test_a_run_on_other_images_is_left_out_of_the_ranking() -> None:
     runs = [a_run("001", 0.9), a_run("002", 0.8), a_run("003", 0.99)]
-    summary = summarise(report(*runs, comparisons=[comparison(*runs[:2])]))
+    summary = summarize(report(*runs, comparisons=[comparison(*runs[:2])]))
     assert summary.finding.startswith("Of 2 runs, resnet50 (run 001)")
     assert [(each.title, "(run 003)" in each.text) for each in summary.caveats] == [("Tested on other images", True)]
 
@@ -81,7 +81,7 @@ def test_runs_that_were_not_compared_are_not_ranked() -> None:
         report(a_run("001", 0.9), a_run("002", 0.95, n=40)),
         report(a_run("001", 0.9), a_run("002", 0.95), comparisons=[comparison(a_run("001"), a_run("003"))]),
     ):
-        assert "no winner is called" in summarise(inputs).limits
+        assert "no winner is called" in summarize(inputs).limits
 
 
 @pytest.mark.parametrize(
@@ -93,22 +93,22 @@ def test_runs_that_were_not_compared_are_not_ranked() -> None:
     ],
 )
 def test_caveats_stand_in_the_summary(change: dict[str, object], title: str) -> None:
-    summary = summarise(report(a_run("001", **change)))
+    summary = summarize(report(a_run("001", **change)))
     assert [caveat.title for caveat in summary.caveats] == [title]
     assert "(run 001)" in summary.caveats[0].text or "(Run 001)" in summary.caveats[0].text
     assert title in Page(render(report(a_run("001", **change)))).text
 
 
 def test_leaky_runs_never_win() -> None:
-    summary = summarise(compared(a_run("001", 0.6), a_run("002", 0.99, leaky=True)))
+    summary = summarize(compared(a_run("001", 0.6), a_run("002", 0.99, leaky=True)))
     assert "(run 001)" in summary.finding and "(run 002)" not in summary.finding
-    alone = summarise(report(a_run("002", 0.99, leaky=True)))
+    alone = summarize(report(a_run("002", 0.99, leaky=True)))
     assert "No run was evaluated on a held-out split without a leak" in alone.finding
 
 
 @pytest.mark.parametrize("note", ["synthetic", "Synthetic slices, drawn by a program.", "synthetic: drawn slices"])
 def test_synthetic_data_is_said_first(note: str) -> None:
-    summary = summarise(report(a_run("001", leaky=True), data=the_data(note=note)))
+    summary = summarize(report(a_run("001", leaky=True), data=the_data(note=note)))
     assert [caveat.title for caveat in summary.caveats] == ["Synthetic data", "Leaky"]
     assert not summary.caveats[0].text.startswith("synthetic")
 

@@ -92,7 +92,7 @@ def test_more_arms_than_four_are_compared_with_holm_by_what_decides(made: Path, 
 
 def test_the_data_section_tells_split_licence_audit_and_looks(made: Path, page: str) -> None:
     text = Page(page).text
-    assert "None was found" in text and "different pictures were described" in text
+    assert "No leaks" in text and "different pictures were described" in text
     assert {"audit.json", "audit.html"} <= {a["href"] for a in Page(page).all("a")}
     assert "Free for <b>all</b>. No warranty." in text and "LICENSE.txt" in text
     assert re.search(r"looks at the test set\s*4", text)
@@ -119,7 +119,7 @@ def test_without_images_no_picture_of_the_data_is_in_it(made: Path, page: str, t
     assert toolbox("report", "1", "3", "-C", made, "--no-images", "-o", output).code == 0
     plain = output.read_text("utf-8")
     assert "<img" not in plain and "data:image" not in plain and "audit.html" not in plain
-    assert "Confusion matrix" in plain and "None was found" in plain
+    assert "Confusion matrix" in plain and "No leaks" in plain
 
 
 def test_the_steps_make_the_same_again(made: Path, page: str, toolbox: Toolbox) -> None:

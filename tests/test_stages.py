@@ -15,7 +15,6 @@ from toolbox.api.progress import SilentReporter
 from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
-from toolbox.settings.schema import Settings
 from toolbox.training import stages
 from toolbox.workspace import Workspace
 
@@ -54,9 +53,9 @@ def tops(names: frozenset[str], depth: int = 1) -> set[str]:
     ],
 )
 def test_what_is_unfrozen(registry: Registry, model: str, size: int, unfreeze: str, expected: set[str]) -> None:
-    assert tops(stages.unfrozen(parts(registry, model, size), unfreeze)) <= expected
+    assert tops(stages.unfrozen_parameters(parts(registry, model, size), unfreeze)) <= expected
     if model != "timm:arch=test_vit":
-        assert tops(stages.unfrozen(parts(registry, model, size), unfreeze)) == expected
+        assert tops(stages.unfrozen_parameters(parts(registry, model, size), unfreeze)) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_blocks_divide_trunk_and_last_block(registry: Registry, model: str, size
     found = parts(registry, model, size)
     assert len(found.blocks) == blocks and found.blocks[-1] == found.last
     assert sorted(name for block in found.blocks for name in block) == sorted(found.trunk | found.last)
-    counts = [len(stages.unfrozen(found, str(number))) for number in range(1, blocks + 1)]
+    counts = [len(stages.unfrozen_parameters(found, str(number))) for number in range(1, blocks + 1)]
     assert counts == sorted(set(counts)) and counts[-1] == len(found.trunk | found.last | found.head)
 
 
@@ -86,14 +85,14 @@ def test_blocks_divide_trunk_and_last_block(registry: Registry, model: str, size
 )
 def test_what_can_not_be_unfrozen(registry: Registry, unfreeze: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        stages.unfrozen(parts(registry, TINY), unfreeze)
+        stages.unfrozen_parameters(parts(registry, TINY), unfreeze)
 
 
 def test_a_model_without_blocks_still_unfreezes_its_last(registry: Registry) -> None:
     found = replace(parts(registry, TINY), blocks=())
-    assert stages.unfrozen(found, "1") == found.last | found.head
-    with pytest.raises(UsageError, match="says of the last one alone") as caught:
-        stages.unfrozen(found, "2")
+    assert stages.unfrozen_parameters(found, "1") == found.last | found.head
+    with pytest.raises(UsageError, match="only names the last one") as caught:
+        stages.unfrozen_parameters(found, "2")
     assert "--unfreeze-all" in caught.value.hint
 
 
@@ -103,9 +102,9 @@ def test_blocks_that_are_no_division_are_the_plugins_fault(registry: Registry) -
             built = registry.model(TINY).build(request)
             return replace(built, parts=replace(built.parts, blocks=(built.parts.trunk, built.parts.head)))
 
-    wanted = build.Wanted(parse("wrong"), Wrong(), ModelRequest(2, 3, 32))
+    config = build.ModelConfig(parse("wrong"), Wrong(), ModelRequest(2, 3, 32))
     with pytest.raises(PluginError, match="blocks of the model 'wrong'"):
-        build.build(wanted, Settings(), False, SilentReporter())
+        build.build_model(config)
 
 
 @pytest.mark.parametrize("unfreeze", ["2", "all", "layer3"])

@@ -74,10 +74,10 @@ def test_what_is_frozen_stays_frozen_to_the_bit(registry: Registry, batch_norm: 
     built = tiny(registry)
     before = {name: value.clone() for name, value in built.module.state_dict().items()}
     freeze.freeze_all_but(built.module, built.parts.last | built.parts.head, batch_norm)
-    frozen = freeze.frozen_hash(built.module)
+    frozen = freeze.hash_frozen(built.module)
     fit(built.module, 12, make_stage(batch_norm=batch_norm))
     freeze.set_training_mode(built.module, batch_norm)
-    assert freeze.frozen_hash(built.module) == frozen
+    assert freeze.hash_frozen(built.module) == frozen
     changed = {name for name, value in built.module.state_dict().items() if not torch.equal(value, before[name])}
     assert not changed & built.parts.trunk
     assert {name for name, _ in built.module.named_parameters()} & changed == built.parts.last | built.parts.head
@@ -89,13 +89,13 @@ def test_what_is_frozen_stays_frozen_to_the_bit(registry: Registry, batch_norm: 
 def test_the_hash_sees_a_single_bit_and_a_statistic(registry: Registry) -> None:
     built = tiny(registry)
     freeze.freeze_all_but(built.module, built.parts.head)
-    hashes = {freeze.frozen_hash(built.module)}
+    hashes = {freeze.hash_frozen(built.module)}
     with torch.no_grad():
         weight = built.module.get_parameter(sorted(built.parts.trunk)[0])
         weight.view(torch.int32)[(0,) * weight.dim()] ^= 1
-    hashes.add(freeze.frozen_hash(built.module))
+    hashes.add(freeze.hash_frozen(built.module))
     built.module.get_buffer("bn1.running_mean")[0] += 1
-    hashes.add(freeze.frozen_hash(built.module))
+    hashes.add(freeze.hash_frozen(built.module))
     assert len(hashes) == 3
 
 
@@ -161,7 +161,7 @@ def test_a_stage_falls_back_to_training() -> None:
     settings = Settings.model_validate(
         {"seed": 4, "training": {"lr": 0.5, "batch_size": 3}, "head": {"lr": 0.1, "epochs": 7}}
     )
-    (stage,) = stages.planned(settings, True)
+    (stage,) = stages.plan_stages(settings, True)
     assert (stage.settings.epochs, stage.settings.lr, stage.settings.batch_size, stage.seed) == (7, 0.1, 3, 4)
     assert stage.to_dict()["lr"] == 0.1 and set(stage.to_dict()) == STAGE_KEYS
 
@@ -178,24 +178,24 @@ def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Pat
     state = {name: value.clone() for name, value in built.module.state_dict().items()}
     body = {name: value + 1 for name, value in state.items() if name not in built.parts.head}
     save_file(body, tmp_path / "w.safetensors", {"mean": "0.1,0.2,0.3", "std": "1,1,1"})
-    loaded = weights.load_into(tiny(registry), weights.read(tmp_path / "w.safetensors"))
+    loaded = weights.load_weights(tiny(registry), weights.read_weights(tmp_path / "w.safetensors"))
     assert loaded.mean == (0.1, 0.2, 0.3) and "w.safetensors" in loaded.weights
     first = min(built.parts.trunk)
     assert torch.equal(loaded.module.state_dict()[first], body[first])
     torch.save(body, tmp_path / "w.pth")
-    assert weights.load_into(tiny(registry), weights.read(tmp_path / "w.pth")).mean == built.mean
+    assert weights.load_weights(tiny(registry), weights.read_weights(tmp_path / "w.pth")).mean == built.mean
     gone = sorted(built.parts.trunk)[3]
     del body[gone]
     save_file(body, tmp_path / "short.safetensors")
     with pytest.raises(UsageError, match=f"lacks the tensor '{re.escape(gone)}'"):
-        weights.load_into(tiny(registry), weights.read(tmp_path / "short.safetensors"))
+        weights.load_weights(tiny(registry), weights.read_weights(tmp_path / "short.safetensors"))
 
 
 def test_weights_for_colours_serve_a_model_for_grey(registry: Registry, tmp_path: Path) -> None:
     """Summed over the colours: what three equal channels would have given."""
     colour, grey = tiny(registry), registry.model(TINY).build(ModelRequest(2, 1, 32))
     save_file({name: value.clone() for name, value in colour.module.state_dict().items()}, tmp_path / "w.safetensors")
-    loaded = weights.load_into(grey, weights.read(tmp_path / "w.safetensors"), keep_head=True)
+    loaded = weights.load_weights(grey, weights.read_weights(tmp_path / "w.safetensors"), keep_head=True)
     image = torch.rand(2, 1, 32, 32)
     with torch.inference_mode():
         expected = colour.module.eval()(image.expand(-1, 3, -1, -1))
@@ -230,7 +230,7 @@ def test_hostile_and_damaged_weights_are_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "text.pth").write_text("hello")
     for name in ("evil.pth", "cut.safetensors", "text.pth", "missing.pth"):
         with pytest.raises(UsageError):
-            weights.read(tmp_path / name)
+            weights.read_weights(tmp_path / name)
     assert not (tmp_path / "evil-was-here").exists()
 
 

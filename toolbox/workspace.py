@@ -260,23 +260,26 @@ class Workspace:
                 batch_size=chosen.batch_size,
             )
         if result.written:
-            from toolbox.report.class_chart import write_class_chart
+            from toolbox.report.figures import to_png
+            from toolbox.report.plots import files_by_class
 
             rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
-            write_class_chart(rows, recipe.count_files(wanted, rows), final.with_name(f"{final.name}-classes.png"))
+            plot = files_by_class(rows, recipe.count_files(wanted, rows))
+            atomic.write_bytes(final.with_name(f"{final.name}-classes.png"), to_png(plot))
         return result
 
     def preview(self, count: int = 8, path: Path | None = None, *, overwrite: bool = False) -> Path:
         """Draw ``count`` training images and six copies of each into a picture; nothing else is written."""
         from toolbox.augment import recipe
-        from toolbox.report.preview import draw_preview
+        from toolbox.report import sheets
 
         target = path or self.path / PREVIEW
         check_output(target, overwrite)
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
         rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
-        draw_preview(wanted, rows, self.source, augmenter, count, target)
+        spaced = rows[:: max(1, len(rows) // count)][:count]
+        sheets.write(sheets.of_preview(wanted, spaced, self.source, augmenter), target, overwrite)
         return target
 
     def verify(self, name: str = "") -> VerifyResult:
@@ -433,7 +436,7 @@ class Workspace:
         """Write one file on the runs ``names`` (all finished ones), and each run's figures beside it.
 
         ``form``: ``html``, or ``md`` or ``json`` for other programs. Without ``images`` no picture of the data is in
-        it, for reports that leave the house.
+        it, for reports you share.
 
         Raises
         ------
@@ -455,14 +458,14 @@ class Workspace:
         self, inputs: ReportInputs, output: Path | None = None, form: str = "html", *, overwrite: bool = False
     ) -> Path:
         """Write what :meth:`report_inputs` gave, and the figures of its runs."""
-        from toolbox.report.figures import write_figures
-        from toolbox.report.formats import write
+        from toolbox.report import figures, formats, plots
 
-        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
-        write(inputs, path, form, overwrite)
+        formats.check(form)
         for view in inputs.runs:
-            if view.folder is not None:
-                write_figures(view, view.folder / runs.FIGURES)
+            if view.figures_folder is not None:
+                figures.save(plots.of_run(view).all, view.figures_folder)
+        path = output or self.path / Path(REPORT).with_suffix(f".{form}")
+        formats.write(inputs, path, form, overwrite)
         return path
 
     def chosen_runs(self, names: Sequence[str] = ()) -> list[Run]:
@@ -506,7 +509,7 @@ class Workspace:
     def _train(
         self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
     ) -> Run:
-        from toolbox.training.experiment import run as train
+        from toolbox.training.experiment import train
 
         run = train(experiment, self.reporter, resume=resume, like=like)
         try:
@@ -538,7 +541,7 @@ class Workspace:
         # Unknown names are told before anything is read or trained.
         self.registry.model(spec)
         settings = settings or self.settings
-        stages.planned(settings, finetune)
+        stages.plan_stages(settings, finetune)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from toolbox.data.index import QuarantinedSample
-    from toolbox.report.inputs import Thumb
 
 _document_stream: TextIO | None = None
 
@@ -52,14 +51,6 @@ class Terminal:
         """Print a command's result for people."""
         for thing in things:
             self.results.print(thing)
-
-    def show_samples(self, samples: Mapping[str, Sequence[Thumb]]) -> None:
-        """Print pictures of each class, in colour where the terminal has it."""
-        from toolbox.report.mosaic import mosaic
-
-        console = self.results
-        for line in mosaic(samples, console.width, console.color_system in ("256", "truecolor")):
-            console.print(line, no_wrap=True, overflow="crop")
 
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print a command's result for programs, if that was asked for."""

@@ -17,13 +17,13 @@ from toolbox.api.errors import EnvironmentFailure, ToolboxError, UsageError
 from toolbox.api.evaluator import TrainedModel
 from toolbox.api.images import as_array, decode, read_file, resize_to_square
 from toolbox.api.model import BuiltModel, ModelRequest
-from toolbox.api.progress import Reporter, SilentReporter, tracked
+from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
 from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
-from toolbox.models.build import Wanted
+from toolbox.models.build import ModelConfig
 from toolbox.models.normalize import Normalize, to_tensor
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -155,7 +155,7 @@ def load(run: Run, registry: Registry, settings: Settings) -> Predictor:
     ------
     UsageError: the run's files are missing or don't fit together.
     """
-    device = build.device_of(settings)
+    device = build.resolve_device(settings)
     built = load_model(run, registry, device)
     request, classes = run.record["request"], tuple(run.record["data"]["classes"])
     return Predictor(run, built, classes, request["size"], request["channels"], device, settings.training.batch_size)
@@ -171,8 +171,8 @@ def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel
     if not (run.path / runs.MODEL).is_file():
         raise UsageError(f"the run {run.id} has no {runs.MODEL}", "Its training did not come to its end.")
     spec, request, mean, std = _said(run)
-    built = build.build(Wanted(spec, registry.model(spec), request), Settings(), False, SilentReporter())
-    loaded = weights.load_into(built, weights.read(run.path / runs.MODEL), keep_head=True)
+    built = build.build_model(ModelConfig(spec, registry.model(spec), request))
+    loaded = weights.load_weights(built, weights.read_weights(run.path / runs.MODEL), keep_head=True)
     module = loaded.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval()
     return replace(loaded, module=module, mean=mean, std=std)

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from toolbox.report.inputs import DataView, ReportInputs, RunView
-from toolbox.report.summary import summarise
+from toolbox.report.summary import summarize
 from toolbox.report.wording import clean
 
 
 def document(inputs: ReportInputs) -> dict[str, Any]:
     """What ``report.json`` holds. Values that are not defined are ``null``."""
-    summary = summarise(inputs)
+    summary = summarize(inputs)
     found: dict[str, Any] = _plain(
         {
             "title": inputs.title,
@@ -26,9 +26,9 @@ def document(inputs: ReportInputs) -> dict[str, Any]:
             },
             "runs": [_run(run) for run in inputs.runs],
             "comparisons": [asdict(each) for each in inputs.comparisons],
-            "refused": inputs.refused,
+            "refused": inputs.not_comparable,
             "data": _data(inputs.data) if inputs.data else None,
-            "steps": [asdict(step) for step in inputs.steps],
+            "steps": [{"command": step.command, "makes": step.purpose} for step in inputs.steps],
             "versions": dict(inputs.versions),
             "notes": inputs.notes,
         }
@@ -73,7 +73,7 @@ def _data(data: DataView) -> dict[str, Any]:
         "training_files": data.counts_after,
         "fingerprint": data.fingerprint,
         "split": dict(data.split_facts),
-        "licence": data.licence,
+        "licence": data.license,
         "audit": asdict(data.audit) if data.audit else None,
         "quarantined": [{"path": path, "reason": reason} for path, reason in data.quarantined],
     }

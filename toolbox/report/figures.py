@@ -3,61 +3,81 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-import re
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from toolbox.api.evaluator import Figure
+import toolbox
 from toolbox.files.atomic import make_folder, write_bytes
+from toolbox.files.outputs import MARK
 from toolbox.report import svg
-from toolbox.report.drawing import draw, size_of
-from toolbox.report.drawing.style import STYLE
-from toolbox.report.hover import Place, places
-from toolbox.report.inputs import DataView, RunView
 from toolbox.report.palette import LIGHT
-from toolbox.report.plots import Drawing, Intervals, Plot, class_counts, learning_curves
-from toolbox.report.wording import clean, shorten
+from toolbox.report.plots import Plot
+from toolbox.report.wording import clean
 
-_POINTS_PER_INCH = 72
-_PNG_DPI = 200
-_TITLE_HEIGHT = 22.0
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
-Form = Literal["svg", "png"]
-# Dates and versions would make equal inputs give different bytes.
-_NO_METADATA: Mapping[Form, dict[str, Any]] = {
-    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
-    "png": {"Software": None},
-}
+POINTS_PER_INCH, PNG_DPI = 72, 200
 
 
-def to_page_svg(drawing: Drawing, key: str) -> str:
-    """An ``<svg>`` element for a page: follows the page's colours and font; its ids begin with ``key``."""
-    drawn, places = _render(drawing, "svg", titled=False)
-    return svg.for_page(drawn.decode("utf-8"), key, alt_of(drawing), places)
+def save(plots: Sequence[Plot], folder: Path) -> list[Path]:
+    """Write each plot to ``folder`` as SVG, PNG and CSV, unless it is there, drawn from the same data.
+
+    Raises
+    ------
+    toolbox.api.errors.EnvironmentFailure: a file can't be written.
+    """
+    make_folder(folder)
+    paths = []
+    for plot in plots:
+        drawing, png, table = (folder / f"{plot.figure.name}.{suffix}" for suffix in ("svg", "png", "csv"))
+        paths += [drawing, png, table]
+        if not (_is_current(plot, drawing) and png.is_file() and table.is_file()):
+            with _drawn(plot) as (canvas, tooltips):
+                write_bytes(png, to_bytes(canvas, "png"))
+                write_bytes(table, to_csv(plot).encode("utf-8"))
+                write_bytes(drawing, _to_svg(plot, canvas, tooltips).encode("utf-8"))
+    return paths
 
 
-def to_file_svg(drawing: Drawing) -> str:
-    """An SVG file with title and light background."""
-    return svg.for_file(_render(drawing, "svg", titled=True)[0].decode("utf-8"), alt_of(drawing))
+def for_page(plot: Plot, key: str, folder: Path | None = None) -> tuple[str, float]:
+    """An ``<svg>`` element for a page, and its width in points; see :func:`toolbox.report.svg.for_page`.
+
+    It is the one in ``folder`` where that was drawn from the same data.
+    """
+    file = folder / f"{plot.figure.name}.svg" if folder else None
+    if file is not None and _is_current(plot, file):
+        try:
+            return svg.for_page(file.read_text("utf-8"), key)
+        except (OSError, ValueError):
+            pass  # edited or damaged: draw it again
+    return svg.for_page(to_svg(plot), key)
 
 
-def to_png(drawing: Drawing) -> bytes:
-    """A PNG with title and light background, 200 dots an inch."""
-    return _render(drawing, "png", titled=True)[0]
+def to_svg(plot: Plot) -> str:
+    """An SVG file."""
+    with _drawn(plot) as (canvas, tooltips):
+        return _to_svg(plot, canvas, tooltips)
 
 
-def to_csv(drawing: Drawing) -> str:
-    """The data behind a drawing: one row for each point (series, x, y), or the matrix with its headings."""
+def to_png(plot: Plot) -> bytes:
+    """A PNG on the light scheme's paper, 200 dots an inch."""
+    with _drawn(plot) as (canvas, _):
+        return to_bytes(canvas, "png")
+
+
+def to_csv(plot: Plot) -> str:
+    """The data behind a plot: a row per point (series, x, y), or the matrix with its headings."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    if isinstance(drawing, Intervals):
-        writer.writerow(["name", "value", "low", "high"])
-        writer.writerows([clean(row.name), row.metric.value, row.metric.low, row.metric.high] for row in drawing.rows)
-        return out.getvalue()
-    figure = drawing.figure
+    figure = plot.figure
     if figure.kind == "matrix":
         writer.writerow([clean(text) for text in (f"{figure.y_label} \\ {figure.x_label}", *figure.columns)])
         writer.writerows([clean(name), *row] for name, row in zip(figure.rows, figure.values, strict=True))
@@ -69,87 +89,65 @@ def to_csv(drawing: Drawing) -> str:
     return out.getvalue()
 
 
-def alt_of(drawing: Drawing) -> str:
-    """What a drawing shows, in words."""
-    return drawing.alt if isinstance(drawing, Intervals) else drawing.figure.alt or drawing.figure.title
+def to_bytes(canvas: Canvas, suffix: Literal["svg", "png"]) -> bytes:
+    """A drawn canvas as a file without dates and versions: equal inputs give equal bytes."""
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type")) if suffix == "svg" else {"Software": MARK}
+    background = "none" if suffix == "svg" else LIGHT["paper"]
+    data = io.BytesIO()
+    canvas.savefig(data, format=suffix, dpi=PNG_DPI, metadata=metadata, facecolor=background)
+    return data.getvalue()
 
 
-def title_of(drawing: Drawing) -> str:
-    """A drawing's title."""
-    return drawing.title if isinstance(drawing, Intervals) else drawing.figure.title
-
-
-def name_of(drawing: Drawing) -> str:
-    """A drawing's name as the stem of a file: letters, digits and ``-``, never a name that Windows reserves."""
-    name = drawing.name if isinstance(drawing, Intervals) else drawing.figure.name
-    stem = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:60]
-    return stem if stem and not re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", stem) else f"figure-{stem}".rstrip("-")
-
-
-def run_drawings(run: RunView) -> list[Drawing]:
-    """Everything there is to draw of a run: learning curves, what its evaluators say, its classes."""
-    figures = run.evaluation.figures if run.evaluation else ()
-    counts = DataView(description="", counts_before=run.counts, counts_after=run.files) if run.counts else None
-    return [
-        *learning_curves(run.history),
-        *(Plot(figure) for figure in figures if drawable(figure)),
-        *(class_counts(counts) if counts else ()),
-    ]
-
-
-def drawable(figure: Figure) -> bool:
-    """Whether a figure holds anything to draw."""
-    if figure.kind == "matrix":
-        return any(len(row) for row in figure.values)
-    return any(len(series.x) for series in figure.series)
-
-
-def write_figures(run: RunView, folder: Path) -> list[Path]:
-    """Write each figure of ``run`` to ``folder`` as SVG, PNG and CSV; returns the paths.
-
-    Raises
-    ------
-    toolbox.api.errors.EnvironmentFailure: a file can't be written.
-    """
-    make_folder(folder)
-    paths: list[Path] = []
-    taken: set[str] = set()
-    for drawing in run_drawings(run):
-        stem, number = name_of(drawing), 2
-        while stem in taken:
-            stem, number = f"{name_of(drawing)}-{number}", number + 1
-        taken.add(stem)
-        for suffix, data in (
-            ("svg", to_file_svg(drawing).encode("utf-8")),
-            ("png", to_png(drawing)),
-            ("csv", to_csv(drawing).encode("utf-8")),
-        ):
-            paths.append(folder / f"{stem}.{suffix}")
-            write_bytes(paths[-1], data)
-    return paths
-
-
-def _render(drawing: Drawing, form: Form, titled: bool) -> tuple[bytes, list[Place]]:
-    """The file's bytes, and where its values stand on it."""
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """matplotlib's defaults and the report's style: a user's matplotlibrc must not change the bytes."""
     import matplotlib.style
-    from matplotlib.figure import Figure as Canvas
 
-    width, height = size_of(drawing)
-    height += _TITLE_HEIGHT * titled
-    # A matplotlibrc of the user's must not change the bytes, so the style starts from matplotlib's own defaults.
+    from toolbox.report.drawing.style import STYLE
+
     with matplotlib.style.context(dict(STYLE), after_reset=True), warnings.catch_warnings():
         # DejaVu lacks many scripts; a browser draws them from the text, a PNG shows boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        canvas = Canvas(
-            figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH),
-            layout="constrained",
-            facecolor=LIGHT["paper"] if titled else "none",
-        )
-        on = canvas.subplots()
-        on.set_facecolor("none")
-        draw(on, drawing)
-        if titled:
-            canvas.suptitle(shorten(title_of(drawing), 60), x=0.015, ha="left")
-        data = io.BytesIO()
-        canvas.savefig(data, format=form, dpi=_PNG_DPI, metadata=_NO_METADATA[form])
-        return data.getvalue(), places(on, drawing)
+        yield
+
+
+@contextmanager
+def _drawn(plot: Plot) -> Iterator[tuple[Canvas, dict[str, Sequence[str]]]]:
+    """A canvas with the plot on it, laid out, and the tooltips by the id of what they belong to."""
+    from matplotlib.figure import Figure as Canvas
+
+    from toolbox.report.drawing import draw, size_of
+
+    width, height = size_of(plot)
+    with plain_style():
+        canvas = Canvas(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
+        axes = canvas.subplots()
+        axes.set_facecolor("none")
+        tooltips: dict[str, Sequence[str]] = {}
+        for artist, texts in draw(axes, plot):
+            artist.set_gid(f"tooltip-{len(tooltips)}")
+            tooltips[f"tooltip-{len(tooltips)}"] = texts
+        # Once: every file that is saved would lay it out again.
+        layout: Any = canvas.get_layout_engine()
+        layout.execute(canvas)
+        canvas.set_layout_engine("none")
+        yield canvas, tooltips
+
+
+def _to_svg(plot: Plot, canvas: Canvas, tooltips: dict[str, Sequence[str]]) -> str:
+    drawing = to_bytes(canvas, "svg").decode("utf-8")
+    return svg.for_file(drawing, plot.figure.alt or plot.figure.title, _source(plot), tooltips)
+
+
+def _is_current(plot: Plot, file: Path) -> bool:
+    """Whether ``file`` was drawn from the same data by the same version."""
+    try:
+        with file.open(encoding="utf-8") as text:
+            return svg.source_of(text.read(200)) == _source(plot)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _source(plot: Plot) -> str:
+    data = json.dumps([toolbox.__version__, asdict(plot)], default=str)
+    return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""The report in the form that was asked for: a page for people, Markdown or JSON for other programs."""
+"""The formats of a report: a page for people, Markdown or JSON for other programs."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from toolbox.report import html, markdown
 from toolbox.report.document import document
 from toolbox.report.inputs import ReportInputs
 
-FORMS: Mapping[str, Callable[[ReportInputs], str]] = {
+FORMATS: Mapping[str, Callable[[ReportInputs], str]] = {
     "html": html.render,
     "md": markdown.render,
     "json": lambda inputs: json_text(document(inputs)),
 }
 
 
-def known(form: str) -> str:
-    """``form``, if a report can be written in it.
+def check(format_name: str) -> None:
+    """Refuse an unknown format.
 
     Raises
     ------
-    UsageError: it can't.
+    UsageError: no report can be written in it.
     """
-    if form not in FORMS:
-        raise UsageError(f"a report can't be written as {form!r}", closest(form, FORMS))
-    return form
+    if format_name not in FORMATS:
+        raise UsageError(f"Unknown format {format_name!r}.", closest(format_name, FORMATS))
 
 
-def write(inputs: ReportInputs, path: Path, form: str = "html", overwrite: bool = False) -> None:
+def write(inputs: ReportInputs, path: Path, format_name: str = "html", overwrite: bool = False) -> None:
     """Write the report to ``path``, whole or not at all.
 
     Raises
     ------
-    UsageError: no such form, or see :func:`write_output`.
+    UsageError: no such format, or see :func:`write_output`.
     EnvironmentFailure: it can't be written; what was there before is then still there.
     """
-    write_output(path, FORMS[known(form)](inputs).encode("utf-8"), overwrite)
+    check(format_name)
+    write_output(path, FORMATS[format_name](inputs).encode("utf-8"), overwrite)

@@ -44,7 +44,7 @@ def gather(
         data=data_view(workspace, newest, chosen, registry, images, beside or workspace),
         notes=notes,
         comparisons=compared,
-        refused=refused,
+        not_comparable=refused,
         steps=repeating.steps(chosen),
         versions=repeating.shared_versions(chosen),
     )

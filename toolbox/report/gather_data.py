@@ -24,7 +24,8 @@ from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
 from toolbox.evaluation import test_set_uses
 from toolbox.plugin.registry import Registry
-from toolbox.report.inputs import AuditView, CopyRow, DataView, Thumb
+from toolbox.report.inputs import AuditView, DataView
+from toolbox.report.pictures import Thumbnail
 from toolbox.report.wording import likeliest_pairs, shorten
 from toolbox.runs.folder import Run, read_json
 
@@ -60,7 +61,7 @@ def data_view(
             ("grouped by", split["group_by"] or "what the dataset says"),
             *_looks(newest),
         ],
-        licence=_licence(source),
+        license=_license(source),
         audit=_audit(workspace, data["fingerprint"], images, beside),
     )
 
@@ -78,7 +79,7 @@ def _looks(run: Run) -> list[tuple[str, str]]:
     return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
 
 
-def _licence(source: Source | None) -> tuple[str, str] | None:
+def _license(source: Source | None) -> tuple[str, str] | None:
     """Name and first lines of the licence file in the dataset's folder, or the one above (of ``data/train``)."""
     dataset = source.dataset if source else None
     root = dataset.home if isinstance(dataset, VirtualDataset) else dataset.root if dataset else None
@@ -100,7 +101,7 @@ def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> Aud
         words = "Pictures were not compared for near-duplicates."
         if compared:
             pairs = likeliest_pairs(compared["registered"])
-            words = f"{compared['described']:,} different pictures were described, and {pairs} laid one over the other."
+            words = f"{compared['described']:,} different pictures were described, and {pairs} compared pixel by pixel."
         names = [audits.FILE_NAME, *([audits.PAGE_NAME] if images else [])]
         leaks = [group for group in document["groups"] if group["leak"]]
         return AuditView(
@@ -108,7 +109,7 @@ def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> Aud
             leaks=[(KINDS.get(kind, kind), count) for kind, count in document["leaks_by_kind"].items()],
             warnings=document["warnings"],
             compared=words,
-            examples=[(KINDS.get(group["kind"], group["kind"]), _members(group)) for group in leaks[:EXAMPLES]],
+            examples=[f"{KINDS.get(group['kind'], group['kind'])}: {_members(group)}" for group in leaks[:EXAMPLES]],
             links=[(name, _address(workspace / name, beside)) for name in names if (workspace / name).is_file()],
         )
     except (UsageError, KeyError, TypeError):
@@ -131,7 +132,7 @@ def _address(path: Path, beside: Path) -> str:
 
 def _pictures(
     workspace: Path, record: Mapping[str, Any], augmented: Mapping[str, Any] | None, source: Source
-) -> tuple[list[Thumb], list[CopyRow]]:
+) -> tuple[list[Thumbnail], list[list[Thumbnail]]]:
     """Samples and copies; none where data or manifest are no longer what the run was trained on."""
     path = workspace / manifests.FILE_NAME
     try:
@@ -144,14 +145,16 @@ def _pictures(
         return [], []
 
 
-def _samples(manifest: Manifest, source: Source) -> Iterable[Thumb]:
+def _samples(manifest: Manifest, source: Source) -> Iterable[Thumbnail]:
     for label in manifest.classes:
         rows = [row for row in manifest.rows if row.label == label]
         for row in rows[:: max(1, len(rows) // SAMPLES_A_CLASS)][:SAMPLES_A_CLASS]:
-            yield _thumb(row, source)
+            yield _thumbnail(row, source)
 
 
-def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, source: Source) -> Iterable[CopyRow]:
+def _copies(
+    workspace: Path, record: Mapping[str, Any], manifest: Manifest, source: Source
+) -> Iterable[list[Thumbnail]]:
     folder = workspace / AUGMENTED / record["augmented_set"]
     rows = {row.id: row for row in manifest.part("train")}
     first: dict[str, Row] = {}
@@ -164,14 +167,14 @@ def _copies(workspace: Path, record: Mapping[str, Any], manifest: Manifest, sour
             lines[line.source].append(line)
     for source_id, found in lines.items():
         copies = [
-            Thumb(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
+            Thumbnail(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
             for line in found
         ]
-        yield CopyRow(_thumb(rows[source_id], source), copies)
+        yield [_thumbnail(rows[source_id], source), *copies]
 
 
-def _thumb(row: Row, source: Source) -> Thumb:
-    return Thumb(row.label, row.path, source.image(row))
+def _thumbnail(row: Row, source: Source) -> Thumbnail:
+    return Thumbnail(row.label, row.path, source.image(row))
 
 
 def _file(path: Path) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a report is made from: plain data, read from files elsewhere. Nothing here knows where it came from."""
+"""What a report shows: plain data, read from files by :mod:`toolbox.report.gather`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toolbox.runs.folder import FIGURES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PIL import Image
-
     from toolbox.api.evaluator import Evaluation, Gallery, Metric
+    from toolbox.report.pictures import Thumbnail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +31,6 @@ class Epoch:
     val_loss: float | None = None
     val_accuracy: float | None = None
     lr: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Thumb:
-    """A picture with its class (``label``) and a line beneath it (``caption``). Any size and mode: it is shrunk."""
-
-    label: str
-    caption: str
-    image: Image.Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +73,11 @@ class RunView:
     folder: Path | None = None
 
     @property
+    def figures_folder(self) -> Path | None:
+        """Where its figures are saved."""
+        return self.folder / FIGURES if self.folder else None
+
+    @property
     def weights(self) -> str:
         """The fact called ``weights``; empty where there is none."""
         return next((value for label, value in self.facts if label.casefold() == "weights"), "")
@@ -91,28 +88,25 @@ class RunView:
         return self.weights.casefold().startswith("random")
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRow:
-    """A source and augmented copies of it."""
-
-    source: Thumb
-    copies: Sequence[Thumb]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditView:
     """What a leak audit found. ``current`` is false where data or split have changed since.
 
-    ``leaks``: how many of each kind, told in words; ``examples``: kind and paths with splits of the first few.
-    ``links``: text and address of files beside the report that hold all of it.
+    ``leaks``: how many of each kind; ``examples``: the first few in words; ``links``: text and address of files that
+    hold all of it.
     """
 
     current: bool
     leaks: Sequence[tuple[str, int]] = ()
     warnings: int = 0
     compared: str = ""
-    examples: Sequence[tuple[str, str]] = ()
+    examples: Sequence[str] = ()
     links: Sequence[tuple[str, str]] = ()
+
+    @property
+    def leak_count(self) -> int:
+        """Leaks of all kinds."""
+        return sum(count for _, count in self.leaks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,29 +115,21 @@ class DataView:
 
     ``counts_before``: images by split, then class; ``counts_after``: training files by class after augmentation,
     ``None`` where nothing was augmented. ``note``: what a reader must know of the dataset (``"synthetic"``).
-    ``quarantined``: path and reason of each file that was left out. ``licence``: name and first lines of the dataset's
-    own licence file. ``audit`` is ``None`` where there was none.
+    ``quarantined``: path and reason of each file that was left out. ``license``: name and first lines of the dataset's
+    own license file. ``copies``: rows of a source and its copies. ``audit`` is ``None`` where there was none.
     """
 
     description: str
     counts_before: Mapping[str, Mapping[str, int]]
     counts_after: Mapping[str, int] | None = None
     note: str = ""
-    samples: Sequence[Thumb] = ()
-    copies: Sequence[CopyRow] = ()
+    samples: Sequence[Thumbnail] = ()
+    copies: Sequence[Sequence[Thumbnail]] = ()
     quarantined: Sequence[tuple[str, str]] = ()
     fingerprint: str = ""
     split_facts: Sequence[tuple[str, str]] = ()
-    licence: tuple[str, str] | None = None
+    license: tuple[str, str] | None = None
     audit: AuditView | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Every class that has a count, in order of appearance."""
-        names: dict[str, None] = {}
-        for counts in (*self.counts_before.values(), self.counts_after or {}):
-            names.update(dict.fromkeys(counts))
-        return tuple(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,18 +188,19 @@ class ComparisonView:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A command line of the way from data to report, and what it makes."""
+class CommandLine:
+    """A command on the way from data to report, and what it is for."""
 
     command: str
-    makes: str
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInputs:
     """Everything that one report shows. ``created`` is printed as it is: equal inputs give equal bytes.
 
-    ``refused``: why runs could not be compared. ``versions`` are name and version of what all runs were made with.
+    ``not_comparable``: why runs could not be compared. ``versions``: names and versions of what all runs were made
+    with.
     """
 
     title: str
@@ -223,6 +210,6 @@ class ReportInputs:
     data: DataView | None = None
     notes: Sequence[str] = ()
     comparisons: Sequence[ComparisonView] = ()
-    refused: Sequence[str] = ()
-    steps: Sequence[Step] = ()
+    not_comparable: Sequence[str] = ()
+    steps: Sequence[CommandLine] = ()
     versions: Sequence[tuple[str, str]] = ()

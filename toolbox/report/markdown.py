@@ -10,8 +10,8 @@ import toolbox
 from toolbox.api.evaluator import Figure
 from toolbox.report import tables
 from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
-from toolbox.report.summary import summarise
-from toolbox.report.tables import Cell, Column, Grid
+from toolbox.report.summary import summarize
+from toolbox.report.tables import Cell, Column, TextTable
 from toolbox.report.wording import clean, counted, number, result_columns, run_name
 
 # What could begin an element wherever it stands in a line.
@@ -20,19 +20,19 @@ _ACTIVE = re.compile(r"([\\`*_\[\]<>|&#~$])")
 
 def render(inputs: ReportInputs) -> str:
     """The report's words and tables. Equal inputs give equal text."""
-    summary, columns = summarise(inputs), result_columns(inputs.runs)
+    summary, columns = summarize(inputs), result_columns(inputs.runs)
     blocks: list[str] = [f"# {text(inputs.title)}", text(f"{summary.finding} {summary.limits}")]
     blocks += [f"> **{text(each.title)}.** {text(each.text)}" for each in summary.caveats]
     if inputs.runs:
         blocks += ["## Results", table(tables.results(inputs.runs, columns))]
         blocks += chain.from_iterable(_comparison(found) for found in inputs.comparisons)
-        blocks += [bullets(inputs.refused)] if inputs.refused else []
+        blocks += [bullets(inputs.not_comparable)] if inputs.not_comparable else []
     for run in inputs.runs:
         blocks += _run(run, columns)
     blocks += _data(inputs.data) if inputs.data else []
     if inputs.steps or inputs.versions:
-        blocks.append("## How to repeat it")
-        blocks += chain.from_iterable((f"{text(step.makes)}:", code(step.command)) for step in inputs.steps)
+        blocks.append("## Repeat this report")
+        blocks += chain.from_iterable((f"{text(step.purpose)}:", code(step.command)) for step in inputs.steps)
         blocks += [bullets([f"{name} {version}" for name, version in inputs.versions])] if inputs.versions else []
     blocks += ["## Notes", bullets(inputs.notes)] if inputs.notes else []
     blocks.append(f"Written by toolbox {toolbox.__version__}. Intervals are at the 95 % level.")
@@ -55,10 +55,10 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {text(line)}" for line in lines)
 
 
-def table(grid: Grid) -> str:
+def table(grid: TextTable) -> str:
     """A table under its title; a value's interval follows it in brackets."""
     heads = [text(column.text) or " " for column in grid.columns]
-    rules = ["---:" if column.figures else "---" for column in grid.columns]
+    rules = ["---:" if column.numeric else "---" for column in grid.columns]
     rows = [[_cell(cell) for cell in row] for row in grid.rows]
     lines = [f"| {' | '.join(each)} |" for each in (heads, rules, *rows)]
     return f"{text(grid.title)}:\n\n" + "\n".join(lines)
@@ -95,13 +95,13 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield bullets([f"{label}: {value}" for label, value in run.facts])
 
 
-def _matrix(figure: Figure) -> Grid:
+def _matrix(figure: Figure) -> TextTable:
     rows = [
         [Cell(name), *(Cell(f"{value:,.0f}" if float(value).is_integer() else number(value)) for value in values)]
         for name, values in zip(figure.rows, figure.values, strict=True)
     ]
-    heads = [Column(f"{figure.y_label} \\ {figure.x_label}"), *(Column(name, figures=True) for name in figure.columns)]
-    return Grid(figure.title, heads, rows)
+    heads = [Column(f"{figure.y_label} \\ {figure.x_label}"), *(Column(name, numeric=True) for name in figure.columns)]
+    return TextTable(figure.title, heads, rows)
 
 
 def _data(data: DataView) -> Iterator[str]:
@@ -109,8 +109,8 @@ def _data(data: DataView) -> Iterator[str]:
     yield text(data.description)
     if data.note:
         yield f"> {text(data.note)}"
-    if data.licence:
-        yield text(f"Licence, by {data.licence[0]}: {data.licence[1]}")
+    if data.license:
+        yield text(f"License, from {data.license[0]}: {data.license[1]}")
     yield table(tables.class_counts(data))
     yield bullets([*(f"{label}: {value}" for label, value in data.split_facts), f"fingerprint: {data.fingerprint}"])
     yield from _audit(data.audit)

@@ -1,15 +1,14 @@
-"""What every page has in common: how templates are set, the stylesheet, the script, and what a browser may load."""
+"""What all pages share: how templates are rendered, the stylesheet, the script, and what a browser may load."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import toolbox
 from toolbox.report import wording
 from toolbox.report.palette import DARK, LIGHT
 
@@ -18,17 +17,18 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-@dataclass(frozen=True, slots=True)
-class Dressing:
-    """A page's style, its script, and its policy: that script alone runs, nothing is fetched."""
+def render(template: str, **context: Any) -> str:
+    """A page of ``templates/``. It holds its style and its script, fetches nothing, and runs no other script."""
+    script = _text("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    page = {"policy": policy, "style": _stylesheet(), "script": _safe(script), "version": toolbox.__version__}
+    return _environment().get_template(template).render(page=page, **context)
 
-    style: Markup
-    script: Markup
-    policy: str
 
-
-def environment() -> Environment:
-    """How every page is set: everything escaped and cleaned of control characters, nothing undefined."""
+@cache
+def _environment() -> Environment:
+    """Everything that a template prints is escaped and cleaned of control characters; nothing may be undefined."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -45,30 +45,23 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = wording.number
+    environment.filters["counted"] = wording.counted
     environment.filters["path"] = _breakable
     environment.filters["likeliest_pairs"] = wording.likeliest_pairs
     return environment
 
 
-@cache
-def dressing() -> Dressing:
-    """Style, script and policy of a page with figures. Without the script values stand in the figures' titles."""
-    from markupsafe import Markup
-
-    script = _text("report.js").replace("LIGHT_COLOURS", json.dumps(dict(LIGHT)))
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    # By its hash: a script that came in with a name could not run even if it were not escaped.
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
-    return Dressing(stylesheet(), Markup(script), policy)
-
-
-def stylesheet() -> Markup:
-    """The palette's colours as custom properties, then the stylesheet."""
-    from markupsafe import Markup
-
-    light, dark = (" ".join(f"--{role}: {colour};" for role, colour in scheme.items()) for scheme in (LIGHT, DARK))
+def _stylesheet() -> Markup:
+    """The palette's colors as custom properties, then the stylesheet."""
+    light, dark = (" ".join(f"--{role}: {color};" for role, color in scheme.items()) for scheme in (LIGHT, DARK))
     schemes = f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
-    return Markup(schemes + _text("report.css"))
+    return _safe(schemes + _text("report.css"))
+
+
+def _safe(text: str) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(text)
 
 
 def _text(name: str) -> str:

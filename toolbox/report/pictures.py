@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from PIL import Image
 
 from toolbox.api.evaluator import Gallery
-from toolbox.report.inputs import CopyRow, Thumb
 
 MAX_SIDE = 160
 """Pixels; shown at half of it where the screen has two for one."""
@@ -25,8 +25,17 @@ _QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture as the page embeds it; ``width`` and ``height`` in pixels."""
+class Thumbnail:
+    """A picture with its class (``label``) and a ``caption``. Of any size and mode; pages and sheets shrink it."""
+
+    label: str
+    caption: str
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPicture:
+    """A picture as a page holds it; ``width`` and ``height`` in pixels."""
 
     uri: str
     width: int
@@ -35,16 +44,15 @@ class Picture:
     caption: str
 
 
-def embed(thumb: Thumb, side: int = MAX_SIDE) -> Picture:
-    """``thumb`` as a JPEG data URI of at most ``side`` pixels a side. The given image is left as it is."""
-    image = thumb.image.copy()
+def embed(thumbnail: Thumbnail, side: int = MAX_SIDE) -> EmbeddedPicture:
+    """``thumbnail`` as a JPEG data URI of at most ``side`` pixels a side. The image itself is left as it is."""
     # Before any resampling: 16-bit greys are stretched over their own range, transparency lies on white.
-    image = _plain(image)
+    image = _plain(thumbnail.image.copy())
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(f"data:image/jpeg;base64,{data}", image.width, image.height, thumb.label, thumb.caption)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return EmbeddedPicture(uri, image.width, image.height, thumbnail.label, thumbnail.caption)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -61,26 +69,22 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def embed_samples(samples: Sequence[Thumb]) -> list[Picture]:
+def embed_samples(samples: Sequence[Thumbnail]) -> list[EmbeddedPicture]:
     """At most :data:`MAX_SAMPLES` of them, taken in turns from the classes so that each is seen."""
-    by_class: dict[str, list[Thumb]] = {}
-    for thumb in samples:
-        by_class.setdefault(thumb.label, []).append(thumb)
-    chosen: set[int] = set()
-    for turn in range(max(map(len, by_class.values()), default=0)):
-        for thumbs in by_class.values():
-            if turn < len(thumbs) and len(chosen) < MAX_SAMPLES:
-                chosen.add(id(thumbs[turn]))
-    return [embed(thumb) for thumb in samples if id(thumb) in chosen]
+    by_class: dict[str, list[Thumbnail]] = {}
+    for each in samples:
+        by_class.setdefault(each.label, []).append(each)
+    in_turns = [each for turn in zip_longest(*by_class.values()) for each in turn if each is not None]
+    shown = set(map(id, in_turns[:MAX_SAMPLES]))
+    return [embed(each) for each in samples if id(each) in shown]
 
 
-def embed_gallery(gallery: Gallery) -> list[tuple[Picture, str]]:
+def embed_gallery(gallery: Gallery) -> list[tuple[EmbeddedPicture, str]]:
     """The first :data:`MAX_GALLERY` pictures of an evaluator's, each with what it shows in words."""
     shown = gallery.pictures[:MAX_GALLERY]
-    return [(embed(Thumb("", each.caption, each.image), GALLERY_SIDE), each.alt) for each in shown]
+    return [(embed(Thumbnail("", each.caption, each.image), GALLERY_SIDE), each.alt) for each in shown]
 
 
-def embed_copies(rows: Iterable[CopyRow]) -> list[tuple[Picture, list[Picture]]]:
-    """The first :data:`MAX_SOURCES` sources, each with its first :data:`MAX_COPIES` copies."""
-    shown = list(rows)[:MAX_SOURCES]
-    return [(embed(row.source), [embed(copy) for copy in row.copies[:MAX_COPIES]]) for row in shown]
+def embed_copies(rows: Sequence[Sequence[Thumbnail]]) -> list[list[EmbeddedPicture]]:
+    """The first :data:`MAX_SOURCES` rows, each a source and its first :data:`MAX_COPIES` copies."""
+    return [[embed(each) for each in row[: 1 + MAX_COPIES]] for row in rows[:MAX_SOURCES]]

@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolbox.plugin.spec import Spec
-from toolbox.report.inputs import Step
+from toolbox.report.inputs import CommandLine
 from toolbox.runs.folder import EVALUATION, Run, read_json
 from toolbox.settings.schema import AugmentSettings, SplitSettings
 
 
-def steps(chosen: Sequence[Run]) -> list[Step]:
+def steps(chosen: Sequence[Run]) -> list[CommandLine]:
     """The commands that made the augmented sets, the runs and their external tests."""
-    found: list[Step] = []
+    found: list[CommandLine] = []
     sets: set[str] = set()
     for run in chosen:
         record = run.record
         recipe, name = record.get("augmented_recipe"), record["augmented_set"]
         if recipe and name not in sets:
             sets.add(name)
-            found.append(Step(_augment(record, recipe), f"the augmented set {name}"))
+            found.append(CommandLine(_augment(record, recipe), f"the augmented set {name}"))
         if record["command"]:
-            found.append(Step(record["command"], f"the run {run.id}"))
+            found.append(CommandLine(record["command"], f"the run {run.id}"))
         for path in sorted(run.path.glob(f"{EVALUATION.removesuffix('.json')}-*.json")):
             data = str(read_json(path).get("external", ""))
             words = ["toolbox", "evaluate", run.id, "--data", data, *_workspace(record)]
-            found.append(Step(shlex.join(words), f"the external test of {run.id}"))
+            found.append(CommandLine(shlex.join(words), f"the external test of {run.id}"))
     return found
 
 

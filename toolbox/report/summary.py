@@ -29,7 +29,7 @@ class Summary:
     caveats: tuple[Caveat, ...]
 
 
-def summarise(inputs: ReportInputs) -> Summary:
+def summarize(inputs: ReportInputs) -> Summary:
     """The report in two sentences, with its caveats.
 
     A best run is named among runs that were evaluated on the same held-out samples without a leak; that its

@@ -1,79 +1,26 @@
-"""Matplotlib's SVG made fit to stand in a page: small, the same each time, and in the page's colours and font."""
+"""matplotlib's SVG made fit to be a file and to stand in a page: small, the same each time, with tooltips."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import clean
 
-if TYPE_CHECKING:
-    from toolbox.report.hover import Place
-
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_ROLES: Mapping[str, str] = {colour: f"var(--{role})" for role, colour in LIGHT.items()}
-_STANDALONE_FONT = "system-ui, 'DejaVu Sans', sans-serif"
+_ROLES: Mapping[str, str] = {color: f"var(--{role})" for role, color in LIGHT.items()}
+_TAGS = frozenset(["svg", "g", "defs", "path", "use", "text", "clipPath", "rect", "image", "title"])
+"""What a drawing consists of. A file with anything else in it was not written here and never reaches a page."""
 
 
-def for_page(svg: str, key: str, alt: str, places: Sequence[Place] = ()) -> str:
-    """``svg`` as an element of a page: colours are CSS variables, the font is the page's, ids begin with ``key``.
+def for_file(svg: str, alt: str, source: str = "", tooltips: Mapping[str, Sequence[str]] | None = None) -> str:
+    """``svg`` as a file of its own.
 
-    ``key`` must be unique in the page. ``alt`` becomes the accessible name. ``places`` tell their values when they are
-    pointed at.
+    ``source`` identifies the data that it was drawn from, see :func:`source_of`; ``tooltips`` are the texts of each
+    element's marks, by its id.
     """
-    root = _tidy(svg, key)
-    for element in root.iter():
-        _restyle(element, _ROLES)
-    root.attrib = {  # without width and height: the page decides, the viewBox keeps the proportions
-        "class": "chart",
-        "viewBox": root.attrib["viewBox"],
-        "role": "img",
-        "aria-label": clean(alt),
-        "id": key,
-    }
-    if places:
-        _add(root, places)
-    return ET.tostring(root, encoding="unicode")
-
-
-def _add(root: ET.Element, places: Sequence[Place]) -> None:
-    group = ET.SubElement(root, "g", {"class": "places"})
-    for place in places:
-        numbers = {"x": place.x, "y": place.y, "width": place.width, "height": place.height}
-        rectangle = ET.SubElement(group, "rect", {name: f"{value:.1f}" for name, value in numbers.items()})
-        ET.SubElement(rectangle, "title").text = clean(place.text)
-
-
-def for_file(svg: str, alt: str) -> str:
-    """``svg`` as a file of its own, in the light colours that it was drawn in."""
-    root = _tidy(svg, "f")
-    root.attrib = {
-        "xmlns": "http://www.w3.org/2000/svg",
-        "viewBox": root.attrib["viewBox"],
-        "width": root.attrib["width"],
-        "height": root.attrib["height"],
-        "role": "img",
-        "aria-label": clean(alt),
-        "font-family": _STANDALONE_FONT,
-        "stroke-linejoin": "round",
-    }
-    for element in root.iter():
-        _restyle(element, {})
-    return ET.tostring(root, encoding="unicode") + "\n"
-
-
-def view_box(svg: str) -> tuple[float, float]:
-    """Width and height of a finished SVG in its own units."""
-    match = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    if match is None:
-        raise ValueError("an SVG without a viewBox that begins at 0 0")
-    return float(match[1]), float(match[2])
-
-
-def _tidy(svg: str, key: str) -> ET.Element:
     root = ET.fromstring(svg)
     for element in root.iter():
         element.tag = _local(element.tag)
@@ -81,34 +28,84 @@ def _tidy(svg: str, key: str) -> ET.Element:
         element.tail = None
         if element.tag != "text" and not (element.text or "").strip():
             element.text = None
-    _drop(root, {"metadata", "style"})
-    _rename_ids(root, key)
-    for element in root.iter("path"):
-        element.set("d", " ".join(element.get("d", "").split()))
-    for element in root.iter("text"):
-        if element.get("transform", "").startswith("rotate(-0 "):
+        style = [part.strip() for part in element.attrib.pop("style", "").split(";")]
+        style = [part.replace(": ", ":", 1) for part in style if part and not part.startswith("font-family")]
+        if style:
+            element.set("style", ";".join(style))
+        if element.tag == "path":
+            element.set("d", " ".join(element.get("d", "").split()))
+        elif element.tag == "text" and element.get("transform", "").startswith("rotate(-0 "):
             del element.attrib["transform"]
-    return root
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # The background, which is drawn without color.
+            if child.tag in ("metadata", "style") or (child.tag == "path" and child.get("style") == "fill:none"):
+                parent.remove(child)
+    for element in list(root.iter()):
+        texts = (tooltips or {}).get(element.get("id", ""), ())
+        marks = list(element.iter("use")) if len(texts) > 1 else [element]
+        for mark, text in zip(marks, texts, strict=False):
+            title = ET.Element("title")
+            title.text = clean(text)
+            mark.insert(0, title)
+    _rename_ids(root, "f")
+    root.attrib = {
+        "xmlns": "http://www.w3.org/2000/svg",
+        "data-source": source,
+        "viewBox": root.attrib["viewBox"],
+        "width": root.attrib["width"],
+        "height": root.attrib["height"],
+        "role": "img",
+        "aria-label": clean(alt),
+        "style": f"background:{LIGHT['paper']}",
+        "font-family": "system-ui, 'DejaVu Sans', sans-serif",
+        "stroke-linejoin": "round",
+    }
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def source_of(file: str) -> str:
+    """The ``source`` that a file was written with."""
+    found = re.match(r'<svg xmlns="[^"]*" data-source="(\w*)"', file)
+    return found[1] if found else ""
+
+
+def for_page(file: str, key: str) -> tuple[str, float]:
+    """A file of :func:`for_file` as an element of a page, and its width in points.
+
+    Its colors become CSS variables, its font the page's, and its ids begin with ``key``, unique in the page.
+
+    Raises
+    ------
+    ValueError: the file was not written by :func:`for_file`.
+    """
+    try:
+        root = ET.fromstring(file)
+    except ET.ParseError as error:
+        raise ValueError(str(error)) from error
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        target = element.get("href", "#")
+        if element.tag not in _TAGS or not target.startswith(("#", "data:image/png;base64,")):
+            raise ValueError(f"a drawing with <{element.tag} href={target!r}>")
+        if style := element.get("style"):
+            element.set("style", re.sub(r"#[0-9a-f]{6}", lambda match: _ROLES.get(match[0], match[0]), style))
+    _rename_ids(root, key)
+    attributes = root.attrib
+    root.attrib = {"class": "chart", "viewBox": attributes["viewBox"], "role": "img"}
+    root.attrib |= {"aria-label": attributes["aria-label"], "id": key}
+    return ET.tostring(root, encoding="unicode"), float(attributes["viewBox"].split()[2])
 
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _drop(root: ET.Element, tags: set[str]) -> None:
-    for parent in list(root.iter()):
-        for child in list(parent):
-            # Clearing the figure's background leaves paths that draw nothing.
-            if child.tag in tags or (child.tag == "path" and child.get("style") == "fill: none"):
-                parent.remove(child)
-
-
 def _rename_ids(root: ET.Element, key: str) -> None:
     """Keep only the ids that something refers to, and number them in order of appearance after ``key``."""
-    used = set()
+    used: set[str] = set()
     for element in root.iter():
-        for value in element.attrib.values():
-            used.update(_REFERENCE.findall(value))
+        used.update(*(_REFERENCE.findall(value) for value in element.attrib.values()))
         if element.get("href", "").startswith("#"):
             used.add(element.attrib["href"][1:])
     names: dict[str, str] = {}
@@ -123,15 +120,3 @@ def _rename_ids(root: ET.Element, key: str) -> None:
                 element.set(name, f"#{names[value[1:]]}")
             else:
                 element.set(name, _REFERENCE.sub(lambda match: f"url(#{names[match[1]]})", value))
-
-
-def _restyle(element: ET.Element, colours: Mapping[str, str]) -> None:
-    declarations = []
-    for declaration in element.get("style", "").split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name and name != "font-family":
-            declarations.append(f"{name}:{colours.get(value, value)}")
-    if declarations:
-        element.set("style", ";".join(declarations))
-    else:
-        element.attrib.pop("style", None)

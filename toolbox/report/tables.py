@@ -1,4 +1,4 @@
-"""Tables of a report as text in cells, for whatever sets them: the page, the terminal."""
+"""Tables of a report as text in cells, for pages, Markdown and the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from toolbox.api.evaluator import Metric, Table
 from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, ExternalView, RunView, Verdict
-from toolbox.report.plots import totals
+from toolbox.report.plots import classes_of
 from toolbox.report.wording import (
     UNDEFINED,
     UNDEFINED_MEANING,
@@ -52,14 +52,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading; ``figures`` for a column of numbers."""
+    """A heading; ``numeric`` for a column of numbers."""
 
     text: str
-    figures: bool = False
+    numeric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TextTable:
     """A table. The first cell of a row names it. ``cards``: on a phone its rows are cards, however many."""
 
     title: str
@@ -94,11 +94,11 @@ def value_cell(metric: Metric | None) -> Cell:
     return Cell(number(metric.value), below=ends, hint=hint)
 
 
-def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid:
+def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> TextTable:
     """Runs by metrics; ``columns`` are keys and headings. Names link to ``#run-1``, …."""
-    return Grid(
+    return TextTable(
         "Results, each value with its 95 % interval",
-        [Column("run"), Column("evaluated on"), *(Column(label, figures=True) for _, label in columns)],
+        [Column("run"), Column("evaluated on"), *(Column(label, numeric=True) for _, label in columns)],
         [
             [
                 Cell(run.id, below="" if run_name(run) == run.id else run.model, link=f"#run-{at}"),
@@ -111,7 +111,7 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Grid
     )
 
 
-def verdicts(found: ComparisonView) -> Grid:
+def verdicts(found: ComparisonView) -> TextTable:
     """Every difference with its interval, p-value and verdict.
 
     Of two arms by each metric; of more the deciding metric, and then only the best arm's against each other one.
@@ -119,12 +119,12 @@ def verdicts(found: ComparisonView) -> Grid:
     shown = shown_verdicts(found)
     two = len(found.arms) == 2
     what = f"{found.arms[1].name} against {found.arms[0].name}, " if two else "The best against each other one, "
-    return Grid(
+    return TextTable(
         f"{what}on the same {found.n:,} images: the difference with its 95 % interval, and the verdict",
         [
             Column("metric" if two else "compared"),
-            Column("difference", figures=True),
-            Column("p after Holm" if any(v.holm for v in shown) else "p", figures=True),
+            Column("difference", numeric=True),
+            Column("p after Holm" if any(v.holm for v in shown) else "p", numeric=True),
             Column("verdict"),
             Column("test"),
         ],
@@ -160,11 +160,11 @@ def _needed(verdict: Verdict) -> str:
     return f"about {verdict.needed:,} images would be needed to see a difference of this size"
 
 
-def arms(found: ComparisonView) -> Grid | None:
+def arms(found: ComparisonView) -> TextTable | None:
     """Means and spreads over seeds; ``None`` where every arm is one run."""
     if all(len(arm.runs) == 1 for arm in found.arms):
         return None
-    return Grid(
+    return TextTable(
         f"Arms: mean {metric_label(found.metric)} over the seeds",
         [Column("arm"), Column("runs"), Column("mean", True), Column("SD between seeds", True)],
         [[Cell(arm.name), Cell(_names(arm)), Cell(number(arm.value)), Cell(number(arm.sd))] for arm in found.arms],
@@ -175,13 +175,13 @@ def _names(arm: ArmView) -> str:
     return ", ".join(arm.runs)
 
 
-def external(run: RunView, columns: Sequence[tuple[str, str]]) -> Grid | None:
+def external(run: RunView, columns: Sequence[tuple[str, str]]) -> TextTable | None:
     """The run's evaluations on other datasets; ``None`` where there is none."""
     if not run.external:
         return None
-    return Grid(
+    return TextTable(
         f"{run_name(run)} on other data",
-        [Column("dataset"), Column("images", True), *(Column(label, figures=True) for _, label in columns)],
+        [Column("dataset"), Column("images", True), *(Column(label, numeric=True) for _, label in columns)],
         [
             [
                 Cell(each.data, below=_trained_on(each)),
@@ -212,12 +212,12 @@ def flags(run: RunView) -> list[str]:
     ]
 
 
-def all_metrics(run: RunView) -> Grid | None:
+def all_metrics(run: RunView) -> TextTable | None:
     """Every metric of a run with its interval and, below that, its method; ``None`` where there is none."""
     metrics = run.evaluation.metrics if run.evaluation else {}
     rows = [[Cell(metric_label(key, metric.label)), *_spread(metric)] for key, metric in metrics.items()]
     headings = [Column("metric"), Column("value", True), Column("95 % interval", True)]
-    return Grid("All metrics, with the method of each interval", headings, rows) if rows else None
+    return TextTable("All metrics, with the method of each interval", headings, rows) if rows else None
 
 
 def _spread(metric: Metric) -> tuple[Cell, Cell]:
@@ -225,20 +225,20 @@ def _spread(metric: Metric) -> tuple[Cell, Cell]:
     return Cell(cell.text, hint=cell.hint if cell.text == UNDEFINED else ""), Cell(cell.below, below=metric.method)
 
 
-def from_plugin(table: Table) -> Grid:
+def from_plugin(table: Table) -> TextTable:
     """A plugin's table without columns that are empty; one holds figures if every value that is there is a number."""
     kept = [at for at in range(len(table.columns)) if at == 0 or any(row[at] not in (None, "") for row in table.rows)]
     numeric = [
         at > 0 and all(isinstance(row[at], numbers.Real) or row[at] is None for row in table.rows) for at in kept
     ]
-    return Grid(
+    return TextTable(
         table.title,
-        [Column(table.columns[at], figures) for at, figures in zip(kept, numeric, strict=True)],
+        [Column(table.columns[at], numeric) for at, numeric in zip(kept, numeric, strict=True)],
         [[_plain(row[at]) for at in kept] for row in table.rows],
     )
 
 
-def of_evaluation(tables: Sequence[Table]) -> list[Grid]:
+def of_evaluation(tables: Sequence[Table]) -> list[TextTable]:
     """A run's tables as they are set: one with intervals takes the place of the same one without."""
     names = {table.name for table in tables}
     plain = {table.name: table for table in tables}
@@ -258,7 +258,7 @@ def is_crosswise(table: Table) -> bool:
     return tuple(table.columns[1:5]) == CROSSWISE and len(table.columns) <= 6
 
 
-def _crosswise(table: Table, plain: Table | None) -> Grid:
+def _crosswise(table: Table, plain: Table | None) -> TextTable:
     """One row for each name, a column for each metric with its interval below; then what only ``plain`` has."""
     metrics = list(dict.fromkeys(str(row[1]) for row in table.rows))
     rows: dict[str, dict[str, Cell]] = {}
@@ -269,9 +269,9 @@ def _crosswise(table: Table, plain: Table | None) -> Grid:
     for row in plain.rows if plain else ():
         rows.setdefault(str(row[0]), {}).update({plain.columns[at]: _plain(row[at]) for at in more})  # type: ignore[union-attr]  # more is empty without it
     columns = [*metrics, *(plain.columns[at] for at in more if plain)]
-    return Grid(
+    return TextTable(
         table.title,
-        [Column(table.columns[0]), *(Column(text, figures=True) for text in columns)],
+        [Column(table.columns[0]), *(Column(text, numeric=True) for text in columns)],
         [[Cell(name), *(cells.get(column, Cell("")) for column in columns)] for name, cells in rows.items()],
     )
 
@@ -285,32 +285,32 @@ def _plain(value: object) -> Cell:
     return Cell(text, hint=UNDEFINED_MEANING if text == UNDEFINED else "")
 
 
-def class_counts(data: DataView) -> Grid:
+def class_counts(data: DataView) -> TextTable:
     """Images by class and split, with sums; where there are copies, the training files too."""
     splits, after = list(data.counts_before), data.counts_after
     rows = []
-    for name in data.classes:
+    for name in classes_of(data.counts_before, after):
         row = [data.counts_before[split].get(name, 0) for split in splits]
         rows.append([name, *row, sum(row), *([after.get(name, 0)] if after is not None else [])])
-    sums = totals(data)
-    bottom = [*sums.values(), sum(sums.values()), *([sum(after.values())] if after is not None else [])]
+    sums = [sum(counts.values()) for counts in data.counts_before.values()]
+    bottom = [*sums, sum(sums), *([sum(after.values())] if after is not None else [])]
     headings = [*(split or "no split yet" for split in splits), "all"]
     if after is not None:
         headings.append("training files after augmentation")
-    return Grid(
+    return TextTable(
         "Images by class and split",
-        [Column("class"), *(Column(text, figures=True) for text in headings)],
+        [Column("class"), *(Column(text, numeric=True) for text in headings)],
         [[_plain(value) for value in row] for row in [*rows, ["all", *bottom]]],
     )
 
 
-def leaks(found: AuditView) -> Grid:
+def leaks(found: AuditView) -> TextTable:
     """How many leaks of each kind."""
     rows = [[Cell(kind), Cell(f"{count:,}")] for kind, count in found.leaks]
-    return Grid("Leaks between the splits", [Column("what was found"), Column("leaks", figures=True)], rows)
+    return TextTable("Leaks between the splits", [Column("what was found"), Column("leaks", numeric=True)], rows)
 
 
-def quarantined(listed: Sequence[tuple[str, str]]) -> Grid:
+def quarantined(listed: Sequence[tuple[str, str]]) -> TextTable:
     """Files that were left out, and why."""
     rows = [[Cell(path), Cell(reason)] for path, reason in listed]
-    return Grid("Files left out because they could not be read", [Column("file"), Column("reason")], rows)
+    return TextTable("Files left out because they could not be read", [Column("file"), Column("reason")], rows)

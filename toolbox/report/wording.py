@@ -51,6 +51,11 @@ def number(value: object) -> str:
     return str(value)
 
 
+def count_or_number(value: float | None) -> str:
+    """``1,200`` for a whole number, three decimals for any other."""
+    return f"{value:,.0f}" if value is not None and float(value).is_integer() else number(value)
+
+
 def _real(value: float) -> str:
     if not math.isfinite(value):
         return UNDEFINED

@@ -39,8 +39,8 @@ _SAME = {
 
 def describe(session: Session) -> dict[str, Any]:
     """What ``run.json`` says before training begins: all that is needed to do it again."""
-    experiment, request, built = session.experiment, session.wanted.request, session.built
-    after = Counter(row.label for row in session.training.rows)
+    experiment, request, built = session.experiment, session.model.request, session.built
+    after = Counter(row.label for row in session.data.rows)
     return {
         "status": "running",
         "command": experiment.command,
@@ -52,11 +52,11 @@ def describe(session: Session) -> dict[str, Any]:
         "mean": list(built.mean),
         "std": list(built.std),
         "parameters": sum(parameter.numel() for parameter in built.module.parameters()),
-        "train_on": session.training.kind,
-        "augmented_set": session.training.set_name,
-        "augmented_recipe": session.training.recipe.document() if session.training.recipe else None,
+        "train_on": session.data.kind,
+        "augmented_set": session.data.set_name,
+        "augmented_recipe": session.data.recipe.document() if session.data.recipe else None,
         "training_files": {label: after[label] for label in session.manifest.classes},
-        "training_fingerprint": _fingerprint(session.training.rows),
+        "training_fingerprint": _fingerprint(session.data.rows),
         "data": {
             "spec": experiment.prepared.source.spec,
             "note": experiment.prepared.source.dataset.note,
@@ -101,7 +101,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def keep_model(session: Session, kept: Run) -> None:
     """Write ``model.safetensors``."""
-    request = session.wanted.request
+    request = session.model.request
     state = {name: value.detach().cpu().contiguous() for name, value in session.built.module.state_dict().items()}
     metadata = {
         "architecture": str(session.experiment.spec),
@@ -118,7 +118,7 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs]
     ``answer``: what of the held-out samples is computed already, and what leads from there to logits. It is not
     used where training computes in less than single precision.
     """
-    training, module = session.training, session.built.module
+    training, module = session.data, session.built.module
     rows, source = training.held_out, training.held_out_source
     if not rows:
         rows, source = session.manifest.rows, session.experiment.prepared.source

@@ -29,11 +29,11 @@ def show(context: typer.Context, as_json: options.AsJson = False, quiet: options
     """
     if context.invoked_subcommand is not None:
         return
-    from toolbox.cache.folder import cache_folder, entries
+    from toolbox.cache.folder import cache_folder, list_entries
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.cache import cache_table
 
-    terminal, found = Terminal(as_json, quiet), entries()
+    terminal, found = Terminal(as_json, quiet), list_entries()
     terminal.show(*cache_table(cache_folder(), found))
     terminal.emit(_document(found))
 
@@ -56,9 +56,9 @@ def clear(
     from toolbox.cli.views.render import gigabytes
 
     terminal = Terminal(as_json, quiet)
-    chosen = [entry for entry in folder.entries() if time.time() - entry.used >= older_than * folder.DAY]
+    chosen = [entry for entry in folder.list_entries() if time.time() - entry.used >= older_than * folder.DAY]
     total = sum(entry.bytes for entry in chosen)
-    freed, left = (total, []) if dry_run else folder.clear(chosen)
+    freed, left = (total, []) if dry_run else folder.delete_entries(chosen)
     terminal.show(f"{'Would free' if dry_run else 'Freed'} {gigabytes(freed)} in {folder.cache_folder()}")
     terminal.emit({**_document(chosen), "freed": 0 if dry_run else freed})
     if left:

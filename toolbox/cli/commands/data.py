@@ -63,7 +63,7 @@ def inspect(
         Path | None,
         typer.Option("--picture", metavar="FILE", help="Draw classes and samples: .png or .svg."),
     ] = None,
-    samples: Annotated[bool, typer.Option("--samples", help="Show samples of each class here, too.")] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="Name random samples of each class.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples that are shown.")] = 0,
     force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
@@ -73,28 +73,28 @@ def inspect(
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
     from toolbox.cli.terminal import Terminal
-    from toolbox.cli.views.render import inspection
+    from toolbox.cli.views.render import inspection, sample_names
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
-    from toolbox.report import overview
+    from toolbox.report import sheets
 
     terminal = Terminal(as_json, quiet)
     reporter = terminal.reporter()
     place = open_workspace(workspace, terminal, sets, data)
     if picture is not None:
-        overview.check(picture, place.source, overwrite=force)
+        sheets.check(picture, place.source, overwrite=force)
     found = index.build_index(place.source, reporter)
     kept = inspecting.load_workspace_split(place.path, place.source, found.manifest.rows, reporter)
     document = inspecting.summarize(found, place.source, kept)
     terminal.show(*inspection(document))
-    if samples or picture is not None:
-        shown = overview.thumbs(inspecting.draw_samples(found.manifest, seed), place.source)
-        if samples:
-            terminal.show_samples(shown)
-        if picture is not None:
-            overview.write(overview.of_inspection(document, shown), picture, overwrite=force)
-            reporter.info(f"drawn in {picture}")
-            document["picture"] = str(picture)
+    chosen = inspecting.draw_samples(found.manifest, seed)
+    if samples:
+        terminal.show(*sample_names(chosen))
+    if picture is not None:
+        sheet = sheets.of_inspection(document, sheets.samples(chosen, place.source))
+        sheets.write(sheet, picture, overwrite=force)
+        reporter.info(f"Wrote {picture}")
+        document["picture"] = str(picture)
     terminal.emit(document)
     terminal.end(found.quarantined)
 

@@ -28,7 +28,7 @@ def report(
         str, typer.Option("--format", metavar="html|md|json", help="md and json are for other programs.")
     ] = "html",
     no_images: Annotated[
-        bool, typer.Option("--no-images", help="Leave out every picture of the data, for reports that leave the house.")
+        bool, typer.Option("--no-images", help="Leave out all pictures of the data, for reports you share.")
     ] = False,
     force: options.Force = False,
     workspace: options.WorkspaceDir = Path(),
@@ -40,12 +40,12 @@ def report(
 
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import report_result
+    from toolbox.report import formats
     from toolbox.report.document import document
-    from toolbox.report.formats import known
 
     terminal = Terminal(as_json, quiet)
     place = open_workspace(workspace, terminal)
-    known(form)
+    formats.check(form)
     inputs = place.report_inputs(runs or (), output, images=not no_images)
     path = place.write_report(inputs, output, form, overwrite=force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))

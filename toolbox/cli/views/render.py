@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from toolbox.data.audit.findings import Audit
+    from toolbox.data.manifest import Row
     from toolbox.data.workspace_manifest import SplitDataset
     from toolbox.evaluation.canary import Canary
     from toolbox.report.inputs import ReportInputs
@@ -186,7 +187,7 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
     if audit.comparison is not None:
         compared = audit.comparison
         text = (
-            f"{compared.described:,} pictures described, {likeliest_pairs(compared.registered)} laid one over the other"
+            f"{compared.described:,} pictures described, {likeliest_pairs(compared.registered)} compared pixel by pixel"
         )
         more = f" ({compared.left_out:,} less likely ones were not)" if compared.left_out else ""
         things.append(Text(text + more, "dim"))
@@ -249,6 +250,20 @@ def inspection(document: Mapping[str, Any]) -> list[RenderableType]:
     if len(notes) > 5:
         things.append(Text(f"… and {len(notes) - 5:,} more notes, all in --json", "dim"))
     return things
+
+
+def sample_names(samples: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
+    """Random samples of each class by name; a terminal shows no pictures."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from toolbox.report.wording import clean, shorten
+
+    table = Table("class", "random samples", box=None, pad_edge=False, header_style="bold")
+    for label, rows in samples.items():
+        names = ", ".join(PurePosixPath(row.path).name for row in rows)
+        table.add_row(Text(shorten(label, 30), "bold"), Text(clean(names), overflow="fold"))
+    return ["", table, Text("--picture FILE.png draws them", "dim")]
 
 
 def _class_bars(document: Mapping[str, Any]) -> RenderableType:

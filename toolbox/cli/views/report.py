@@ -10,7 +10,7 @@ from toolbox.api.evaluator import Figure
 from toolbox.report import plots, tables
 from toolbox.report.inputs import ComparisonView, ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
-from toolbox.report.summary import summarise
+from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell
 from toolbox.report.wording import (
     clean,
@@ -47,7 +47,7 @@ def summary(inputs: ReportInputs) -> RenderableType:
     """The two sentences at a report's head, and its caveats."""
     from rich.text import Text
 
-    found = summarise(inputs)
+    found = summarize(inputs)
     text = Text(f"{clean(found.finding)} {clean(found.limits)}")
     for caveat in found.caveats:
         text.append(f"\n{clean(caveat.title)}: ", "bold yellow").append(clean(caveat.text))
@@ -64,7 +64,7 @@ def results_table(runs: Sequence[RunView]) -> RenderableType:
     if len(runs) == 1:
         return _metrics_of(runs[0])
     grid = tables.results(runs, result_columns(runs))
-    headings = [column for column in grid.columns if column.figures]
+    headings = [column for column in grid.columns if column.numeric]
     parts: list[RenderableType] = [_figures_row([_text(column.text, "bold") for column in headings])]
     for run, (name, evaluated, *values) in zip(runs, grid.rows, strict=True):
         parts.append(_run_line(name, evaluated))

@@ -1,4 +1,4 @@
-"""Bar charts, lying, so that long class names stay readable."""
+"""Horizontal bar charts, so that long class names stay readable."""
 
 from __future__ import annotations
 
@@ -6,60 +6,57 @@ import math
 from typing import TYPE_CHECKING
 
 from toolbox.api.evaluator import Figure
-from toolbox.report.drawing.style import WIDTH, label_axes
+from toolbox.report.drawing.style import WIDTH, Tooltips, label_axes
 from toolbox.report.palette import LIGHT, SERIES
 from toolbox.report.plots import MAX_BARS, categories
-from toolbox.report.wording import number, shorten
+from toolbox.report.wording import count_or_number, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def size(figure: Figure) -> tuple[float, float]:
-    """Width and height."""
+    """Width and height in points."""
     bars = min(len(categories(figure)), MAX_BARS) * (len(figure.series) + 0.6)
     return WIDTH, 44.0 + max(14 * bars, 56)
 
 
-def draw(axes: Axes, figure: Figure) -> None:
-    """Bars side by side within their category, each with its number; several series are named at the bar, too."""
+def draw(axes: Axes, figure: Figure) -> Tooltips:
+    """Draw bars side by side within their category, each with its number and, of several series, its name."""
     names = categories(figure)[:MAX_BARS]
-    place = {name: i for i, name in enumerate(names)}
-    count = len(figure.series)
-    height = 1 / (count + 0.6)
-    top, longest = 0.0, 0
+    rows = {name: at for at, name in enumerate(names)}
+    height = 1 / (len(figure.series) + 0.6)
+    tooltips: Tooltips = []
+    widest, longest_text = 0.0, 0
     for index, series in enumerate(figure.series):
-        shift = (index - (count - 1) / 2) * height
-        rows = [
-            (place[str(x)] + shift, _bar_length(y)) for x, y in zip(series.x, series.y, strict=True) if str(x) in place
-        ]
+        shift = (index - (len(figure.series) - 1) / 2) * height
+        values = [(str(x), _finite(y)) for x, y in zip(series.x, series.y, strict=True) if str(x) in rows]
         bars = axes.barh(
-            [at for at, _ in rows],
-            [length for _, length in rows],
+            [rows[name] + shift for name, _ in values],
+            [value for _, value in values],
             height * 0.86,
             color=LIGHT[SERIES[index % len(SERIES)]],
         )
-        texts = [_bar_text(length, series.name if count > 1 else "") for _, length in rows]
+        label = f"  {shorten(series.name, 14)}" if len(figure.series) > 1 else ""
+        texts = [f"{count_or_number(value)}{label}" for _, value in values]
         axes.bar_label(bars, texts, padding=4, color=LIGHT["ink"], fontsize=8.5)
-        top = max([top, *(length for _, length in rows)])
-        longest = max([longest, *map(len, texts)])
-    left = min((len(shorten(name, 20)) for name in names), default=0)
-    room = 5.0 * longest / (WIDTH - 5.0 * left - 40)
-    axes.set_xlim(0, (top or 1) / max(1 - room, 0.35))
+        for bar, (name, value) in zip(bars, values, strict=True):
+            tooltips.append((bar, [f"{shorten(name, 40)}, {shorten(series.name, 40)}: {count_or_number(value)}"]))
+        widest = max([widest, *(value for _, value in values)])
+        longest_text = max([longest_text, *map(len, texts)])
+    # A character is about 5 points wide: leave room for the longest number beside the longest bar.
+    shortest_name = min((len(shorten(name, 20)) for name in names), default=0)
+    room = 5.0 * longest_text / (WIDTH - 5.0 * shortest_name - 40)
+    axes.set_xlim(0, (widest or 1) / max(1 - room, 0.35))
     axes.set_yticks(range(len(names)), [shorten(name, 20) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(True)
-    # The categories are the vertical axis here, what is counted the horizontal one.
     label_axes(axes, figure.x_label, figure.y_label)
+    return tooltips
 
 
-def _bar_length(value: float | None) -> float:
+def _finite(value: float | None) -> float:
     return 0.0 if value is None or not math.isfinite(value) else float(value)
-
-
-def _bar_text(length: float, name: str) -> str:
-    value = f"{length:,.0f}" if float(length).is_integer() else number(length)
-    return f"{value}  {shorten(name, 14)}" if name else value

@@ -1,15 +1,20 @@
-"""What every drawing shares: its width, matplotlib's settings, axis labels. Lengths are in points."""
+"""What all drawings share: width, matplotlib's settings, axis labels, points to hover over. Lengths are in points."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolbox.report.palette import LIGHT
 from toolbox.report.wording import shorten
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+Tooltips = list[tuple["Artist", Sequence[str]]]
+"""Artists and the text of each of their marks: one for a bar or a cell, one per point for a line's points."""
 
 WIDTH = 340.0
 """Of most figures: about a phone's, so that their text is read there at its nominal size."""
@@ -45,8 +50,6 @@ STYLE: Mapping[str, Any] = {
     "legend.borderaxespad": 0.4,
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
-    "figure.titlesize": 10.5,
-    "figure.titleweight": "bold",
     "svg.fonttype": "none",
     "svg.hashsalt": "toolbox",
     "image.composite_image": False,
@@ -57,3 +60,8 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
     """Write beside the axes what they hold."""
     axes.set_xlabel(shorten(x, 60))
     axes.set_ylabel(shorten(y, 40))
+
+
+def add_hover_points(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> Line2D:
+    """Invisible points, large enough to point at, to carry tooltips."""
+    return axes.plot(xs, ys, linestyle="", marker="o", markersize=9, alpha=0, zorder=9, color=LIGHT["accent"])[0]
