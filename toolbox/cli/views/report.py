@@ -127,7 +127,7 @@ def differences(found: ComparisonView) -> RenderableType:
             if verdict.winner
             else _text("not distinguishable", "dim"),
         )
-    if len(found.arms) > 2:
+    if len(found.arms) != 2:
         return table
     return Group(_text(f"{found.arms[1].name} against {found.arms[0].name}, {found.n:,} images:", "bold"), table, "")
 
