@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import product
 from typing import Any, get_args
 
@@ -28,18 +27,11 @@ from toolbox_kornia.heavy.warp import Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECIPES: list[Augmenter] = [FlipRotateZoom(), Alzheimer(), Alzheimer(shear=11.3, border="reflect")]
 INFO = ImageInfo(height=375, width=500, channels=3)
 SCIPY_MODES: dict[Border, str] = {"reflect": "reflect", "replicate": "nearest", "constant": "grid-constant"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Pictures this small take longer to share out than to sample."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def generator(seed: int) -> np.random.Generator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -15,16 +14,9 @@ from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validated
 from toolbox_alzheimer.model import AlzheimerModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STUDY = ModelRequest(classes=2, channels=1, size=64)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small lose more to waiting for a second thread than it brings, most of all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def built(request: ModelRequest = STUDY, **parameters: object) -> BuiltModel:

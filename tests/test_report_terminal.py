@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tests.conftest import Toolbox
 from tests.report_examples import a_run, evaluation, history, hostile
 from toolbox.cli.views import report
+
+TINY = "timm:arch=test_resnet"
 
 
 def printed(thing: object, width: int = 80) -> str:
@@ -64,3 +68,16 @@ def test_hostile_names_do_not_reach_the_terminal() -> None:
         for thing in (report.results_table([run, run]), report.confusion_matrix(run), report.summary(inputs))
     )
     assert "\x1b" not in text and "\x00" not in text and "[red]" in text
+
+
+def test_three_seeds_of_one_arm_are_reported(toolbox: Toolbox, tmp_path: Path) -> None:
+    data = ("--data", "phantom:subjects=8,slices=2,size=32", "-C", tmp_path)
+    for seed in range(3):
+        done = toolbox("train", TINY, "--epochs", 1, "--seed", seed, "--set", "training.size=32", *data)
+        assert done.code == 0, done.stderr
+    told = toolbox("report", "-C", tmp_path)
+    assert told.code == 0 and "3 runs of" in told.stdout and "nothing to compare" in " ".join(told.stdout.split())
+    assert toolbox("report", "--format", "md", "-C", tmp_path).code == 0
+    for page in ("report.html", "report.md"):
+        text = (tmp_path / page).read_text()
+        assert "3 runs of" in text and "The best against each other" not in text

@@ -124,7 +124,7 @@ def test_settings_that_make_no_sense_together() -> None:
     settings = Settings(
         training=TrainingSettings(warmup_steps=5), last=LastSettings(unfreeze="last", decay=0.1, layer_decay=0.5)
     )
-    last = stages.planned(settings, True)[1]
+    last = stages.plan_stages(settings, True)[1]
     assert (last.settings.warmup_steps, last.settings.decay, last.settings.lr) == (5, 0.1, 0.0001)
     assert last.layer_decay == 0.5 and last.settings.batch_norm == "frozen"
 

@@ -4,6 +4,7 @@ Run it with ``python tests/benchmarks/epoch.py [--images 8000] [--rounds 3]``. R
 class folders, batches of 64, Adam, training alone (no validation). Best of the rounds, which take turns.
 
 - toolbox: an epoch of ``Workspace.train``, as its ``metrics.jsonl`` has it, checkpoint and reports of progress included
+- glibc's defaults: the same without :mod:`toolbox.training.memory`
 - ImageFolder: torchvision's with a DataLoader, of 0 and of 2 workers (kept from epoch to epoch)
 - from memory: the same model and optimiser on batches that are ready, contiguous and channels-last
 
@@ -18,9 +19,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch.nn import functional as F
@@ -30,6 +33,7 @@ from torchvision.datasets import ImageFolder
 
 from toolbox.api.model import ModelRequest
 from toolbox.plugin.registry import Registry
+from toolbox.training import experiment
 from toolbox.workspace import Workspace
 
 SIZE, BATCH = 64, 64
@@ -46,7 +50,7 @@ def photos(place: Path, images: int) -> Path:
     return place
 
 
-def toolbox(folder: Path, place: Path) -> float:
+def toolbox(folder: Path, place: Path, tune_malloc: bool = True) -> float:
     """Seconds of the second epoch; the first one warms up."""
     settings = {
         "split.val": 0,
@@ -55,7 +59,10 @@ def toolbox(folder: Path, place: Path) -> float:
         "training.epochs": 2,
         "audit.near": False,
     }
-    run = Workspace(place, data=folder, settings={**settings, "training.optimizer": "adam"}).train("alzheimer-cnn")
+    with pytest.MonkeyPatch.context() as patch:
+        if not tune_malloc:
+            patch.setattr(experiment, "keep_freed_memory", nullcontext)
+        run = Workspace(place, data=folder, settings={**settings, "training.optimizer": "adam"}).train("alzheimer-cnn")
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     return float(json.loads(lines[-1])["seconds"])
 
@@ -101,6 +108,7 @@ def main() -> None:
         last = [(inputs.contiguous(memory_format=torch.channels_last), targets) for inputs, targets in ready]
         ways: dict[str, Callable[[], float]] = {
             "toolbox": lambda: toolbox(folder, place / "ws"),
+            "glibc's defaults": lambda: toolbox(folder, place / "ws", tune_malloc=False),
             **{name: (lambda loader=loader: usual(lambda: loader, given.images)) for name, loader in loaders.items()},
             "from memory, contiguous": lambda: usual(lambda: ready, given.images),
             "from memory, channels-last": lambda: usual(lambda: last, given.images, True),

@@ -33,6 +33,7 @@ from toolbox.api.progress import SilentReporter
 from toolbox.cache.folder import scratch_folder
 from toolbox.models import freeze
 from toolbox.training import inputs, loop, schedules, stages
+from toolbox.training.activation_cache import load_pixels
 from toolbox.training.batches import derive_seed, epoch_batches
 from toolbox.training.session import Experiment, Session
 from toolbox.workspace import Workspace
@@ -65,18 +66,18 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
     """The usual loop. Data, initial weights and order are taken from the toolbox, so that the losses must be its."""
     from toolbox.plugin.spec import parse
 
-    experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True, "last")
+    experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True)
     with scratch_folder() as folder:
         session = Session(experiment, folder, SilentReporter())
         module, parts = session.built.module, session.built.parts
         rows = {name: ws.prepared.manifest.part(name) for name in ("train", "val")}
-        data = {name: session.labelled(session.pixels(part, ws.source, name), part) for name, part in rows.items()}
+        data = {name: session.label(load_pixels(session, part, ws.source, name), part) for name, part in rows.items()}
         for labelled in data.values():
             assert isinstance(labelled.inputs, inputs.Pixels) and len(
                 labelled.inputs.images
             )  # decoded before the clock
         seconds, losses = [], []
-        plans = stages.planned(ws.settings, True, "last")
+        plans = stages.plan_stages(ws.settings, True)
         for plan, names in zip(plans, (parts.head, parts.last | parts.head), strict=True):
             freeze.freeze_all_but(module, names, plan.settings.batch_norm)
             optimizer = schedules.make_optimizer(module, plan, None)

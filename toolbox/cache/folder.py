@@ -1,6 +1,6 @@
-"""Where the toolbox keeps what it can make again, what lies there, and how it is kept small.
+"""The user's cache folder: what is in it, and how it stays within its limit.
 
-Nothing here is needed for a result: whoever deletes all of it only waits longer the next time.
+No result depends on it. Deleting everything only makes the next run slower.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 TABLES = "tables"
-"""The folder of :class:`toolbox.cache.table.Table`, one folder each."""
+"""The folder of all :class:`toolbox.cache.table.Table`, one subfolder each."""
 
 SCRATCH = "scratch"
-"""The folder of what a training needs while it runs, a folder each."""
+"""The folder of the temporary files of trainings, one subfolder each."""
 
 ABOUT = "table.json"
-"""What a table is about; its time of change is when the table was last used."""
+"""The file that describes a table; its modification time is when the table was last used."""
 
 PREFIX = "training-"
-"""How the folders in :data:`SCRATCH` begin."""
+"""The prefix of the folders in :data:`SCRATCH`."""
 
 DESCRIPTIONS = "near-duplicates"
-"""How the files of the audit's descriptions begin."""
+"""The prefix of the files with the audit's image descriptors."""
 
 _OWN = re.compile(
     rf"{TABLES}/[0-9a-f]{{32}}|{SCRATCH}/{PREFIX}\w+|{DESCRIPTIONS}-\d+\.sqlite(-journal|-wal|-shm)?", re.ASCII
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that lies in the cache. ``bytes`` on disk; ``used``: seconds since the epoch."""
+    """A table or folder in the cache: its size in bytes on disk, and when it was last used, in Unix time."""
 
     path: Path
     kind: str
@@ -58,59 +58,58 @@ class Entry:
     used: float
 
     @property
-    def words(self) -> str:
+    def title(self) -> str:
         """What it is, for people."""
-        said = [self.about.get(name) for name in ("of", "model", "stored")]
+        names = [self.about.get(key) for key in ("of", "model", "stored")]
         size = f"{self.about['size']} px" if "size" in self.about else None
-        return ", ".join(str(word) for word in (*said, size) if word) or f"{self.kind}: {self.path.name}"
+        return ", ".join(str(name) for name in (*names, size) if name) or f"{self.kind}: {self.path.name}"
 
 
-def entries() -> list[Entry]:
-    """What lies in the cache, what was used last first.
+def list_entries() -> list[Entry]:
+    """Everything in the cache, most recently used first.
 
-    What the toolbox did not put there is somebody else's, whatever folder TOOLBOX_CACHE_DIR names: it is neither
-    counted nor deleted.
+    Other files in the folder that TOOLBOX_CACHE_DIR names are neither counted nor deleted.
     """
     root = cache_folder()
-    found = []
-    for path in (*_in(root), *_in(root / TABLES), *_in(root / SCRATCH)):
+    entries = []
+    for path in (*_list(root), *_list(root / TABLES), *_list(root / SCRATCH)):
         if not _OWN.fullmatch(path.relative_to(root).as_posix()) or path.is_symlink():
             continue
         if path.parent == root:
-            found.append(_other(path, "descriptions"))
+            entries.append(_entry(path, "descriptions"))
         else:
-            found.append(_table(path) if path.parent.name == TABLES else _other(path, SCRATCH))
-    return sorted(found, key=lambda entry: -entry.used)
+            entries.append(_table(path) if path.parent.name == TABLES else _entry(path, SCRATCH))
+    return sorted(entries, key=lambda entry: -entry.used)
 
 
-def _in(folder: Path) -> list[Path]:
+def _list(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted(folder.iterdir())
     return []
 
 
-def clear(chosen: Iterable[Entry]) -> tuple[int, list[Path]]:
-    """Delete entries: the bytes that this freed, and what could not be deleted (in use on Windows, no permission)."""
-    freed, left = 0, []
-    for entry in chosen:
+def delete_entries(entries: Iterable[Entry]) -> tuple[int, list[Path]]:
+    """Delete ``entries``; returns the bytes freed, and the paths not deleted (in use on Windows, no permission)."""
+    freed, failed = 0, []
+    for entry in entries:
         if entry.path.is_dir():
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 entry.path.unlink()
         if entry.path.exists():
-            left.append(entry.path)
+            failed.append(entry.path)
         else:
             freed += entry.bytes
-    return freed, left
+    return freed, failed
 
 
 def make_room(needed: int, limit: int, keep: Path) -> bool:
-    """Whether ``needed`` more bytes fit into tables of ``limit`` bytes in all, and on the disk.
+    """Make room for ``needed`` more bytes in the table ``keep``, and return whether they fit.
 
-    For that the tables that were used longest ago go, ``keep`` never.
+    The tables together may take ``limit`` bytes; the least recently used ones are deleted, ``keep`` never.
     """
-    tables = [entry for entry in entries() if entry.kind == "table"]
+    tables = [entry for entry in list_entries() if entry.kind == "table"]
     total = sum(entry.bytes for entry in tables)
     own = sum(entry.bytes for entry in tables if entry.path == keep)
     if own + needed > limit:
@@ -118,7 +117,7 @@ def make_room(needed: int, limit: int, keep: Path) -> bool:
     for entry in reversed(tables):
         if total + needed <= limit and needed <= _free(keep):
             break
-        if entry.path != keep and not clear([entry])[1]:
+        if entry.path != keep and not delete_entries([entry])[1]:
             total -= entry.bytes
     return total + needed <= limit and needed <= _free(keep)
 
@@ -129,7 +128,7 @@ def scratch_folder() -> Iterator[Path]:
 
     Also deletes folders that killed trainings left more than a day ago.
     """
-    clear(entry for entry in entries() if entry.kind == SCRATCH and time.time() - entry.used > DAY)
+    delete_entries(entry for entry in list_entries() if entry.kind == SCRATCH and time.time() - entry.used > DAY)
     parent = cache_folder() / SCRATCH
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -141,28 +140,26 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _free(path: Path) -> int:
-    place = path
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def _table(folder: Path) -> Entry:
-    about: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        loaded = json.loads((folder / ABOUT).read_text("utf-8"))
-        about = loaded.get("about", {}) if isinstance(loaded, dict) else {}
-    entry = _other(folder, "table", about if isinstance(about, dict) else {})
+    entry = _entry(folder, "table")
     with contextlib.suppress(OSError):
-        entry = Entry(folder, "table", entry.about, entry.bytes, (folder / ABOUT).stat().st_mtime)
+        entry = replace(entry, used=(folder / ABOUT).stat().st_mtime)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads((folder / ABOUT).read_text("utf-8"))["about"]
+        entry = replace(entry, about=about if isinstance(about, dict) else {})
     return entry
 
 
-def _other(path: Path, kind: str, about: Mapping[str, Any] | None = None) -> Entry:
+def _entry(path: Path, kind: str) -> Entry:
     size, used = 0, 0.0
     for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
         with contextlib.suppress(OSError):
             info = file.stat()
             size += info.st_size if file.is_file() else 0
             used = max(used, info.st_mtime)
-    return Entry(path, kind, about or {}, size, used)
+    return Entry(path, kind, {}, size, used)

@@ -1,9 +1,9 @@
-"""Arrays of one shape, kept by key in one memory-mapped file, and shared by all runs of a user.
+"""Arrays of one shape, stored by key in one memory-mapped file and shared by all runs of a user.
 
-A row's key says which image it was made of, the table's own name says of everything else that it depends on. Rows are
-only ever added. Their bytes are durable before their key is written, so that a process killed at any point leaves
-rows that are whole; each has a checksum, and one that is damaged is made again. One process adds at a time, the
-others wait and then find what it made.
+A row's key identifies the image it was computed from; the table's own name identifies everything else that it depends
+on. Rows are only ever appended. Their bytes are durable before their keys are written, so a process killed at any point
+leaves only whole rows; each has a checksum, and damaged ones are computed again. One process appends at a time, the
+others wait and then find its rows.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from toolbox.cache import folder as folders
 from toolbox.files import atomic, fingerprint
 
 _VALUES, _KEYS = "values.bin", "keys.txt"
-_AT_ONCE = 256_000_000  # bytes between two syncs: what was done survives an interruption
+_BYTES_PER_SYNC = 256_000_000  # an interruption loses at most these
 
-Made = Iterator[npt.NDArray[Any]]
-"""Rows in the order in which they were asked for, some at a time: ``[B, …]`` of the table's type."""
+RowBatches = Iterator[npt.NDArray[Any]]
+"""Rows in the order requested, some at a time: ``[B, …]`` of the table's type."""
 
 
 class NoRoom(Exception):
-    """The table would become too large. ``needed``: bytes for the rows that are missing."""
+    """The table would become too large. ``needed``: bytes of the missing rows."""
 
     def __init__(self, needed: int) -> None:
         super().__init__(needed)
@@ -39,7 +39,7 @@ class NoRoom(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """``values[places]`` is what was asked for: a read-only array ``[M, …]`` on disk, and int64 ``[N]``."""
+    """The rows ``values[places]``: a read-only array ``[M, …]`` on disk, and int64 ``[N]``."""
 
     values: npt.NDArray[Any]
     places: npt.NDArray[np.int64]
@@ -52,8 +52,25 @@ class Rows:
         return np.take(self.values, self.places[indices], axis=0)
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """The shape and type of a row."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def checksum(self) -> int:
+        """Of the shape: rows read with a shape damaged on disk would pass their own checksums."""
+        return zlib.crc32(json.dumps(self.shape).encode())
+
+
 class Table:
-    """The table that is ``about`` something: all that its rows depend on but the key, as JSON."""
+    """The table for ``about``: everything that its rows depend on, except their keys, as JSON."""
 
     def __init__(self, about: Mapping[str, Any]) -> None:
         self.about = about
@@ -65,101 +82,99 @@ class Table:
         keys: Sequence[str],
         shape: Callable[[], tuple[int, ...]],
         dtype: npt.DTypeLike,
-        make: Callable[[npt.NDArray[np.int64]], Made],
+        compute: Callable[[npt.NDArray[np.int64]], RowBatches],
         limit: int,
-        waiting: Callable[[], None] = lambda: None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Rows:
-        """The rows of ``keys``; those that are not there yet are made and kept.
+        """The rows of ``keys``; missing ones are computed and stored.
 
         Parameters
         ----------
-        keys: one for each row wanted, without line breaks; equal keys share a row.
-        shape: gives a row's shape; asked only of a new table.
-        make: gives the rows for the positions in ``keys`` that it is handed.
-        limit: bytes that all tables together may take; the ones used longest ago go to make room.
-        waiting: called if another process is adding to the table.
+        keys: one for each row, without line breaks; equal keys share a row.
+        shape: gives the shape of a row; called only for a new table.
+        compute: gives the rows for positions in ``keys``.
+        limit: bytes that all tables together may take; the least recently used ones are deleted to make room.
+        on_wait: called if another process is appending to the table.
 
         Raises
         ------
         NoRoom: the rows don't fit.
-        EnvironmentFailure: the disk is full or can't be written.
+        EnvironmentFailure: the disk is full or not writable.
         """
         atomic.make_folder(self.folder)
-        with atomic.translate_os_errors("write", self.folder), self._locked(waiting):
-            kind = np.dtype(dtype)
-            form = self._form(kind) or self._begin(tuple(shape()), kind)
-            os.utime(self.folder / folders.ABOUT)  # so that nobody takes it for one that is not used any more
-            known = self._known(form, kind, set(keys))
-            fresh = {key: at for at, key in enumerate(keys) if key not in known}
-            if fresh:
-                size = self._bytes(form, kind)
-                if not folders.make_room(len(fresh) * size, limit, self.folder):
-                    # Rows of other images may be in the way of these.
-                    fresh, known = {key: at for at, key in enumerate(keys)}, {}
-                    form = self._begin(form, kind)
-                    if not folders.make_room(len(fresh) * size, limit, self.folder):
-                        raise NoRoom(len(fresh) * size)
-                wanted = np.array(sorted(fresh.values()), np.int64)
-                self._add([keys[at] for at in wanted], make(wanted), form, kind, known)
-            count = (self.folder / _VALUES).stat().st_size // max(1, self._bytes(form, kind))
-            values = np.memmap(self.folder / _VALUES, kind, "r", shape=(count, *form))
+        with atomic.translate_os_errors("write", self.folder), self._lock(on_wait):
+            layout = self._read_layout(np.dtype(dtype)) or self._create(_Layout(tuple(shape()), np.dtype(dtype)))
+            os.utime(self.folder / folders.ABOUT)  # so that no other process deletes it as unused
+            known = self._find_rows(layout, set(keys))
+            missing = {key: place for place, key in enumerate(keys) if key not in known}
+            if missing:
+                if not folders.make_room(len(missing) * layout.row_bytes, limit, self.folder):
+                    # Rows of other images may take the room of these: start the table over.
+                    missing, known = {key: place for place, key in enumerate(keys)}, {}
+                    self._create(layout)
+                    if not folders.make_room(len(missing) * layout.row_bytes, limit, self.folder):
+                        raise NoRoom(len(missing) * layout.row_bytes)
+                places = np.array(sorted(missing.values()), np.int64)
+                known |= self._append([keys[place] for place in places], compute(places), layout)
+            count = (self.folder / _VALUES).stat().st_size // max(1, layout.row_bytes)
+            values = np.memmap(self.folder / _VALUES, layout.dtype, "r", shape=(count, *layout.shape))
         return Rows(values, np.array([known[key] for key in keys], np.int64))
 
     def missing(self, keys: Sequence[str], dtype: npt.DTypeLike, shape: Callable[[], tuple[int, ...]]) -> int:
-        """Bytes that the rows of ``keys`` that are not there yet will take. ``shape``: see :meth:`rows`."""
-        kind = np.dtype(dtype)
-        form = self._form(kind)
-        known = {key for key, _ in self._lines()} if form else set()
-        return len(set(keys) - known) * self._bytes(form or tuple(shape()), kind)
+        """Bytes that the missing rows of ``keys`` will take. ``shape``: see :meth:`rows`."""
+        layout = self._read_layout(np.dtype(dtype))
+        known = {key for key, _ in self._read_keys()} if layout else set()
+        layout = layout or _Layout(tuple(shape()), np.dtype(dtype))
+        return len(set(keys) - known) * layout.row_bytes
 
     @contextlib.contextmanager
-    def _locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+    def _lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            waiting()
+            on_wait()
             lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
-    @staticmethod
-    def _bytes(form: tuple[int, ...], kind: np.dtype[Any]) -> int:
-        return int(np.prod(form, dtype=np.int64)) * kind.itemsize
-
-    def _form(self, kind: np.dtype[Any]) -> tuple[int, ...] | None:
-        """The rows' shape, where the table is there and holds this type."""
+    def _read_layout(self, dtype: np.dtype[Any]) -> _Layout | None:
+        """The rows' layout, if the table exists, is undamaged, and has this type."""
         try:
-            loaded = json.loads((self.folder / folders.ABOUT).read_text("utf-8"))
-            form = tuple(int(side) for side in loaded["shape"])
-            good = loaded["dtype"] == kind.str and loaded["about"] == json.loads(json.dumps(self.about))
-            good = good and loaded["checksum"] == _checksum(form)
-            good = good and (self.folder / _VALUES).is_file() and all(side > 0 for side in form)
+            document = json.loads((self.folder / folders.ABOUT).read_text("utf-8"))
+            layout = _Layout(tuple(int(side) for side in document["shape"]), dtype)
+            valid = (
+                document["dtype"] == dtype.str
+                and document["about"] == json.loads(json.dumps(self.about))
+                and document["checksum"] == layout.checksum
+                and (self.folder / _VALUES).is_file()
+                and all(side > 0 for side in layout.shape)
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return form if good else None
+        return layout if valid else None
 
-    def _begin(self, form: tuple[int, ...], kind: np.dtype[Any]) -> tuple[int, ...]:
-        """An empty table in place of whatever is there."""
+    def _create(self, layout: _Layout) -> _Layout:
+        """An empty table, replacing any other."""
         for name in (folders.ABOUT, _KEYS, _VALUES):
             (self.folder / name).unlink(missing_ok=True)
         for name in (_VALUES, _KEYS):
             (self.folder / name).touch()
         document = {
             "about": dict(self.about),
-            "shape": list(form),
-            "dtype": kind.str,
-            "checksum": _checksum(form),
+            "shape": list(layout.shape),
+            "dtype": layout.dtype.str,
+            "checksum": layout.checksum,
         }
         atomic.write_json(self.folder / folders.ABOUT, document)
-        return form
+        return layout
 
-    def _lines(self) -> Iterator[tuple[str, int]]:
-        """Keys with their checksums, in the order of their rows; ends at a line that was cut off."""
+    def _read_keys(self) -> Iterator[tuple[str, int]]:
+        """Keys and checksums in the order of their rows; ends at a truncated line."""
         with contextlib.suppress(OSError), (self.folder / _KEYS).open("rb") as file:
             for line in file:
                 key, _, checksum = line.decode("utf-8", "replace").rpartition(" ")
@@ -170,10 +185,10 @@ class Table:
                 except ValueError:
                     return
 
-    def _known(self, form: tuple[int, ...], kind: np.dtype[Any], wanted: set[str]) -> dict[str, int]:
-        """Where the rows of ``wanted`` are that are there and undamaged; what is behind the last whole row goes."""
-        size = self._bytes(form, kind)
-        lines = list(self._lines())
+    def _find_rows(self, layout: _Layout, keys: set[str]) -> dict[str, int]:
+        """The places of the undamaged rows of ``keys``; truncates whatever follows the last whole row."""
+        size = layout.row_bytes
+        lines = list(self._read_keys())
         lines = lines[: (self.folder / _VALUES).stat().st_size // size]
         os.truncate(self.folder / _VALUES, len(lines) * size)
         text = "".join(f"{key} {checksum:08x}\n" for key, checksum in lines).encode()
@@ -182,22 +197,20 @@ class Table:
         if not lines:
             return {}
         values = np.memmap(self.folder / _VALUES, np.uint8, "r", shape=(len(lines), size))
-        known = {}
-        for place, (key, checksum) in enumerate(lines):
-            # A later row of the same key took the place of a damaged one.
-            if key in wanted and zlib.crc32(values[place]) == checksum:
-                known[key] = place
-        return known
+        # A later row with the same key replaces a damaged one.
+        return {
+            key: place
+            for place, (key, checksum) in enumerate(lines)
+            if key in keys and zlib.crc32(values[place]) == checksum
+        }
 
-    def _add(
-        self, keys: Sequence[str], made: Made, form: tuple[int, ...], kind: np.dtype[Any], known: dict[str, int]
-    ) -> None:
-        """Append rows, and tell ``known`` where they are. What is whole when it ends early is kept."""
-        size, waiting = self._bytes(form, kind), iter(keys)
+    def _append(self, keys: Sequence[str], batches: RowBatches, layout: _Layout) -> dict[str, int]:
+        """Append rows, and return their places. If ``batches`` ends with an exception, rows so far are kept."""
+        places: dict[str, int] = {}
         with (self.folder / _VALUES).open("ab") as values, (self.folder / _KEYS).open("ab") as names:
-            place, behind, lines = values.tell() // size, 0, list[str]()
+            first, unsynced, lines = values.tell() // layout.row_bytes, 0, list[str]()
 
-            def settle() -> None:
+            def sync() -> None:
                 values.flush()
                 os.fsync(values.fileno())
                 names.write("".join(lines).encode())
@@ -205,25 +218,21 @@ class Table:
                 lines.clear()
 
             try:
-                for rows in made:
-                    for row in rows:
-                        data = np.ascontiguousarray(row, kind)
-                        if data.shape != form:
-                            raise ValueError(f"a row of shape {data.shape} in a table of {form}")
+                for batch in batches:
+                    for row in batch:
+                        data = np.ascontiguousarray(row, layout.dtype)
+                        if data.shape != layout.shape:
+                            raise ValueError(f"a row of shape {data.shape} in a table of {layout.shape}")
                         values.write(data.data)
-                        key = next(waiting)
-                        known[key] = place
+                        key = keys[len(places)]
+                        places[key] = first + len(places)
                         lines.append(f"{key} {zlib.crc32(data.data):08x}\n")
-                        place, behind = place + 1, behind + size
-                    if behind >= _AT_ONCE:
-                        settle()
-                        behind = 0
+                        unsynced += layout.row_bytes
+                    if unsynced >= _BYTES_PER_SYNC:
+                        sync()
+                        unsynced = 0
             finally:
-                settle()
-        if (left := len(list(waiting))) > 0:
-            raise ValueError(f"{left} rows of {len(keys)} were not made")
-
-
-def _checksum(form: tuple[int, ...]) -> int:
-    """Of a shape: rows read by a shape that was spoilt on the disk would be whole and wrong."""
-    return zlib.crc32(json.dumps(form).encode())
+                sync()
+        if len(places) < len(keys):
+            raise ValueError(f"{len(keys) - len(places)} rows of {len(keys)} were not computed")
+        return places

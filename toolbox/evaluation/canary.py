@@ -29,8 +29,9 @@ from toolbox.models import build
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import Settings
-from toolbox.training import batches, inputs, loop, memory
+from toolbox.training import batches, inputs, loop
 from toolbox.training.inputs import LabeledInputs, Pixels
+from toolbox.training.memory import keep_freed_memory
 from toolbox.training.stages import Stage
 
 FOLDS = 4
@@ -68,12 +69,12 @@ def sing(
     """
     rows = shuffled(prepared.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
-    with scratch_folder() as folder, memory.kept():
+    with scratch_folder() as folder, keep_freed_memory():
         model = registry.model(spec)
-        wanted = build.wanted(spec, model, settings, len(classes), finetune=False)
-        request = wanted.request
+        config = build.configure_model(spec, model, settings, len(classes), finetune=False)
+        request = config.request
         images = inputs.decode_images(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
-        trial = _Trial(wanted, settings, images, rows, classes, epochs, reporter)
+        trial = _Trial(config, settings, images, rows, classes, epochs, reporter)
         divided = trial.accuracy(registry, divide=True)
         whole = trial.accuracy(registry, divide=False)
     return Canary(
@@ -118,7 +119,7 @@ def shuffled(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
 
 @dataclass(frozen=True)
 class _Trial:
-    wanted: build.Wanted
+    config: build.ModelConfig
     settings: Settings
     images: inputs.Array
     rows: Sequence[Row]
@@ -151,9 +152,9 @@ class _Trial:
         return _accuracy(evidence, self.settings, registry)
 
     def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
-        device = build.device_of(self.settings)
+        device = build.resolve_device(self.settings)
         torch.manual_seed(batches.derive_seed(self.settings.seed, "weights"))
-        built = build.build(self.wanted, self.settings, False, self.reporter)
+        built = build.build_model(self.config, self.settings.training, reporter=self.reporter)
         module = built.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Early stopping would need labels that can be learned.
         changes = {"epochs": self.epochs, "early_stopping": False}

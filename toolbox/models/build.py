@@ -1,4 +1,4 @@
-"""Builds the model that a run wants, with its weights, and says where they came from."""
+"""Builds the model of a run, with its weights."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ import torch
 from toolbox import environment
 from toolbox.api.errors import PluginError, UsageError, WeightsUnavailable
 from toolbox.api.model import BuiltModel, Model, ModelRequest
-from toolbox.api.progress import Reporter
+from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.models import weights
 from toolbox.plugin.spec import Spec
-from toolbox.settings.schema import Settings
-
-RANDOM = "random"
+from toolbox.settings.schema import Settings, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A model by its spec, and what it is to be built for."""
+class ModelConfig:
+    """A model, the spec that names it, and what to build it for."""
 
     spec: Spec
     model: Model
     request: ModelRequest
 
 
-def wanted(spec: Spec, model: Model, settings: Settings, classes: int, finetune: bool) -> Wanted:
-    """What ``settings`` say of the model: size, channels, head, and whether pretrained weights are wanted."""
+def configure_model(spec: Spec, model: Model, settings: Settings, classes: int, finetune: bool) -> ModelConfig:
+    """The model for ``classes`` with the size, head and pretrained weights that ``settings`` state."""
     request = ModelRequest(
         classes=classes,
         channels=model.channels,
@@ -37,85 +35,92 @@ def wanted(spec: Spec, model: Model, settings: Settings, classes: int, finetune:
         head=settings.head.type if finetune else "linear",
         pretrained=finetune and settings.training.pretrained,
     )
-    return Wanted(spec, model, request)
+    return ModelConfig(spec, model, request)
 
 
-def build(wanted: Wanted, settings: Settings, embedded: bool, reporter: Reporter) -> BuiltModel:
-    """The model with its weights: a weight file's, the model's pretrained ones, or random.
+def build_model(
+    config: ModelConfig,
+    settings: TrainingSettings | None = None,
+    *,
+    allow_random: bool = False,
+    reporter: Reporter | None = None,
+) -> BuiltModel:
+    """The model with its weights: those of a weight file (``settings``), its pretrained ones, or random ones.
 
-    On the embedded dataset, and only there, weights that can't be had become random ones, with a warning.
+    With ``allow_random``, pretrained weights that are not available become random ones, with a warning.
 
     Raises
     ------
-    WeightsUnavailable: they can't be had, and the data are the user's.
-    UsageError: the weight file is not what it should be.
+    WeightsUnavailable: pretrained weights are not available.
+    UsageError: the weight file does not fit.
     """
-    request = wanted.request
-    file = _weight_file(wanted, settings)
+    request = config.request
+    without_weights = replace(request, pretrained=False)
+    file = _find_weight_file(config, settings or TrainingSettings())
     if file is not None:
-        built = weights.load_into(_built(wanted, replace(request, pretrained=False)), weights.read(file))
-    elif not request.pretrained:
-        built = _built(wanted, request)
+        built = weights.load_weights(_build(config, without_weights), weights.read_weights(file))
     else:
         try:
-            built = _built(wanted, request)
+            built = _build(config, request)
         except WeightsUnavailable as error:
-            if not embedded:
+            if not allow_random:
                 raise
-            reporter.warn(f"{error.message}; on the embedded dataset random weights do instead (weights: random)")
-            built = _built(wanted, replace(request, pretrained=False))
-    _check_parts(built, wanted)
+            (reporter or SilentReporter()).warn(
+                f"{error.message}; on the embedded dataset random weights do instead (weights: random)"
+            )
+            built = _build(config, without_weights)
+    _check_parts(built, config)
     return built
 
 
-def device_of(settings: Settings) -> torch.device:
+def resolve_device(settings: Settings) -> torch.device:
     """The device that ``settings.device`` names; auto takes CUDA, else Apple's mps, else the CPU.
 
     Raises
     ------
-    UsageError: it is not there.
+    UsageError: it is not available.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     name: str = settings.device
     if name == "auto":
-        name = next(found for found, available in there.items() if available)
-    if not there[name]:
+        name = next(device for device in available if available[device])
+    if not available[name]:
         raise UsageError(f"there is no {name} device here", "Use --device auto; see 'toolbox doctor'.")
     # Under torchrun each process has a GPU of its own.
     local = os.environ.get("LOCAL_RANK", "0") if environment.process()[1] > 1 else ""
     return torch.device(f"cuda:{local}" if name == "cuda" and local else name)
 
 
-def _weight_file(wanted: Wanted, settings: Settings) -> Path | None:
-    if settings.training.weights:
-        return Path(settings.training.weights)
-    if not wanted.request.pretrained:
+def _find_weight_file(config: ModelConfig, settings: TrainingSettings) -> Path | None:
+    if settings.weights:
+        return Path(settings.weights)
+    if not config.request.pretrained:
         return None
-    names = [wanted.spec.name, *(str(value) for value in wanted.spec.parameters.values() if isinstance(value, str))]
-    return weights.find_in_folder(settings.training.weights_dir, names)
+    names = [config.spec.name, *(value for value in config.spec.parameters.values() if isinstance(value, str))]
+    return weights.find_weight_file(settings.weights_dir, names)
 
 
-def _built(wanted: Wanted, request: ModelRequest) -> BuiltModel:
-    # Initial weights follow from the seed alone, whatever was drawn before.
+def _build(config: ModelConfig, request: ModelRequest) -> BuiltModel:
+    # Initial weights depend on the seed alone, not on what was drawn before.
     torch.manual_seed(torch.initial_seed())
     try:
-        return wanted.model.build(request)
+        return config.model.build(request)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{wanted.spec} can't be built for {request}: {reason}") from error
+        raise UsageError(f"{config.spec} can't be built for {request}: {reason}") from error
 
 
-def _check_parts(built: BuiltModel, wanted: Wanted) -> None:
+def _check_parts(built: BuiltModel, config: ModelConfig) -> None:
     names = {name for name, _ in built.module.named_parameters()}
     parts = (built.parts.trunk, built.parts.last, built.parts.head)
     if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
         raise PluginError(
-            f"the model {wanted.spec.name!r} does not put each parameter into one of trunk, last and head"
+            f"the model {config.spec.name!r} does not put each parameter into one of trunk, last and head"
         )
     blocks = built.parts.blocks
     if blocks and (sum(map(len, blocks)) + len(built.parts.head) != len(names) or blocks[-1] != built.parts.last):
         raise PluginError(
-            f"the blocks of the model {wanted.spec.name!r} don't divide its trunk, with the last block at their end"
+            f"the blocks of the model {config.spec.name!r} don't divide its trunk, with the last block at their end"
         )
     if not built.parts.head:
-        raise PluginError(f"the model {wanted.spec.name!r} has no head")
+        raise PluginError(f"the model {config.spec.name!r} has no head")

@@ -1,4 +1,4 @@
-"""How the forward pass is computed: in bf16 where the device gains by it, compiled by choice."""
+"""The precision of the forward pass: bf16 where the device gains by it; and ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -13,54 +13,53 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 """A forward pass, or a part of one."""
 
 
-def chosen(settings: TrainingSettings, device: torch.device) -> str:
+def resolve_precision(settings: TrainingSettings, device: torch.device) -> str:
     """``bf16`` or ``float32``: what ``training.precision`` means on ``device``.
 
-    auto is bf16 on CUDA devices that compute in it and on Apple's mps, float32 elsewhere.
+    auto is bf16 on CUDA devices with bf16 instructions and on Apple's mps, float32 elsewhere.
 
     Raises
     ------
-    UsageError: bf16 is asked for on a processor that has no instructions for it.
+    UsageError: bf16 is set on a processor without bf16 instructions.
     """
+    if settings.precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
+        raise UsageError(
+            "this processor has no bf16 instructions (AVX512-BF16 or AMX): it would be slower",
+            "Set training.precision to float32.",
+        )
     if settings.precision != "auto":
-        if settings.precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
-            raise UsageError(
-                "this processor has no bf16 instructions (AVX512-BF16 or AMX): it would be slower",
-                "Set training.precision to float32.",
-            )
         return settings.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bf16" if device.type == "mps" else "float32"
+    cuda_has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if cuda_has_bf16 or device.type == "mps" else "float32"
 
 
 def cast(forward: Forward, precision: str, device: torch.device) -> Forward:
-    """``forward`` with autocast where ``precision`` is bf16; what it returns is float32."""
+    """``forward`` with autocast if ``precision`` is bf16; it returns float32 in any case."""
     if precision != "bf16":
         return forward
 
-    def in_bf16(inputs: torch.Tensor) -> torch.Tensor:
+    def forward_in_bf16(inputs: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
             return forward(inputs).float()
 
-    return in_bf16
+    return forward_in_bf16
 
 
-def compiled(forward: Forward) -> Forward:
-    """``forward`` through ``torch.compile``; compiles when it is first called.
+def compile_forward(forward: Forward) -> Forward:
+    """``forward`` through ``torch.compile``; compiles on the first call.
 
     Raises (when called)
     --------------------
-    EnvironmentFailure: it can't be compiled here (no C++ compiler, a model that torch.compile can't take).
+    EnvironmentFailure: it can't be compiled here (no C++ compiler, a model that torch.compile does not support).
     """
-    fast: Forward = torch.compile(forward)
+    compiled: Forward = torch.compile(forward)
 
     def run(inputs: torch.Tensor) -> torch.Tensor:
         try:
-            return fast(inputs)
+            return compiled(inputs)
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = " ".join(str(error).split())[:300]
-            raise EnvironmentFailure(f"the model can't be compiled: {reason}", "Leave --compile out.") from error
+            raise EnvironmentFailure(f"the model can't be compiled: {reason}", "Run without --compile.") from error
 
     return run
 

@@ -1,4 +1,4 @@
-"""Weight files from outside: safetensors, or ``.pth`` read with ``weights_only``, never otherwise."""
+"""Weight files that users bring: safetensors, or ``.pth``, which is only ever read with ``weights_only``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from toolbox.api.model import BuiltModel
 from toolbox.files.names import safe_name
 
 FOLDER_VARIABLE = "TOOLBOX_WEIGHTS"
-"""Environment variable that names a folder of weight files, for places without network."""
+"""Environment variable with a folder of weight files, for use without network access."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a weight file holds: tensors by name, and its own normalisation where it states one."""
+    """What a weight file holds: tensors by name, and its normalization if it states one."""
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
@@ -29,12 +29,12 @@ class WeightFile:
     std: tuple[float, ...] = ()
 
 
-def find_in_folder(folder: str, names: Iterable[str]) -> Path | None:
-    """The first of ``names`` with a weight file in ``folder`` or in ``$TOOLBOX_WEIGHTS``; ``None`` if there is none.
+def find_weight_file(folder: str, names: Iterable[str]) -> Path | None:
+    """The weight file of the first of ``names`` that has one in ``folder`` or ``$TOOLBOX_WEIGHTS``, if any.
 
     Raises
     ------
-    UsageError: a folder was named that does not exist.
+    UsageError: the folder does not exist.
     """
     for text in (folder, os.environ.get(FOLDER_VARIABLE, "")):
         if not text:
@@ -50,12 +50,12 @@ def find_in_folder(folder: str, names: Iterable[str]) -> Path | None:
     return None
 
 
-def read(path: Path) -> WeightFile:
+def read_weights(path: Path) -> WeightFile:
     """The tensors of ``path``.
 
     Raises
     ------
-    UsageError: it is missing, damaged, or holds anything but tensors by name.
+    UsageError: it is missing or damaged, or holds anything but tensors by name.
     """
     if not path.is_file():
         raise UsageError(f"there is no weight file {path}", "Check --weights.")
@@ -71,15 +71,15 @@ def read(path: Path) -> WeightFile:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise UsageError(f"{path} holds no tensors by name")
+        raise UsageError(f"{path} does not hold tensors by name")
     return WeightFile(path, {str(key): value for key, value in loaded.items()})
 
 
-def load_into(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> BuiltModel:
+def load_weights(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> BuiltModel:
     """``built`` with the tensors of ``file``; those of the head may be missing or of another shape.
 
-    A model for one channel takes the weights of one for three (see :func:`_for_channels`). With ``keep_head`` the
-    file's head is taken too and must fit; otherwise it is left, as a new task starts with a new head.
+    A model for one channel accepts the weights of one for three (see :func:`_for_channels`). With ``keep_head`` the
+    head is loaded too and must fit; otherwise it keeps its initial weights, as a new task starts with a new head.
 
     Raises
     ------
@@ -87,40 +87,40 @@ def load_into(built: BuiltModel, file: WeightFile, keep_head: bool = False) -> B
     """
     state = built.module.state_dict()
     head = built.parts.head
-    taken: dict[str, torch.Tensor] = {}
+    loaded: dict[str, torch.Tensor] = {}
     for name, own in state.items():
-        given = _for_channels(file.tensors.get(name), own)
+        tensor = _for_channels(file.tensors.get(name), own)
         if name in head and not keep_head:
             continue
-        if given is not None and given.shape == own.shape:
-            taken[name] = given
+        if tensor is not None and tensor.shape == own.shape:
+            loaded[name] = tensor
         elif (name in head and not keep_head) or name.endswith("num_batches_tracked"):
             continue
-        elif given is None:
+        elif tensor is None:
             raise UsageError(f"{file.path} lacks the tensor {name!r}", "Are these weights of another architecture?")
         else:
             raise UsageError(
-                f"{file.path}: {name!r} has the shape {tuple(given.shape)}, the model wants {tuple(own.shape)}",
+                f"{file.path}: {name!r} has the shape {tuple(tensor.shape)}, the model has {tuple(own.shape)}",
                 "Are these weights of another architecture?",
             )
-    built.module.load_state_dict({**state, **taken})
+    built.module.load_state_dict({**state, **loaded})
     channels = len(built.mean)
     return replace(
         built,
         weights=f"file: {file.path.name}",
-        mean=_fitted(file.mean, channels) or built.mean,
-        std=_fitted(file.std, channels) or built.std,
+        mean=_fit_channels(file.mean, channels) or built.mean,
+        std=_fit_channels(file.std, channels) or built.std,
     )
 
 
-def _for_channels(given: torch.Tensor | None, own: torch.Tensor) -> torch.Tensor | None:
-    """A first convolution's weights for colours, summed over them where the model takes one channel.
+def _for_channels(tensor: torch.Tensor | None, own: torch.Tensor) -> torch.Tensor | None:
+    """A first convolution's weights for RGB, summed over the channels if the model takes one channel.
 
-    That is what it would make of a grey picture in three equal channels; timm does the same.
+    The sum equals its output for a gray image in three equal channels; timm does the same.
     """
-    if given is None or own.dim() != 4 or own.shape[1] != 1 or given.shape != (own.shape[0], 3, *own.shape[2:]):
-        return given
-    return given.float().sum(1, keepdim=True).to(given.dtype)
+    if tensor is None or own.dim() != 4 or own.shape[1] != 1 or tensor.shape != (own.shape[0], 3, *own.shape[2:]):
+        return tensor
+    return tensor.float().sum(1, keepdim=True).to(tensor.dtype)
 
 
 def _read_safetensors(path: Path) -> WeightFile:
@@ -146,8 +146,8 @@ def _floats(metadata: Mapping[str, str], key: str, path: Path) -> tuple[float, .
     return values
 
 
-def _fitted(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """``values`` for ``channels``: a single channel gets the mean of three."""
+def _fit_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """``values`` for ``channels``: a single channel gets the mean of all."""
     if not values or len(values) == channels:
         return values
     return (sum(values) / len(values),) * channels

@@ -68,10 +68,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _comparison(found: ComparisonView) -> Iterator[str]:
-    arms = tables.arms(found)
-    if arms is not None:
-        yield table(arms)
-    yield table(tables.verdicts(found))
+    yield from (table(grid) for grid in (tables.arms(found), tables.verdicts(found)) if grid is not None)
     if found.notes:
         yield bullets(found.notes)
 

@@ -113,12 +113,14 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Text
     )
 
 
-def verdicts(found: ComparisonView) -> TextTable:
-    """Every difference with its interval, p-value and verdict.
+def verdicts(found: ComparisonView) -> TextTable | None:
+    """Every difference with its interval, p-value and verdict; ``None`` if all runs are one arm.
 
     Of two arms by each metric; of more the deciding metric, and then only the best arm's against each other one.
     """
     shown = shown_verdicts(found)
+    if not shown:
+        return None
     two = len(found.arms) == 2
     what = f"{found.arms[1].name} against {found.arms[0].name}, " if two else "The best against each other one, "
     return TextTable(

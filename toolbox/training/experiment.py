@@ -1,14 +1,14 @@
-"""One training from samples to a run folder: ``train`` (from scratch) and ``finetune`` (two stages)."""
+"""One training, from samples to a run folder: ``train`` (from scratch) and ``finetune`` (two stages)."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -17,295 +17,272 @@ from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.cache.folder import scratch_folder
 from toolbox.data.manifest import write_table
 from toolbox.files import locks
-from toolbox.models import build, freeze
+from toolbox.models import freeze
+from toolbox.models.build import resolve_device
 from toolbox.models.precision import Forward
 from toolbox.plugin.spec import parse
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
-from toolbox.training import activation_cache, distributed, inputs, loop, memory, record, stages
+from toolbox.runs.folder import CHECKPOINT, MANIFEST, Run, create_run
+from toolbox.runs.record import RunRecord, StageRecord, Status
+from toolbox.training import loop
+from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations, load_pixels
 from toolbox.training.checkpoint import Checkpoints, State
-from toolbox.training.distributed import ProcessGroup
-from toolbox.training.inputs import Activations, Inputs, LabeledInputs
-from toolbox.training.loop import EpochMetrics
-from toolbox.training.session import Experiment, Session, threads
-from toolbox.training.stages import Stage
+from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
+from toolbox.training.inputs import Inputs, ModelInputs, augment_online
+from toolbox.training.memory import keep_freed_memory
+from toolbox.training.record import changes, describe, keep_model, keep_predictions
+from toolbox.training.session import Experiment, Session, torch_threads
+from toolbox.training.stages import Stage, layer_scales, plan_stages, unfrozen_parameters
 
 
-def run(
+def train(
     experiment: Experiment,
     reporter: Reporter,
     *,
     resume: Run | None = None,
-    like: Mapping[str, Any] | None = None,
+    like: RunRecord | None = None,
 ) -> Run:
-    """Train, keep everything of it in a run folder, and return the run (not yet evaluated).
+    """Train, save everything in a run folder, and return the run (not yet evaluated).
 
-    ``resume``: a run that was begun and not ended, to go on with from its checkpoint, or anew if it has none.
-    ``like``: the record of a run that this one must repeat.
+    ``resume``: an unfinished run to continue from its checkpoint, or from the start if it has none. ``like``: the
+    record of a run that this one must repeat.
 
     Raises
     ------
-    ToolboxError: of any kind; a run that was begun then says ``"status": "failed"`` and why.
-    Interrupted: the user stopped it; its checkpoint is written.
+    ToolboxError: of any kind; a run that was started then has ``"status": "failed"`` and the reason.
+    Interrupted: the user stopped it; its checkpoint is saved.
     UsageError: data, split, settings or weights are not those of ``resume`` or ``like``.
     """
-    plans = stages.planned(experiment.settings, experiment.finetune)
-    device = build.device_of(experiment.settings)
-    wished = experiment.settings.threads
-    with scratch_folder() as folder, threads(wished), memory.kept(), distributed.process_group(device) as group:
+    settings = experiment.settings
+    stages = plan_stages(settings, experiment.finetune)
+    device = resolve_device(settings)
+    with (
+        scratch_folder() as folder,
+        torch_threads(settings.threads),
+        keep_freed_memory(),
+        process_group(device) as group,
+    ):
         session = Session(experiment, folder, reporter if group.is_first else SilentReporter())
-        said = record.describe(session)
+        record = describe(session)
         if resume is not None:
-            _check_same(resume.record, said, f"the run {resume.id} can't be gone on with", reporter)
-            said = {**resume.record, "status": "running"}
+            _check_unchanged(resume.record, record, f"the run {resume.id} can't be resumed", reporter)
+            record = resume.record.updated(status="running")
         elif like is not None:
-            _check_same(like, said, f"the run {like['id']} can't be done again", reporter)
-        kept = resume or group.broadcast(lambda: runs.create(experiment.workspace, experiment.spec.name, said))
-        checkpoints = Checkpoints(kept.path / runs.CHECKPOINT, experiment.settings.training.checkpoint_minutes)
-        training = Training(session, kept, checkpoints, plans, group)
+            _check_unchanged(like, record, f"the run {like.id} can't be repeated", reporter)
+        run = resume or group.broadcast(lambda: create_run(experiment.workspace, experiment.spec.name, record))
+        trainer = Trainer(session, run, stages, group)
         if group.is_first:
-            write_table(session.manifest.rows, kept.path / runs.MANIFEST)
-            with locks.hold_lock(checkpoints.folder, "training"), _told(kept, said, experiment):
-                training.run(said)
-            checkpoints.clear()
+            write_table(session.manifest.rows, run.path / MANIFEST)
+            with locks.hold_lock(trainer.checkpoints.folder, "training"), _record_failure(run, record, experiment):
+                trainer.run_and_save(record)
+            trainer.checkpoints.clear()
         else:
-            training.follow()
-    return kept
+            trainer.follow()
+    return run
+
+
+def _check_unchanged(before: RunRecord, now: RunRecord, refusal: str, reporter: Reporter) -> None:
+    changed = changes(before, now)
+    if changed:
+        raise UsageError(
+            f"{refusal}: {'; '.join(changed)} changed since it started", "Undo the change, or start a new run."
+        )
+    old, new = before.versions, now.versions
+    updates = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
+    if updates:
+        reporter.warn(f"the last digits may differ: {', '.join(updates)} since the run started")
 
 
 @contextmanager
-def _told(kept: Run, said: dict[str, Any], experiment: Experiment) -> Iterator[None]:
-    """Write into the run's record why it did not come to its end, and tell how to go on."""
-    place = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
-    go_on = f"Go on with: {shlex.join(['toolbox', said['kind'], '--resume', kept.id, *place])}"
+def _record_failure(run: Run, record: RunRecord, experiment: Experiment) -> Iterator[None]:
+    """If the training fails or is interrupted, write why into the run's record, and add how to resume to the error."""
+    workspace = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
+    hint = f"Resume with: {shlex.join(['toolbox', record.kind, '--resume', run.id, *workspace])}"
+
+    def save(status: Status, reason: str) -> None:
+        failed = record.updated(status=status, error=reason)
+        with suppress(EnvironmentFailure):  # on a full disk, report the first failure
+            run.save_record(failed)
+        experiment.trackers.ended(failed.document())
+
     try:
         yield
     except KeyboardInterrupt as error:
-        _save_end(kept, {**said, "status": "interrupted", "error": "interrupted"}, experiment)
-        raise Interrupted(f"interrupted; {kept.path} is kept as far as it came", go_on) from error
+        save("interrupted", "interrupted")
+        raise Interrupted(f"interrupted; {run.path} is kept as far as it came", hint) from error
     except BaseException as error:
-        _save_end(kept, {**said, "status": "failed", "error": " ".join(str(error).split())}, experiment)
+        save("failed", " ".join(str(error).split()))
         if isinstance(error, EnvironmentFailure) and isinstance(error.__cause__, OSError):
-            error.hint = f"{error.hint} {go_on}".strip()
+            error.hint = f"{error.hint} {hint}".strip()
         raise
 
 
-def _save_end(kept: Run, said: dict[str, Any], experiment: Experiment) -> None:
-    # On a full disk what went wrong first is what must be told.
-    with suppress(EnvironmentFailure):
-        runs.save(kept, said)
-    experiment.trackers.ended(said)
+class Trainer:
+    """Trains the stages of one run, one after the other, and saves the result.
 
+    ``checkpoint``: where an interrupted training continues, until it does; ``stage_records``: what ``run.json`` says of
+    each completed stage; ``history``: the lines of ``metrics.jsonl``.
+    """
 
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str, reporter: Reporter) -> None:
-    changed = record.changes(before, now)
-    if changed:
-        raise UsageError(
-            f"{refusal}: {'; '.join(changed)} changed since it began",
-            "Put back what changed, or begin a new run.",
-        )
-    old, new = before.get("versions", {}), now["versions"]
-    updated = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
-    if updated:
-        reporter.warn(f"the last digits may differ: {', '.join(updated)} since the run began")
-
-
-@dataclass(frozen=True)
-class Data:
-    """The samples to train on, those held out, and where among these are the ones that decide when to stop."""
-
-    train: LabeledInputs
-    held: LabeledInputs | None
-    places: torch.Tensor
-
-    @property
-    def val(self) -> LabeledInputs | None:
-        """The validation samples."""
-        if self.held is None or not len(self.places):
-            return None
-        return self.held.subset(self.places)
-
-
-class Training:
-    """The stages of one run, one after the other."""
-
-    def __init__(
-        self, session: Session, kept: Run, checkpoints: Checkpoints, plans: list[Stage], group: ProcessGroup
-    ) -> None:
+    def __init__(self, session: Session, run: Run, stages: list[Stage], group: ProcessGroup) -> None:
         self.session = session
-        self.kept = kept
-        self.checkpoints = checkpoints
-        self.plans = plans
+        self.run = run
+        self.stages = stages
         self.group = group
-        self.begun = time.perf_counter()
-        self.done: list[dict[str, Any]] = []
+        self.checkpoints = Checkpoints(run.path / CHECKPOINT, session.settings.training.checkpoint_minutes)
+        self.checkpoint: State | None = None
+        self.stage_records: list[StageRecord] = []
         self.history: list[dict[str, Any]] = []
-        self.saved: State | None = None
-        self.answer: tuple[Forward, Inputs] | None = None
-        """What leads from the held-out samples, as the last stage kept them, to logits."""
+        self.started_at = time.perf_counter()
+        self.held_out_pass: tuple[Forward, Inputs] | None = None
+        """The held-out inputs, as the last stage cached them, and the forward pass from there to logits."""
 
-    def run(self, said: dict[str, Any]) -> None:
-        """Train from the beginning or from the checkpoint; fills ``said``, the run's record, and writes it."""
-        self.saved = self.group.broadcast(self.checkpoints.load)
-        if self.saved:
-            self.done, self.history = list(self.saved["done"]), list(self.saved["history"])
-            self.begun -= self.saved["seconds"]
-        runs.write_history(self.kept, self.history)
-        runs.save(self.kept, said)
-        self.session.experiment.trackers.started(self.kept.path, said, list(self.history))
-        said["stages"] = self._stages()
-        said["untrained"] = not any(stage["epochs_run"] for stage in said["stages"])
-        record.keep_model(self.session, self.kept)
-        record.keep_predictions(self.session, self.kept, self.answer)
-        said["seconds"] = round(time.perf_counter() - self.begun, 2)
-        runs.save(self.kept, {**said, "status": "trained"})
+    def run_and_save(self, record: RunRecord) -> None:
+        """Train all stages and save weights, predictions and ``record``, which the results are added to."""
+        session, run = self.session, self.run
+        self._load_checkpoint()
+        run.write_history(self.history)
+        run.save_record(record)
+        session.experiment.trackers.started(run.path, record.document(), list(self.history))
+        self._run_stages()
+        record.stages = self.stage_records
+        record.untrained = not any(stage.epochs_run for stage in self.stage_records)
+        keep_model(session, run)
+        keep_predictions(session, run, self.held_out_pass)
+        record.seconds = round(time.perf_counter() - self.started_at, 2)
+        run.save_record(record.updated(status="trained"))
 
     def follow(self) -> None:
-        """Train along with the process that runs it, and write nothing."""
-        self.saved = self.group.broadcast(self.checkpoints.load)
-        self.done = list(self.saved["done"]) if self.saved else []
-        self._stages()
+        """Train along with the first process, without writing files."""
+        self._load_checkpoint()
+        self._run_stages()
 
-    def _stages(self) -> list[dict[str, Any]]:
-        """Run the stages; what is said of them in ``run.json``."""
-        session, data = self.session, _data(self.session)
+    def _load_checkpoint(self) -> None:
+        self.checkpoint = self.group.broadcast(self.checkpoints.load)
+        if self.checkpoint:
+            self.stage_records = [StageRecord(**stage) for stage in self.checkpoint["done"]]
+            self.history = list(self.checkpoint["history"])
+            self.started_at -= self.checkpoint["seconds"]
+
+    def _run_stages(self) -> None:
+        session = self.session
         module, parts, steps = session.built.module, session.built.parts, session.built.stages
-        if self.group.size > 1:
-            self._share_statistics()
+        if self.group.size > 1 and not sync_batch_norm(module, session.device):
+            session.reporter.info("trained BatchNorm layers use the statistics of each process's share of a batch")
+        images = _load_images(session)
+        first, *later = self.stages
         if not session.experiment.finetune:
-            self._stage(0, parts.trunk | parts.last | parts.head, None, module, data)
-            return self.done
-        second = stages.unfrozen(parts, session.settings.last.unfreeze)
+            self._run_stage(first, parts.trunk | parts.last | parts.head, images, module)
+            return
+        unfrozen = unfrozen_parameters(parts, session.settings.last.unfreeze)
         if steps is None:
-            self._stage(0, parts.head, None, module, data)
-            if second:
-                self._stage(1, second, None, module, data)
-            return self.done
+            self._run_stage(first, parts.head, images, module)
+            for stage in later:
+                self._run_stage(stage, unfrozen, images, module)
+            return
         trunk, last, head = steps.trunk, steps.last, steps.head
-        frozen_trunk = bool(second) and not second & parts.trunk
-        if second and not frozen_trunk:
+        data = images
+        if unfrozen & parts.trunk:
             session.reporter.info("the second stage trains the trunk too: its activations are computed in every step")
-        pictures = data
-        if frozen_trunk and not isinstance(trunk, torch.nn.Identity):
-            # Both stages need the trunk's output: computed once here, the last block's is made from it.
-            data = _once(session, trunk, activation_cache.TRUNK, parts.trunk, data, "the frozen trunk's features")
-        cached = isinstance(data.train.inputs, Activations)
-        before: Forward = last if cached else lambda x: last(trunk(x))
-        self._stage(0, parts.head, before, head, data)
-        if second:
-            whole: Forward = (lambda x: head(last(x))) if cached else module
-            self._stage(1, second, None, whole, data if cached else pictures)
-        return self.done
+        elif later and not isinstance(trunk, torch.nn.Identity):
+            # Both stages need the trunk's output, so it is cached; the head's features are computed from it.
+            data = cache_activations(session, images, trunk, TRUNK, parts.trunk, "the frozen trunk's features")
+        frozen: Forward = last if data.are_cached else lambda x: last(trunk(x))
+        self._run_stage(first, parts.head, data, head, frozen)
+        for stage in later:
+            self._run_stage(stage, unfrozen, data, (lambda x: head(last(x))) if data.are_cached else module)
 
-    def _share_statistics(self) -> None:
-        if not distributed.sync_batch_norm(self.session.built.module, self.session.device):
-            self.session.reporter.info(
-                "BatchNorm layers that are trained take their statistics from each process's share of a batch"
-            )
-
-    def _stage(self, number: int, names: frozenset[str], frozen: Forward | None, rest: Forward, data: Data) -> None:
-        """Train ``names``. ``frozen`` leads from inputs to where training begins, ``rest`` from there to logits."""
-        if number < len(self.done):
-            return  # before the checkpoint
-        session, plan = self.session, self.plans[number]
+    def _run_stage(
+        self,
+        stage: Stage,
+        trainable: frozenset[str],
+        data: ModelInputs,
+        forward: Forward,
+        frozen: Forward | None = None,
+    ) -> None:
+        """Train the parameters ``trainable`` through ``forward``, which starts where ``frozen`` ends."""
+        if any(completed.name == stage.name for completed in self.stage_records):
+            return
+        session, settings = self.session, stage.settings
         module, parts = session.built.module, session.built.parts
-        saved = self.saved["loop"] if self.saved else None
-        if saved:  # before the hash: what an earlier stage trained may be frozen in this one
-            module.load_state_dict(saved["model"], strict=False)
-        freeze.freeze_all_but(module, names, plan.settings.batch_norm)
-        before = freeze.frozen_hash(module)
-        if self.saved and self.saved["frozen"] != before:
-            raise UsageError("what is frozen is not what it was: the pretrained weights changed since the run began")
-        forward = rest if frozen is None else lambda x: rest(frozen(x))
-        if frozen is not None and plan.settings.epochs > 0:
-            module.eval()
-            data = _once(
-                session, frozen, activation_cache.FEATURES, parts.trunk | parts.last, data, "the frozen part's features"
+        resume_from = self.checkpoint["loop"] if self.checkpoint else None
+        if resume_from:  # before hashing: what an earlier stage trained may be frozen in this one
+            module.load_state_dict(resume_from["model"], strict=False)
+        freeze.freeze_all_but(module, trainable, settings.batch_norm)
+        hash_before = freeze.hash_frozen(module)
+        if self.checkpoint and self.checkpoint["frozen"] != hash_before:
+            raise UsageError(
+                "the frozen weights are not those of the checkpoint: the pretrained weights changed since the run"
+                " started"
             )
-            forward = rest if isinstance(data.train.inputs, Activations) else forward
+        through: Forward = forward if frozen is None else lambda x: forward(frozen(x))
         outcome = loop.Outcome()
-        if plan.settings.epochs > 0:
-            self.checkpoints.run_state = lambda: self._surroundings(before)
+        if settings.epochs > 0:
+            if frozen is not None:
+                names = parts.trunk | parts.last
+                features = cache_activations(session, data, frozen, FEATURES, names, "the frozen part's features")
+                if features is not data:
+                    data, through = features, forward
+            self.checkpoints.run_state = lambda: self._state(hash_before)
             outcome = loop.fit(
                 module,
-                session.tuned(forward),
+                session.optimize(through),
                 data.train,
                 data.val,
-                plan,
+                stage,
+                lr_scales=layer_scales(parts, stage.layer_decay),
                 on_epoch=self._on_epoch,
                 reporter=session.reporter,
-                lr_scales=stages.layer_scales(parts, plan.layer_decay),
                 checkpoints=self.checkpoints if self.group.is_first else None,
-                resume_from=saved,
+                resume_from=resume_from,
                 group=self.group,
             )
-        self.saved = None
-        freeze.set_training_mode(module, plan.settings.batch_norm)
-        after = freeze.frozen_hash(module)
+        self.checkpoint = None
+        freeze.set_training_mode(module, settings.batch_norm)
+        hash_after = freeze.hash_frozen(module)
         module.eval()
-        self.done.append(
-            {
-                **plan.to_dict(),
-                "epochs_run": outcome.epochs,
-                "best_epoch": outcome.best_epoch,
-                "stopped_early": outcome.stopped_early,
-                "trained_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-                "frozen_before": before,
-                "frozen_after": after,
-                "cached": isinstance(data.train.inputs, Activations),
-            }
+        self.stage_records.append(
+            StageRecord(
+                **stage.to_dict(),
+                epochs_run=outcome.epochs,
+                best_epoch=outcome.best_epoch,
+                stopped_early=outcome.stopped_early,
+                trained_parameters=sum(p.numel() for p in module.parameters() if p.requires_grad),
+                frozen_before=hash_before,
+                frozen_after=hash_after,
+                cached=data.are_cached,
+            )
         )
-        self.answer = (forward, data.held.inputs) if data.held else None
+        self.held_out_pass = (through, data.held_out.inputs) if data.held_out else None
 
-    def _surroundings(self, frozen: str) -> State:
-        """What a checkpoint holds beside the loop's state; tensors that are ``frozen`` as a hash alone."""
+    def _state(self, frozen_hash: str) -> State:
+        """What a checkpoint holds beside the loop's state; of frozen tensors only their hash."""
         return {
-            "done": self.done,
+            "done": [stage.model_dump(mode="json") for stage in self.stage_records],
             "history": self.history,
-            "seconds": time.perf_counter() - self.begun,
-            "frozen": frozen,
+            "seconds": time.perf_counter() - self.started_at,
+            "frozen": frozen_hash,
         }
 
-    def _on_epoch(self, line: EpochMetrics) -> None:
-        self.history.append(asdict(line))
+    def _on_epoch(self, metrics: loop.EpochMetrics) -> None:
+        self.history.append(asdict(metrics))
         if self.group.is_first:
-            runs.append_history(self.kept, self.history[-1])
+            self.run.append_history(self.history[-1])
             self.session.experiment.trackers.epoch(self.history[-1])
 
 
-def _data(session: Session) -> Data:
-    """The pictures, or copies of them on the fly, with their classes."""
-    settings, training = session.settings, session.training
-    pixels = session.pixels(training.rows, training.source, "training images")
-    train_inputs: Inputs = pixels
-    if training.kind == "online":
+def _load_images(session: Session) -> ModelInputs:
+    """The images of all samples, with their classes; those to train on augmented, if that is done online."""
+    settings, data = session.settings, session.data
+    pixels = load_pixels(session, data.rows, data.source, "training images")
+    inputs: Inputs = pixels
+    if data.kind == "online":
         augmenter = session.experiment.registry.online_augmenter(parse(settings.augment.augmenter))
-        train_inputs = inputs.augment_online(
-            pixels, training.rows, augmenter, settings.seed, len(session.manifest.classes)
-        )
-    rows, held = training.held_out, None
-    if rows:
-        held = session.labelled(session.pixels(rows, training.held_out_source, "held-out images"), rows)
-    places = torch.tensor([at for at, row in enumerate(rows) if row.split == "val"], dtype=torch.int64)
-    if settings.training.early_stopping and not len(places):
+        inputs = augment_online(pixels, data.rows, augmenter, settings.seed, len(session.manifest.classes))
+    held_out = None
+    if data.held_out:
+        held_out_pixels = load_pixels(session, data.held_out, data.held_out_source, "held-out images")
+        held_out = session.label(held_out_pixels, data.held_out)
+    val_indices = [index for index, row in enumerate(data.held_out) if row.split == "val"]
+    if settings.training.early_stopping and not val_indices:
         session.reporter.info("no validation split: training runs all its epochs")
-    return Data(session.labelled(train_inputs, training.rows), held, places)
-
-
-def _once(session: Session, part: Forward, step: str, names: frozenset[str], data: Data, what: str) -> Data:
-    """``data`` with the activations of ``part`` computed once, unless that would be wrong or too large.
-
-    See :func:`toolbox.training.activation_cache.activations`.
-    """
-    if data.train.inputs.keys is None:
-        session.reporter.info(f"copies are fresh in every epoch: {what} are not kept")
-        return data
-    session.built.module.eval()
-    parts = [labelled for labelled in (data.train, data.held) if labelled]
-    found = activation_cache.activations(
-        session, part, step, names, [cast(activation_cache.Frozen, each.inputs) for each in parts], what
-    )
-    if found is None:
-        return data
-    train, *held = (replace(labelled, inputs=values) for labelled, values in zip(parts, found, strict=True))
-    return Data(train, held[0] if held else None, data.places)
+    return ModelInputs(session.label(inputs, data.rows), held_out, torch.tensor(val_indices, dtype=torch.int64))

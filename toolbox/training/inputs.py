@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +183,33 @@ class Activations(Inputs):
         """See :class:`Inputs`."""
         values = torch.from_numpy(self.rows.take(indices.numpy())).to(self.device, non_blocking=True).float()
         return values.permute(0, 3, 1, 2) if values.dim() == 4 else values
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """Inputs of the model, or of a later part of it, for all samples of a run.
+
+    ``val_indices``: which of the held-out samples belong to the validation split.
+    """
+
+    train: LabeledInputs
+    held_out: LabeledInputs | None
+    val_indices: torch.Tensor
+
+    @property
+    def val(self) -> LabeledInputs | None:
+        """The validation samples, if there are any."""
+        return self.held_out.subset(self.val_indices) if self.held_out and len(self.val_indices) else None
+
+    @property
+    def are_cached(self) -> bool:
+        """Whether these are activations, rather than images."""
+        return isinstance(self.train.inputs, Activations)
+
+    def with_inputs(self, inputs: Sequence[Inputs]) -> ModelInputs:
+        """The same samples with other inputs: those to train on and, if there are any, those held out."""
+        train = replace(self.train, inputs=inputs[0])
+        return replace(self, train=train, held_out=self.held_out and replace(self.held_out, inputs=inputs[1]))
 
 
 class Subset(Inputs):

@@ -1,4 +1,4 @@
-"""Memory that a step frees is kept for the next step, which needs as much of it again."""
+"""Tunes glibc's malloc for training, where every step needs the memory again that the last one freed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# From glibc's malloc.h, with its defaults.
+# Options of mallopt from glibc's malloc.h, with their defaults.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _TOP_PAD: 128 * 1024, _MMAP_MAX: 65_536}
 _KEEPING = {_TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 * 2**20, _MMAP_MAX: 0}
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Have glibc hand large blocks out of its heap, and not give them back to the system, while the block runs.
+def keep_freed_memory() -> Iterator[None]:
+    """Let glibc serve large blocks from its heap, and keep freed ones, until the block ends.
 
-    Otherwise it maps every large tensor anew, and the system clears its pages at each first touch: nearly a
-    quarter of the processor time of ``alzheimer-cnn``'s training, measured on a virtual machine with Linux. Elsewhere
-    this does nothing.
+    By default it maps every large tensor anew, and the system clears its pages on first touch. An epoch of
+    ``alzheimer-cnn`` then takes about half as much processor time again: see the row "glibc's defaults" of
+    ``tests/benchmarks/epoch.py``. Does nothing on other systems.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

@@ -1,4 +1,4 @@
-"""What is to be trained, and a training in progress: the built model, its inputs, and where they lie."""
+"""What is to be trained, and a training in progress: its data, its model, and the device they are on."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from toolbox.api.augmenter import MixingAugmenter
 from toolbox.api.model import BuiltModel
 from toolbox.api.progress import Reporter
 from toolbox.data.manifest import Row
-from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
 from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import AugmentSettings, Settings
-from toolbox.training import activation_cache, batches
-from toolbox.training.inputs import Inputs, LabeledInputs, Pixels
+from toolbox.training.batches import derive_seed
+from toolbox.training.inputs import Inputs, LabeledInputs
 from toolbox.training.trackers import Trackers
-from toolbox.training.training_data import choose
+from toolbox.training.training_data import select_training_data
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What is to be trained on what.
 
-    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``trackers`` are told of the run as it
-    happens.
+    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good.
     """
 
     spec: Spec
@@ -47,29 +45,26 @@ class Experiment:
 
 
 class Session:
-    """A training in progress."""
+    """A training in progress. ``folder``: for temporary files."""
 
     def __init__(self, experiment: Experiment, folder: Path, reporter: Reporter) -> None:
+        settings, manifest = experiment.settings, experiment.prepared.manifest
         self.experiment = experiment
-        self.settings = experiment.settings
-        self.manifest = experiment.prepared.manifest
+        self.settings = settings
+        self.manifest = manifest
         self.folder = folder
         self.reporter = reporter
-        self.device = build.device_of(self.settings)
-        self.precision = precision.chosen(self.settings.training, self.device)
-        self.training = choose(experiment.settings, experiment.prepared, experiment.workspace, reporter)
-        if self.training.kind != "online" and _mixes(experiment):
-            reporter.warn(
-                f"{parse(self.settings.augment.augmenter).name} mixes the images of a batch: without --train-on online"
-                " nothing is mixed"
-            )
-        torch.manual_seed(batches.derive_seed(self.settings.seed, "weights"))
+        self.device = build.resolve_device(settings)
+        self.precision = precision.resolve_precision(settings.training, self.device)
+        self.data = select_training_data(settings, experiment.prepared, experiment.workspace, reporter)
+        if self.data.kind != "online" and _mixes(experiment):
+            name = parse(settings.augment.augmenter).name
+            reporter.warn(f"{name} mixes the images of a batch: without --train-on online nothing is mixed")
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
-        self.wanted = build.wanted(
-            experiment.spec, model, self.settings, len(self.manifest.classes), experiment.finetune
-        )
+        self.model = build.configure_model(experiment.spec, model, settings, len(manifest.classes), experiment.finetune)
         embedded = experiment.prepared.source.dataset.embedded
-        built = build.build(self.wanted, self.settings, embedded, reporter)
+        built = build.build_model(self.model, settings.training, allow_random=embedded, reporter=reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.built: BuiltModel = replace(built, module=module)
 
@@ -77,33 +72,29 @@ class Session:
         """``forward`` in the session's precision."""
         return precision.cast(forward, self.precision, self.device)
 
-    def tuned(self, forward: Forward) -> Forward:
-        """``forward`` as it is trained through: in the session's precision, compiled where that is wished."""
-        return self.cast(precision.compiled(forward) if self.settings.training.compile else forward)
+    def optimize(self, forward: Forward) -> Forward:
+        """``forward`` as it is trained: in the session's precision, and compiled if ``training.compile`` is set."""
+        return self.cast(precision.compile_forward(forward) if self.settings.training.compile else forward)
 
-    def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
-        """The pictures of ``rows`` as inputs."""
-        return activation_cache.pixels(self, rows, source, what)
-
-    def labelled(self, given: Inputs, rows: Sequence[Row]) -> LabeledInputs:
-        """``given`` with the classes of ``rows``."""
-        number = {label: index for index, label in enumerate(self.manifest.classes)}
-        return LabeledInputs(given, torch.tensor([number[row.label] for row in rows], dtype=torch.int64))
+    def label(self, inputs: Inputs, rows: Sequence[Row]) -> LabeledInputs:
+        """``inputs`` with the classes of ``rows``."""
+        numbers = {label: number for number, label in enumerate(self.manifest.classes)}
+        return LabeledInputs(inputs, torch.tensor([numbers[row.label] for row in rows], dtype=torch.int64))
 
 
 def _mixes(experiment: Experiment) -> bool:
-    """Whether an augmenter was chosen that works on batches alone."""
-    chosen = experiment.settings.augment.augmenter
-    if chosen == AugmentSettings().augmenter:
+    """Whether the user set an augmenter that only mixes batches."""
+    augmenter = experiment.settings.augment.augmenter
+    if augmenter == AugmentSettings().augmenter:
         return False
-    return isinstance(experiment.registry.online_augmenter(parse(chosen)), MixingAugmenter)
+    return isinstance(experiment.registry.online_augmenter(parse(augmenter)), MixingAugmenter)
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Have torch compute with ``count`` threads (0: as many as it does anyway), and put it back afterwards.
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with ``count`` threads (0: as it is set), and restore the number afterwards.
 
-    A sum's last bits depend on how many threads share it, so their number belongs to what a run is repeated by.
+    The last bits of a sum depend on how many threads share it, so their number is recorded with a run.
     """
     before = torch.get_num_threads()
     if count:

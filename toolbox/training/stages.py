@@ -1,4 +1,4 @@
-"""What a training's stages are: their settings, resolved, and which parameters each of them trains."""
+"""The stages of a training: their settings, and the parameters that each of them trains."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _merge(training: TrainingSettings, overrides: StageSettings) -> TrainingSett
     return training.model_copy(update=changes)
 
 
-def planned(settings: Settings, finetune: bool) -> list[Stage]:
+def plan_stages(settings: Settings, finetune: bool) -> list[Stage]:
     """The stages of a training: ``train``, or ``head`` and, unless ``last.unfreeze`` is ``none``, ``last``."""
     if not finetune:
         return [Stage("train", settings.training, settings.seed)]
@@ -60,7 +60,7 @@ def planned(settings: Settings, finetune: bool) -> list[Stage]:
     return stages
 
 
-def unfrozen(parts: Parts, unfreeze: str) -> frozenset[str]:
+def unfrozen_parameters(parts: Parts, unfreeze: str) -> frozenset[str]:
     """The parameters that the second stage trains: the head, and what ``unfreeze`` (``last.unfreeze``) names.
 
     ``unfreeze`` is ``none`` (nothing, not even the head), ``last``, ``all``, a number of blocks counted from the head
@@ -69,7 +69,7 @@ def unfrozen(parts: Parts, unfreeze: str) -> frozenset[str]:
 
     Raises
     ------
-    UsageError: the model has fewer blocks, doesn't say what they are, or has no parameter that a pattern matches.
+    UsageError: the model has fewer blocks, does not name them, or has no parameter that a pattern matches.
     """
     if unfreeze == "none":
         return frozenset()
@@ -80,23 +80,23 @@ def unfrozen(parts: Parts, unfreeze: str) -> frozenset[str]:
     if unfreeze.isdecimal():
         return _last_blocks(parts, int(unfreeze)) | parts.head
     everything = parts.trunk | parts.last | parts.head
-    found: set[str] = set(parts.head)
+    names = set(parts.head)
     for pattern in (part.strip() for part in unfreeze.split(",")):
-        matching = {name for name in everything if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
-        if not matching:
+        matches = {name for name in everything if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
+        if not matches:
             raise UsageError(
                 f"last.unfreeze = '{unfreeze}': the model has no module or parameter {pattern!r}",
                 f"{closest(pattern, _modules(everything))} 'toolbox show model NAME' names its parts.".strip(),
             )
-        found |= matching
-    return frozenset(found)
+        names |= matches
+    return frozenset(names)
 
 
 def layer_scales(parts: Parts, layer_decay: float) -> dict[str, float]:
-    """What each parameter's learning rate is multiplied by: layer_decay^d, d blocks away from the head.
+    """The factor on each parameter's learning rate: layer_decay^d at d blocks from the head.
 
     The head is at 0, the last block at 1, the one before it at 2, and so on. After Clark et al., "ELECTRA", 2020,
-    and Bao et al., "BEiT", 2021. A model that doesn't name its blocks has two: trunk and last block.
+    and Bao et al., "BEiT", 2021. A model without named blocks has two: trunk and last block.
     """
     scales = dict.fromkeys(parts.head, 1.0)
     for distance, names in enumerate(reversed(parts.blocks or (parts.trunk, parts.last)), start=1):
@@ -107,7 +107,7 @@ def layer_scales(parts: Parts, layer_decay: float) -> dict[str, float]:
 def _last_blocks(parts: Parts, count: int) -> frozenset[str]:
     blocks = parts.blocks or (parts.last,)
     if not 1 <= count <= len(blocks):
-        known = f"it has {len(blocks)}" if parts.blocks else "it says of the last one alone what it is"
+        known = f"it has {len(blocks)}" if parts.blocks else "it only names the last one"
         raise UsageError(
             f"last.unfreeze = {count}: the model has no {count} blocks to unfreeze; {known}",
             "Use --unfreeze-all, or names: --unfreeze 'layer3,layer4'.",

@@ -1,4 +1,4 @@
-"""Which images a run trains on: the originals, the augmented set that belongs to them, or copies on the fly."""
+"""Which images a run trains on: the originals, the augmented set made from them, or copies made on the fly."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from toolbox.settings.schema import Settings
 
 
 @dataclass(frozen=True)
-class TrainingSource:
-    """Where images come from: ``rows`` to train on and ``held_out`` ones, each with what reads them.
+class TrainingData:
+    """The samples to train on (``rows``) and those held out, each with the source that reads their images.
 
-    ``kind`` is originals, augmented or online.
+    ``kind``: ``originals``, ``augmented`` or ``online``.
     """
 
     kind: str
@@ -34,69 +34,74 @@ class TrainingSource:
     recipe: Recipe | None = None
 
 
-_WHICH = (
-    "Give the options that one was made with (--augmenter, --seed, --set augment.factor=N), or --train-on originals."
-)
-
-
-def choose(settings: Settings, prepared: SplitDataset, workspace: Path, reporter: Reporter) -> TrainingSource:
-    """What ``training.train_on`` means here; says which it took.
+def select_training_data(
+    settings: Settings, dataset: SplitDataset, workspace: Path, reporter: Reporter
+) -> TrainingData:
+    """The training data that ``training.train_on`` selects; reports which.
 
     Raises
     ------
     UsageError: no augmented set, or several, match data and split.
+    Refused: the augmented set leaks.
     """
-    wish = settings.training.train_on
-    originals = prepared.manifest.part("train")
-    kept = [row for row in prepared.manifest.rows if row.split != "train"]
-    held_out = (kept, prepared.source)
-    if wish == "online":
-        reporter.info(f"training on {len(originals)} originals, with a fresh copy of each in every epoch")
-        return TrainingSource("online", originals, prepared.source, *held_out)
-    protocol = settings.split.protocol
-    sets = recipes.find_matching(workspace, protocol, prepared.manifest) if wish != "originals" else []
+    train_on = settings.training.train_on
+    rows = dataset.manifest.part("train")
+    held_out = [row for row in dataset.manifest.rows if row.split != "train"]
+    originals = TrainingData("originals", rows, dataset.source, held_out, dataset.source)
+    if train_on == "originals":
+        reporter.info(f"training on the {len(rows)} originals")
+        return originals
+    if train_on == "online":
+        reporter.info(f"training on {len(rows)} originals, with a fresh copy of each in every epoch")
+        return replace(originals, kind="online")
+    sets = recipes.find_matching(workspace, settings.split.protocol, dataset.manifest)
     if len(sets) > 1:
         # The options a set was made with single it out.
-        named = recipes.build_recipe(settings, prepared.manifest).name
-        sets = [found for found in sets if found.path.name == named] or sets
+        name = recipes.build_recipe(settings, dataset.manifest).name
+        sets = [augmented for augmented in sets if augmented.path.name == name] or sets
     if len(sets) > 1:
-        names = ", ".join(found.path.name for found in sets)
-        raise UsageError(f"several augmented sets match: {names}", _WHICH)
-    if wish == "augmented" and not sets:
+        raise UsageError(
+            f"several augmented sets match: {', '.join(augmented.path.name for augmented in sets)}",
+            "Give the options that one was made with (--augmenter, --seed, --set augment.factor=N), or use"
+            " --train-on originals.",
+        )
+    if sets:
+        return _read_copies(sets[0], originals, dataset, reporter)
+    if train_on == "augmented":
         raise UsageError("no augmented set matches the data and its split", "Run 'toolbox augment' first.")
-    if not sets:
-        why = "" if wish == "originals" else " (no augmented set matches)"
-        reporter.info(f"training on the {len(originals)} originals{why}")
-        return TrainingSource("originals", originals, prepared.source, *held_out)
-    return _augmented(sets[0], prepared, held_out, reporter)
+    reporter.info(f"training on the {len(rows)} originals (no augmented set matches)")
+    return originals
 
 
-def _augmented(
-    found: AugmentedSet, prepared: SplitDataset, held_out: tuple[Sequence[Row], Source], reporter: Reporter
-) -> TrainingSource:
-    """The copies of ``found``; under ``augment-then-split`` they are what is evaluated on, too."""
-    table = manifests.read(found.path / manifests.FILE_NAME)
-    wanted = recipes.count_files(found.recipe, recipes.select_sources(found.recipe.protocol, prepared.manifest))
-    strangers = [row for row in table.rows if row.columns.get("source") not in wanted]
-    if strangers:
+def _read_copies(
+    augmented: AugmentedSet, originals: TrainingData, dataset: SplitDataset, reporter: Reporter
+) -> TrainingData:
+    """The copies in ``augmented``; under ``augment-then-split`` the held-out samples are copies, too."""
+    folder, recipe = augmented.path, augmented.recipe
+    table = manifests.read(folder / manifests.FILE_NAME)
+    expected = recipes.count_files(recipe, recipes.select_sources(recipe.protocol, dataset.manifest))
+    leaks = [row.path for row in table.rows if row.columns.get("source") not in expected]
+    if leaks:
         raise Refused(
-            f"{found.path} holds copies of images that are not in the training split ({strangers[0].path}, for one)",
+            f"{folder} holds copies of images that are not in the training split ({leaks[0]}, for one)",
             "That is a leak: delete the set and run 'toolbox augment' again.",
         )
-    if Counter(row.columns["source"] for row in table.rows) != wanted:
+    if Counter(row.columns["source"] for row in table.rows) != expected:
         raise UsageError(
-            f"{found.path} does not hold the copies of each training image that its recipe promises, and no others",
+            f"{folder} does not hold exactly the copies of each training image that its recipe states",
             "Delete it and run 'toolbox augment' again.",
         )
-    gone = next((row.path for row in table.rows if not (found.path / row.path).is_file()), None)
-    if gone is not None:  # looked for here, as pictures that are in the cache are not read again
+    # Checked here because images in the cache are not read from disk again.
+    missing = next((row.path for row in table.rows if not (folder / row.path).is_file()), None)
+    if missing is not None:
         raise UsageError(
-            f"{found.path / gone} can't be read: it is gone", "Delete the set and run 'toolbox augment' again."
+            f"{folder / missing} can't be read: it is missing", "Delete the set and run 'toolbox augment' again."
         )
-    # The set may have been moved with its workspace: paths are relative to where it is now.
-    source = Source(ManifestDataset(replace(table, root=found.path)), str(found.path))
+    # The set may have moved with its workspace: paths are relative to where it is now.
+    source = Source(ManifestDataset(replace(table, root=folder)), str(folder))
     rows = table.part("train")
-    if found.recipe.protocol == "augment-then-split":
-        held_out = ([row for row in table.rows if row.split != "train"], source)
-    reporter.info(f"training on {len(rows):,} copies in {found.path.name}")
-    return TrainingSource("augmented", rows, source, *held_out, found.path.name, found.recipe)
+    reporter.info(f"training on {len(rows):,} copies in {folder.name}")
+    copies = replace(originals, kind="augmented", rows=rows, source=source, set_name=folder.name, recipe=recipe)
+    if recipe.protocol != "augment-then-split":
+        return copies
+    return replace(copies, held_out=[row for row in table.rows if row.split != "train"], held_out_source=source)

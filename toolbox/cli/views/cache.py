@@ -22,7 +22,7 @@ def cache_table(folder: Path, found: Sequence[Entry]) -> list[RenderableType]:
     table = Table("what", "size", "last used", box=None, pad_edge=False, header_style="bold")
     table.columns[1].justify = table.columns[2].justify = "right"
     for entry in found[:_SHOWN]:
-        table.add_row(entry.words, gigabytes(entry.bytes), _ago(entry.used))
+        table.add_row(entry.title, gigabytes(entry.bytes), _ago(entry.used))
     more = f", {len(found) - _SHOWN} more not shown" if len(found) > _SHOWN else ""
     total = gigabytes(sum(entry.bytes for entry in found))
     return [table, "", f"{total} in {folder}{more}; 'toolbox cache clear' deletes it, and nothing is lost but time"]

@@ -93,7 +93,7 @@ def differences(comparison: ComparisonView) -> RenderableType:
     from rich.console import Group
 
     verdicts = tables.verdicts(comparison)
-    return Group(_text(f"{verdicts.title}:", "bold"), text_table(verdicts), "")
+    return Group(_text(f"{verdicts.title}:", "bold"), text_table(verdicts), "") if verdicts else ""
 
 
 def confusion_matrix(run: RunView) -> RenderableType | None:
