@@ -239,7 +239,7 @@ def test_dense_sizes_and_a_flatten_head_contradict_each_other() -> None:
 )
 def test_bad_parameters_are_usage_errors(parameters: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(parameters))):
-        validated(AlzheimerModel, parameters, "the model 'alzheimer-cnn'")
+        validate(AlzheimerModel, parameters, "the model 'alzheimer-cnn'")
 
 
 @pytest.mark.parametrize("units", [0, -1, WIDEST + 1])
