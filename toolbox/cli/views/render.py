@@ -59,6 +59,20 @@ def run_result(run: Run, width: int) -> list[RenderableType]:
     ]
 
 
+def training_plan(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """What a training would do, with its time and disk space at most."""
+    from rich.text import Text
+
+    return [
+        Text(
+            f"Would train {plan['model']} ({plan['parameters']:,} parameters, weights: {plan['weights']}) on"
+            f" {plan['train_images']:,} images ({plan['train_on']}) of {plan['size']} pixels on {plan['device']}:"
+        ),
+        *(f"  {stage['name']}: {stage['epochs']} epoch(s) at lr {stage['lr']:g}" for stage in plan["stages"]),
+        f"At most about {duration(plan['seconds'])}; up to {gigabytes(plan['bytes'])} of disk.",
+    ]
+
+
 def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
     """An evaluation's metrics with their intervals."""
     from rich.table import Table
