@@ -223,7 +223,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on where an augmentation was" in told and "Traceback" not in told
+    assert process.returncode == 130 and "to continue an augmentation" in told and "Traceback" not in told
     (partial,) = (ws / "augmented").glob(".*.partial")
     kept = list(lineage.read(partial / lineage.FILE_NAME)) if (partial / lineage.FILE_NAME).exists() else []
     assert {str(path.relative_to(partial)) for path in partial.rglob("*.jpg")} == {line.path for line in kept}
