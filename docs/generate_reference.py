@@ -18,6 +18,7 @@ import typer
 
 from toolbox.api.components import KINDS
 from toolbox.cli.app import app
+from toolbox.cli.command import Command
 from toolbox.plugin import schema
 from toolbox.plugin.registry import Registry, describe
 from toolbox.settings.schema import Settings
@@ -67,6 +68,8 @@ def _argument(parameter: Any) -> str:
 
 def _options(command: Any) -> Iterator[str]:
     """The arguments and options of ``command`` as a table; ``--help``, which all have, is left out."""
+    if isinstance(command, Command):
+        command.describe_options()
     rows = [
         (_code(_argument(item)), _text(item.help or ""), _default(item)) for item in _parameters(command, "argument")
     ]
@@ -87,7 +90,7 @@ def _metavar(item: Any) -> str:
 
 
 def _default(item: Any) -> str:
-    value = item.default
+    value = item.show_default if isinstance(item.show_default, str) else item.default
     if item.required or value in (None, "", False) or not item.show_default or callable(value):
         return ""
     return _code(value)

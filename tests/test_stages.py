@@ -72,27 +72,27 @@ def test_what_is_unfrozen(registry: Registry, model: str, size: int, unfreeze: s
     ],
 )
 def test_blocks_divide_trunk_and_last_block(registry: Registry, model: str, size: int, blocks: int) -> None:
-    found = parts(registry, model, size)
-    assert len(found.blocks) == blocks and found.blocks[-1] == found.last
-    assert sorted(name for block in found.blocks for name in block) == sorted(found.trunk | found.last)
-    counts = [len(stages.unfrozen_parameters(found, str(number))) for number in range(1, blocks + 1)]
-    assert counts == sorted(set(counts)) and counts[-1] == len(found.trunk | found.last | found.head)
+    result = parts(registry, model, size)
+    assert len(result.blocks) == blocks and result.blocks[-1] == result.last
+    assert sorted(name for block in result.blocks for name in block) == sorted(result.trunk | result.last)
+    counts = [len(stages.unfrozen_parameters(result, str(number))) for number in range(1, blocks + 1)]
+    assert counts == sorted(set(counts)) and counts[-1] == len(result.trunk | result.last | result.head)
 
 
 @pytest.mark.parametrize(
     ("unfreeze", "reason"),
     [("6", "no 6 blocks"), ("0", "no 0 blocks"), ("layer9", "no module or parameter 'layer9'"), ("", "parameter ''")],
 )
-def test_what_can_not_be_unfrozen(registry: Registry, unfreeze: str, reason: str) -> None:
+def test_what_cannot_be_unfrozen(registry: Registry, unfreeze: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         stages.unfrozen_parameters(parts(registry, TINY), unfreeze)
 
 
 def test_a_model_without_blocks_still_unfreezes_its_last(registry: Registry) -> None:
-    found = replace(parts(registry, TINY), blocks=())
-    assert stages.unfrozen_parameters(found, "1") == found.last | found.head
+    without_blocks = replace(parts(registry, TINY), blocks=())
+    assert stages.unfrozen_parameters(without_blocks, "1") == without_blocks.last | without_blocks.head
     with pytest.raises(UsageError, match="only names the last one") as caught:
-        stages.unfrozen_parameters(found, "2")
+        stages.unfrozen_parameters(without_blocks, "2")
     assert "--unfreeze-all" in caught.value.hint
 
 
@@ -114,11 +114,11 @@ def test_more_than_the_last_block_is_trained_and_the_rest_frozen_to_the_bit(
     reporter = SilentReporter()
     place = Workspace(tmp_path, data=photos, settings={**QUICK, "last.layer_decay": 0.5}, reporter=reporter)
     run = place.finetune(TINY, unfreeze=unfreeze)
-    head, last = run.record["stages"]
-    assert run.record["config"]["last"]["unfreeze"] == unfreeze and head["cached"] and not last["cached"]
-    assert last["frozen_before"] == last["frozen_after"] and last["layer_decay"] == 0.5
+    head, last = run.record.stages
+    assert run.record.config["last"]["unfreeze"] == unfreeze and head.cached and not last.cached
+    assert last.frozen_before == last.frozen_after and last.model_extra and last.model_extra["layer_decay"] == 0.5
     assert any("trains the trunk too" in text for text in reporter.infos)
-    assert last["trained_parameters"] > head["trained_parameters"]
+    assert last.trained_parameters > head.trained_parameters
 
 
 @pytest.mark.parametrize("model", [TINY, "alzheimer-cnn", "timm:arch=deit_tiny_distilled_patch16_224"])
@@ -146,11 +146,11 @@ def test_without_epochs_the_untrained_model_is_measured(toolbox: Toolbox, photos
     assert done.code == 0 and "untrained" in done.stderr
     place = Workspace(tmp_path / "ws")
     run = place.run()
-    assert run.record["untrained"] and [stage["epochs_run"] for stage in run.record["stages"]] == [0, 0]
-    assert not run.history() and run.metrics["accuracy"]["value"] is not None
+    assert run.record.untrained and [stage.epochs_run for stage in run.record.stages] == [0, 0]
+    assert not run.history() and run.metrics["accuracy"].value is not None
     assert "untrained" in place.report().read_text()
     toolbox("finetune", TINY, "--epochs", 1, *common)
-    assert not place.run().record["untrained"]
+    assert not place.run().record.untrained
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_without_epochs_the_untrained_model_is_measured(toolbox: Toolbox, photos
     [("glorot-uniform", 1), ("glorot-normal", 1), ("he", 1), ("pytorch", 1), ("zeros", 0), ("ones", 0)],
 )
 def test_constant_weights_fail_and_every_other_start_learns(init: str, learns: int, tmp_path: Path) -> None:
-    """As in study A: with zeros or ones all filters stay alike, and one class is said of every image."""
+    """As in study A: with zeros or ones all filters stay alike, and one class is predicted for every image."""
     data = write_photos(tmp_path / "photos", per_class=24)
     settings = {
         "training.size": 32,
@@ -171,7 +171,7 @@ def test_constant_weights_fail_and_every_other_start_learns(init: str, learns: i
     }
     run = Workspace(tmp_path / "ws", data=data, settings=settings).train(f"alzheimer-cnn:init={init},variant=test-1")
     if learns:
-        assert run.metrics["accuracy"]["value"] > 0.9
+        assert run.metrics["accuracy"].value > 0.9
     else:
-        assert run.metrics["accuracy"]["value"] == 0.5
+        assert run.metrics["accuracy"].value == 0.5
         assert len({line.split(",")[6] for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}) == 1

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how their failures are told."""
+"""The command line: its commands, and how failures are reported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 
 from toolbox.api.errors import EXIT_FAILED, EXIT_INTERRUPTED, ToolboxError
 from toolbox.cli import completion, terminal
-from toolbox.cli.commands import augment as augmenting
 from toolbox.cli.commands import (
+    augment,
     cache,
     compare,
     components,
@@ -25,13 +25,15 @@ from toolbox.cli.commands import (
     init,
     plugins,
     predict,
+    report,
     study,
     train,
 )
-from toolbox.cli.commands import report as reporting
 
 NO_PLUGINS = "--no-plugins"
-_GO_ON = "The same command goes on where an augmentation was; 'toolbox train --resume RUN' where a training was."
+_CONTINUE = (
+    "Run the same command again to continue an augmentation or a study; a training: 'toolbox train --resume RUN'."
+)
 
 app = typer.Typer(
     name="toolbox",
@@ -42,27 +44,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-init.register(app)
-data.register(app)
-augmenting.register(app)
-train.register(app)
-evaluate.register(app)
-predict.register(app)
-export.register(app)
-study.register(app)
-compare.register(app)
-reporting.register(app)
-demo.register(app)
-cache.register(app)
-components.register(app)
-plugins.register(app)
+for module in (init, demo, augment, train, evaluate, predict, export, compare, report, components):
+    app.add_typer(module.app)
+app.add_typer(data.app, name="data", rich_help_panel="Begin")
+app.add_typer(study.app, name="study", rich_help_panel="Experiment")
+app.add_typer(cache.app, name="cache", rich_help_panel="Look around")
+app.add_typer(plugins.app, name="plugins", rich_help_panel="Look around")
 
 
 @app.callback(invoke_without_command=True)
 def root(
     version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
     no_plugins: bool = typer.Option(
-        False, NO_PLUGINS, help="This once, only the plugins that come with the toolbox; may stand anywhere."
+        False, NO_PLUGINS, help="Load only the plugins that come with the toolbox; works anywhere on the line."
     ),
 ) -> None:
     """Image-classification experiments as composed commands, every figure with its evidence."""
@@ -74,49 +68,49 @@ def root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; its exit code. Failures become one line and a hint on stderr, never a traceback."""
+    """Run the command line and return its exit code. A failure is one line and a hint on stderr, never a traceback."""
     as_json = "--json" in arguments and not {"-h", "--help"} & set(arguments)
-    # Wherever it stands: a person adds it to the end of the line that didn't work.
+    # It works anywhere: users add it to the end of the line that failed.
     no_plugins = NO_PLUGINS in arguments
     words = [word for word in arguments if word != NO_PLUGINS]
     for stream in (sys.stdout, sys.stderr):
-        # A console that knows no braille or accents shows question marks; it must not end a training.
+        # A console without braille or accents shows question marks; it must not end a training.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    # Pillow warns of odd EXIF and palettes; whether a file can be used is said by the quarantine.
+    # Pillow warns of odd EXIF and palettes; the quarantine reports what can't be used.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext(), _for_the_shell():
+        with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext(), _completion():
             code = int(app(words, prog_name="toolbox", standalone_mode=False) or 0)
     except ToolboxError as error:
         return terminal.failure(error.message, error.hint, error.exit_code, as_json)
     except typer.TyperException as error:
         return _usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return terminal.failure("interrupted", _GO_ON, EXIT_INTERRUPTED, as_json)
+        return terminal.failure("interrupted", _CONTINUE, EXIT_INTERRUPTED, as_json)
     except BrokenPipeError:
-        # Whoever read our output has had enough; keep Python from complaining about it at exit.
+        # The reader of our output closed it; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except MemoryError:
         return terminal.failure("out of memory", "Lower training.batch_size or training.size.", EXIT_FAILED, as_json)
     except Exception as error:
         return terminal.crash(error, as_json)
-    # Typer turns Ctrl-C into its exit code without a word.
-    return terminal.failure("interrupted", _GO_ON, code, as_json) if code == EXIT_INTERRUPTED else code
+    # Typer turns Ctrl-C into its exit code without a message.
+    return terminal.failure("interrupted", _CONTINUE, code, as_json) if code == EXIT_INTERRUPTED else code
 
 
-def _for_the_shell() -> AbstractContextManager[None]:
-    """What there is to do around the answer, where this is a press of TAB and no command."""
+def _completion() -> AbstractContextManager[None]:
+    """The context of a shell completion, if this is one and no command."""
     if completion.VARIABLE not in os.environ:
         return nullcontext()
-    return completion.answering()
+    return completion.answer()
 
 
 @contextmanager
-def _without_plugins(wanted: bool) -> Iterator[None]:
-    """No third-party plugins meanwhile, in the processes that the command starts neither."""
-    if not wanted:
+def _without_plugins(active: bool) -> Iterator[None]:
+    """Load no third-party plugins, here and in the processes that the command starts."""
+    if not active:
         yield
         return
     from toolbox.plugin.disabled import ALL, VARIABLE

@@ -1,8 +1,8 @@
-"""What the shell offers at a press of TAB: components, their parameters, settings and runs.
+"""Shell completion: components, their parameters, settings and runs.
 
-A press of TAB must cost no more than a listing: plugins are asked for their descriptors, and parameters are read from
-the factory's source text (:mod:`toolbox.plugin.signature`). Whatever goes wrong, the answer is that there is nothing to
-offer; a message in the middle of somebody's command line would help nobody.
+Pressing TAB costs no more than a listing: plugins give their descriptors, and parameters are read from the factory's
+source text (:mod:`toolbox.plugin.signature`). On any error nothing is offered: a message would land in the middle of
+the user's command line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +21,22 @@ if TYPE_CHECKING:
     from toolbox.api.components import Kind
 
 VARIABLE = "_TOOLBOX_COMPLETE"
-"""Set by the shell's completion function, with what it wants done."""
+"""Set by the shell's completion function, with the action that it asks for."""
 
-_PATIENCE = "2"
-"""Seconds that a plugin may take to load before the shell's answer does without it."""
+_LOAD_SECONDS = "2"
+"""Seconds that a plugin may take to load; a slower one is left out."""
 
-_NOT_PLAIN = frozenset(" ,:='\"\\[]{}()$&;|<>*?#!`~")
-"""What a spec or a shell would take for something else."""
+_SPECIAL = frozenset(" ,:='\"\\[]{}()$&;|<>*?#!`~")
+"""Characters with a meaning in a spec or a shell."""
 
 Offered = Iterable[str | tuple[str, str]]
-"""Words, some with their meaning, which some shells show."""
+"""Words, some with a description, which some shells show."""
 
 Complete = Callable[[typer.Context, str], list[str | tuple[str, str]]]
 
 
 def spec(kind: Kind, *, or_folder: bool = False) -> Complete:
-    """Completes a component spec: the name, after its colon a key, after the equals sign a value that is known."""
+    """Completes a component spec: its name, then keys, then values."""
 
     def complete(ctx: typer.Context, incomplete: str) -> Offered:
         name, colon, rest = incomplete.partition(":")
@@ -48,7 +47,7 @@ def spec(kind: Kind, *, or_folder: bool = False) -> Complete:
         folders = [path.name for path in Path().iterdir() if path.is_dir()] if or_folder and incomplete else []
         return [*_names(kind), *sorted(folder for folder in folders if not folder.startswith("."))]
 
-    return _guarded(complete)
+    return _silent(complete)
 
 
 def _names(kind: Kind) -> Iterator[tuple[str, str]]:
@@ -58,42 +57,53 @@ def _names(kind: Kind) -> Iterator[tuple[str, str]]:
         yield offer.component.name, offer.component.summary
 
 
-def _parameters(kind: Kind, name: str, last: str, given: str) -> Iterator[tuple[str, str]]:
-    """``key=`` for each parameter that is not given yet, or ``key=value`` for each value that ``last`` can become."""
+def _parameters(kind: Kind, name: str, last: str, before: str) -> Iterator[tuple[str, str]]:
+    """``key=`` for each parameter not yet given, or ``key=value`` for each value that completes ``last``."""
     from toolbox.plugin.registry import Registry
     from toolbox.plugin.signature import options
 
     known = options(Registry().find(kind, name).component.factory)
-    there = {piece.partition("=")[0].strip() for piece in given.split(",")}
-    fitting = [option for option in known if option.name not in there and option.name.startswith(last)]
-    chosen = [option for option in known if last.startswith(f"{option.name}=")]
-    for option in fitting:
+    keys = {piece.partition("=")[0].strip() for piece in before.split(",")}
+    matches = [option for option in known if option.name not in keys and option.name.startswith(last)]
+    complete = [option for option in known if last.startswith(f"{option.name}=")]
+    for option in matches:
         yield f"{option.name}=", option.description
-    # With one key left its values too: else the shell takes the word for finished and puts a space after "=".
-    for option in chosen or fitting[: len(fitting) == 1]:
-        for value in option.choices or _written(option.default):
+    # With one key left, offer its values too: otherwise the shell considers the word complete and adds a space.
+    for option in complete or matches[: len(matches) == 1]:
+        for value in option.choices or _typed(option.default):
             yield f"{option.name}={value}", option.description
 
 
-def _written(default: Any) -> list[str]:
-    """A default as it is typed; none where it can't be typed as one plain word."""
+def _typed(default: Any) -> list[str]:
+    """A default as the user would type it; empty if that takes quotes."""
     text = str(default)
-    plain = text.isascii() and set(text).isdisjoint(_NOT_PLAIN)
+    plain = text.isascii() and set(text).isdisjoint(_SPECIAL)
     return [text] if isinstance(default, int | float | str) and text and plain else []
 
 
 def settings(ctx: typer.Context, incomplete: str) -> Offered:
     """Completes ``--set KEY=VALUE``."""
-    from toolbox.settings.schema import Settings, choices, known_names
+    from toolbox.settings.schema import known_names, setting_info
 
-    known = known_names()
-    fitting = [name for name in known if name.startswith(incomplete)]
-    for name in fitting:
-        yield f"{name}=", known[name]
-    key = incomplete.partition("=")[0] if "=" in incomplete else fitting[0] if len(fitting) == 1 else ""
-    if key in known:
-        for value in choices(key) or _written(reduce(getattr, key.split("."), Settings())):
-            yield f"{key}={value}", known[key]
+    names = [name for name in known_names() if name.startswith(incomplete)]
+    for name in names:
+        yield f"{name}=", setting_info(name).description
+    key = incomplete.partition("=")[0] if "=" in incomplete else names[0] if len(names) == 1 else ""
+    if key in known_names():
+        for value in setting_info(key).choices or _typed(setting_info(key).default):
+            yield f"{key}={value}", setting_info(key).description
+
+
+def setting_value(name: str) -> Complete:
+    """Completes the value of the setting ``name``, for an option that writes it."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> Offered:
+        from toolbox.settings.schema import setting_info
+
+        return [choice for choice in setting_info(name).choices if choice.startswith(incomplete)]
+
+    specs = {"data": DATA, "augment.augmenter": AUGMENTER}
+    return specs.get(name) or _silent(complete)
 
 
 def kinds(ctx: typer.Context, incomplete: str) -> Offered:
@@ -119,9 +129,9 @@ def plugins(ctx: typer.Context, incomplete: str) -> Offered:
 
 def runs(ctx: typer.Context, incomplete: str) -> Offered:
     """Completes the id of a run in the workspace."""
-    from toolbox.runs.folder import all_of
+    from toolbox.runs.folder import list_runs
 
-    return [run.id for run in all_of(Path(ctx.params.get("workspace") or "."))]
+    return [run.id for run in list_runs(Path(ctx.params.get("workspace") or "."))]
 
 
 def studies(ctx: typer.Context, incomplete: str) -> Offered:
@@ -131,8 +141,8 @@ def studies(ctx: typer.Context, incomplete: str) -> Offered:
     return [*builtin_studies(), *sorted(path.name for path in Path().glob("*.toml"))]
 
 
-def _guarded(function: Callable[[typer.Context, str], Offered]) -> Complete:
-    """``function``, which then neither fails nor says anything."""
+def _silent(function: Callable[[typer.Context, str], Offered]) -> Complete:
+    """``function`` with errors turned into no offers."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str | tuple[str, str]]:
         try:
@@ -143,44 +153,46 @@ def _guarded(function: Callable[[typer.Context, str], Offered]) -> Complete:
     return complete
 
 
-SETTING, KIND, OF_KIND, PLUGIN, RUN, STUDY = map(_guarded, (settings, kinds, of_kind, plugins, runs, studies))
+SETTING, KIND, OF_KIND, PLUGIN, RUN, STUDY = map(_silent, (settings, kinds, of_kind, plugins, runs, studies))
 DATA, AUGMENTER, EVALUATOR = spec("dataset", or_folder=True), spec("augmenter"), spec("evaluator")
 MODEL = spec("model")
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Meanwhile Typer answers the shell: quickly, nothing on stderr, and by words as the user sees them.
+def answer() -> Iterator[None]:
+    """Let Typer answer the shell: fast, with nothing on stderr, and with words as the user sees them.
 
-    Bash takes ``:`` and ``=`` for the ends of words, so that ``alzheimer:ro`` reaches us as three, and what we offer
-    for it goes in the place of the last. They are joined before, and what bash has already is taken off after.
+    Bash ends words at ``:`` and ``=``: ``alzheimer:ro`` arrives as three, and an offer replaces the last of them. The
+    words are joined before, and the part that bash keeps is removed from the offers after.
     """
     from toolbox.plugin.loading import LIMIT_VARIABLE
 
-    os.environ.setdefault(LIMIT_VARIABLE, _PATIENCE)
-    there = ""
+    os.environ.setdefault(LIMIT_VARIABLE, _LOAD_SECONDS)
+    prefix = ""
     if os.environ[VARIABLE] == "complete_bash":
-        words, at, there = joined(os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", 0)))
-        os.environ.update(COMP_WORDS="\n".join(words), COMP_CWORD=str(at))
-    answer = io.StringIO()
+        words, current, prefix = joined(
+            os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", 0))
+        )
+        os.environ.update(COMP_WORDS="\n".join(words), COMP_CWORD=str(current))
+    output = io.StringIO()
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    copies = {stream: os.dup(stream) for stream in (1, 2)}
     try:
-        for stream in kept:
+        for stream in copies:
             os.dup2(nowhere, stream)
-        with redirect_stdout(answer):
+        with redirect_stdout(output):
             yield
     finally:
-        for stream, copy in kept.items():
+        for stream, copy in copies.items():
             os.dup2(copy, stream)
             os.close(copy)
         os.close(nowhere)
-        lines = [line.removeprefix(there) for line in answer.getvalue().splitlines() if line]
+        lines = [line.removeprefix(prefix) for line in output.getvalue().splitlines() if line]
         sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def joined(words: Sequence[str], current: int) -> tuple[list[str], int, str]:
-    """Bash's ``words`` as the user typed them, the number of the one being typed, and what of it bash will keep.
+    """Bash's ``words`` as the user typed them, the index of the current one, and the part of it that bash keeps.
 
     >>> joined(["toolbox", "augment", "--augmenter", "mri", ":", "sh"], 5)
     (['toolbox', 'augment', '--augmenter', 'mri:sh'], 3, 'mri:')
@@ -189,10 +201,10 @@ def joined(words: Sequence[str], current: int) -> tuple[list[str], int, str]:
     kept, after_break = "", False
     for word in [*words, ""][: current + 1]:
         is_break = bool(word) and not word.strip(":=")
-        goes_on = bool(whole) and (is_break or after_break)
-        # Where the word is the break itself, bash puts what is offered after it.
-        kept = (whole[-1] if goes_on else "") + (word if is_break else "")
-        whole[-1:] = [whole[-1] + word] if goes_on else [*whole[-1:], word]
+        continues = bool(whole) and (is_break or after_break)
+        # If the word is the break itself, bash appends the offer to it.
+        kept = (whole[-1] if continues else "") + (word if is_break else "")
+        whole[-1:] = [whole[-1] + word] if continues else [*whole[-1:], word]
         after_break = is_break
-    # Of --option=value, what is offered is for the value.
+    # After --option=, the value alone is completed.
     return whole, len(whole) - 1, kept.partition("=")[2] if kept.startswith("--") else kept

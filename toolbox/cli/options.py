@@ -1,190 +1,166 @@
-"""Options that mean the same wherever they stand, and the workspace that they describe."""
+"""Options, declared once: those that write a setting, and those that commands share.
+
+An option that writes a setting is bound to it by name. Its help, range and placeholder come from the settings' schema,
+which is imported when a command's help is shown; its value is checked with all other settings.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
+from toolbox.api.errors import UsageError
 from toolbox.cli import completion
 
-if TYPE_CHECKING:
-    from toolbox.cli.terminal import Terminal
-    from toolbox.workspace import Workspace
-
-DATA = "Data"
-_HOW = "Training"
-_RUN = "Earlier runs"
+_PANELS = {"split": "Data", "audit": "Data", "augment": "Augmentation"}
 _OUTPUT = "Output"
 
-Data = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        metavar="SPEC",
-        help="A folder, a manifest file, or a dataset spec; see 'toolbox list datasets'.",
-        rich_help_panel=DATA,
-        autocompletion=completion.DATA,
-    ),
-]
-WorkspaceDir = Annotated[
-    Path, typer.Option("--workspace", "-C", metavar="DIR", help="The folder to work in.", rich_help_panel=DATA)
-]
-Test = Annotated[
-    float | None, typer.Option("--test", help="Share of each class for the test split.", rich_help_panel=DATA)
-]
-Val = Annotated[float | None, typer.Option("--val", help="Share for validation of what is left.", rich_help_panel=DATA)]
-GroupBy = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by",
-        metavar="REGEX|COLUMN",
-        help="What must never be divided: a regular expression on the path with one capture, or a manifest column.",
-        rich_help_panel=DATA,
-    ),
-]
-Protocol = Annotated[
-    str | None,
-    typer.Option(
-        "--protocol",
-        metavar="split-then-augment|augment-then-split",
-        help="augment-then-split leaks on purpose, to show what it does; it marks whatever follows.",
-        rich_help_panel=DATA,
-    ),
-]
-AllowLeaks = Annotated[
-    bool,
-    typer.Option("--allow-leaks", help="Train over a leak; the run is marked leaky for good.", rich_help_panel=DATA),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any setting by its dotted name; may be repeated.",
-        autocompletion=completion.SETTING,
-    ),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of training and augmentation.")]
-Augmenter = Annotated[
-    str | None,
-    typer.Option(
-        "--augmenter",
-        metavar="SPEC",
-        help="Augmenter component spec; see 'toolbox list augmenters'.",
-        autocompletion=completion.AUGMENTER,
-    ),
-]
-Evaluator = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--evaluator",
-        metavar="SPEC",
-        help="A further evaluator, beside those of the settings ('classification'); may be repeated; see 'toolbox list"
-        " evaluators'.",
-        autocompletion=completion.EVALUATOR,
-    ),
-]
-Device = Annotated[
-    str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.", rich_help_panel=_HOW)
-]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs of every stage.", rich_help_panel=_HOW)]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images a step.", rich_help_panel=_HOW)]
-LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate.", rich_help_panel=_HOW)]
-Optimizer = Annotated[
-    str | None, typer.Option("--optimizer", metavar="adam|adamw|sgd", help="Of every stage.", rich_help_panel=_HOW)
-]
-Schedule = Annotated[
-    str | None,
-    typer.Option(
-        "--schedule",
-        metavar="constant|exponential|inverse-time|cosine|step",
-        help="Of every stage's learning rate; see training.decay, .step_epochs, .warmup_epochs.",
-        rich_help_panel=_HOW,
-    ),
-]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the model first; pays for long trainings.", rich_help_panel=_HOW)
-]
-Resume = Annotated[
-    str | None,
-    typer.Option(
-        "--resume",
-        metavar="RUN",
-        help="Go on with an interrupted run.",
-        rich_help_panel=_RUN,
-        autocompletion=completion.RUN,
-    ),
-]
-FromRun = Annotated[
-    str | None,
-    typer.Option(
-        "--from-run",
-        metavar="RUN",
-        help="Do a run again, with all that it was made with; other options change it.",
-        rich_help_panel=_RUN,
-        autocompletion=completion.RUN,
-    ),
-]
-Size = Annotated[int | None, typer.Option("--size", help="Side of the square input, pixels.", rich_help_panel=_HOW)]
-TrainOn = Annotated[
-    str | None,
-    typer.Option(
-        "--train-on",
-        metavar="auto|originals|augmented|online",
-        help="What to train on; auto takes the augmented set that matches, else the originals.",
-        rich_help_panel=_HOW,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=_OUTPUT)]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace a file that toolbox did not write.", rich_help_panel=_OUTPUT)
-]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Say what would be done, with time and disk; do nothing.", rich_help_panel=_OUTPUT),
-]
 
+@dataclass(frozen=True)
+class Option:
+    """An option that a command offers.
 
-def open_workspace(
-    path: Path,
-    terminal: Terminal,
-    sets: list[str] | None = None,
-    data: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    dry_run: bool = False,
-    resplit: bool = False,
-    evaluators: list[str] | None = None,
-) -> Workspace:
-    """The workspace that a command's options describe; an option of its own goes before ``--set``.
-
-    ``settings`` holds dotted names; those that are ``None`` were not given.
+    ``settings``: what it writes; empty for an option that is no setting. ``constant``: the value that a flag writes;
+    ``None``: what the user gives.
     """
-    from toolbox.cli.faults import mention_faults
+
+    name: str
+    annotation: Any
+    default: Any = None
+    settings: tuple[str, ...] = ()
+    constant: Any = None
+    help: str = ""
+
+    @property
+    def flag(self) -> str:
+        """As messages name it."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+def setting(names: str | tuple[str, ...], flag: str, *, constant: Any = None, help: str = "") -> Option:
+    """An option that writes the setting called ``names``, or several alike.
+
+    ``constant`` makes it a flag that writes this value, and so does ``--x/--no-x`` with true and false. ``help``
+    replaces the schema's description.
+    """
+    names = (names,) if isinstance(names, str) else names
+    kind: Any = bool if constant is not None or "/" in flag else str
+    section = names[0].rpartition(".")[0]
+    panel = "Data" if names[0] == "data" else _PANELS.get(section, "Training")
+    complete = None if kind is bool else completion.setting_value(names[0])
+    info = typer.Option(flag, rich_help_panel=panel, autocompletion=complete)
+    name = flag.partition("/")[0].lstrip("-").replace("-", "_")
+    return Option(name, Annotated[kind | None, info], None, names, constant, help)
+
+
+def shared(name: str, kind: Any, *flags: str, default: Any = None, **more: Any) -> Option:
+    """An option that is no setting; ``more`` as for ``typer.Option``."""
+    return Option(name, Annotated[kind, typer.Option(*flags, **more)], default)
+
+
+WORKSPACE = shared(
+    "workspace",
+    Path,
+    "--workspace",
+    "-C",
+    default=Path(),
+    metavar="DIR",
+    help="The folder to work in.",
+    rich_help_panel="Data",
+)
+SETS = shared(
+    "sets",
+    list[str] | None,
+    "--set",
+    metavar="KEY=VALUE",
+    help="Any setting by its dotted name; repeatable.",
+    autocompletion=completion.SETTING,
+)
+EVALUATOR = shared(
+    "evaluator",
+    list[str] | None,
+    "--evaluator",
+    metavar="SPEC",
+    help="An evaluator beside those of the settings; repeatable; see 'toolbox list evaluators'.",
+    autocompletion=completion.EVALUATOR,
+)
+DRY_RUN = shared(
+    "dry_run",
+    bool,
+    "--dry-run",
+    default=False,
+    help="Show what would be done, with time and disk space, and do nothing.",
+    rich_help_panel=_OUTPUT,
+)
+FORCE = shared(
+    "force",
+    bool,
+    "--force",
+    default=False,
+    help="Replace a file that toolbox did not write.",
+    rich_help_panel=_OUTPUT,
+)
+JSON = shared(
+    "as_json", bool, "--json", default=False, help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT
+)
+QUIET = shared("quiet", bool, "--quiet", "-q", default=False, help="Print errors only.", rich_help_panel=_OUTPUT)
+
+DATA = setting("data", "--data")
+SEED = setting("seed", "--seed")
+DEVICE = setting("device", "--device")
+AUGMENTER = setting("augment.augmenter", "--augmenter")
+PROTOCOL = setting("split.protocol", "--protocol")
+BATCH_SIZE = setting("training.batch_size", "--batch-size")
+EPOCHS = setting(("training.epochs", "head.epochs", "last.epochs"), "--epochs", help="epochs of every stage")
+
+DATASET = (DATA, WORKSPACE, SETS)
+"""What every command that reads a dataset takes."""
+
+
+def collect(options: Iterable[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, by dotted name, that the parsed ``values`` of ``options`` write; ``--set`` first.
+
+    Raises
+    ------
+    UsageError: two options write the same setting.
+    """
     from toolbox.settings.layers import from_assignments
-    from toolbox.workspace import Workspace
+    from toolbox.settings.schema import parse_setting
 
-    given = dict(from_assignments(sets or []).values)
-    given.update({name: value for name, value in (settings or {}).items() if value is not None})
-    workspace = Workspace(
-        path,
-        data=data,
-        settings=given,
-        reporter=terminal.reporter(),
-        command=shlex.join(["toolbox", *sys.argv[1:]]),
-        dry_run=dry_run,
-        resplit=resplit,
-        evaluators=evaluators or (),
-    )
-    mention_faults(workspace.registry, terminal.reporter().warn)
-    return workspace
+    settings = dict(from_assignments(values.get("sets") or []).values)
+    writers: dict[str, Option] = {}
+    for option in options:
+        value = values[option.name]
+        if not option.settings or value is None or (value is False and option.constant is not None):
+            continue
+        for name in option.settings:
+            if name in writers:
+                raise UsageError(f"{writers[name].flag} and {option.flag} both set {name}", "Use one of them.")
+            writers[name] = option
+            given = value if option.constant is None else option.constant
+            settings[name] = parse_setting(name, given) if isinstance(given, str) else given
+    return settings
 
 
-def every_stage(epochs: int | None) -> dict[str, int | None]:
-    """``--epochs`` as settings."""
-    return {"training.epochs": epochs, "head.epochs": epochs, "last.epochs": epochs}
+def describe(options: Mapping[str, Option], parameters: Iterable[Any]) -> None:
+    """Complete those of a command's ``parameters`` that write settings by what the schema says of these."""
+    from toolbox.settings.schema import setting_info
+
+    for parameter in parameters:
+        option = options.get(parameter.name)
+        if option is None or not option.settings or not isinstance(parameter, TyperOption):
+            continue
+        info = setting_info(option.settings[0])
+        text = option.help or info.description
+        parameter.help = f"{text[:1].upper()}{text[1:]}."
+        if not parameter.is_flag:
+            parameter.metavar = info.metavar
+            if info.low is not None:
+                parameter.min, parameter.max = info.low, info.high
+            if info.default not in ("", None) and len(option.settings) == 1:
+                parameter.show_default = str(info.default)

@@ -1,4 +1,4 @@
-"""``toolbox cache``: what is kept so that it is computed only once, and how to be rid of it."""
+"""``toolbox cache``: results shared by all runs, and how to delete them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolbox.cli import options
+from toolbox.cli.command import Call, command
 
 if TYPE_CHECKING:
     from toolbox.cache.folder import Entry
 
-cache = typer.Typer(help="What is kept so that it is computed only once.", invoke_without_command=True)
+app = typer.Typer(help="Show or clear the cache of shared results.", invoke_without_command=True)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.add_typer(cache, name="cache", rich_help_panel="Look around")
+@app.callback()
+def show(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Show what the cache holds, how large it is, and when each entry was last used.
 
-
-@cache.callback()
-def show(context: typer.Context, as_json: options.AsJson = False, quiet: options.Quiet = False) -> None:
-    """Show what the cache holds, how large it is, and when it was last used.
-
-    Decoded pictures, what frozen networks make of them, and the audit's descriptions of pictures are shared by all
-    workspaces. TOOLBOX_CACHE_DIR names the folder; training.cache_gb bounds it: what was used longest ago goes first.
+    Decoded pictures, the activations of frozen networks, and the audit's descriptions of pictures are shared by all
+    workspaces. TOOLBOX_CACHE_DIR names the folder; training.cache_gb limits it: the oldest entries are deleted first.
     """
     if context.invoked_subcommand is not None:
         return
@@ -33,43 +33,39 @@ def show(context: typer.Context, as_json: options.AsJson = False, quiet: options
     from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.cache import cache_table
 
-    terminal, found = Terminal(as_json, quiet), list_entries()
-    terminal.show(*cache_table(cache_folder(), found))
-    terminal.emit(_document(found))
+    terminal, cached = Terminal(as_json, quiet), list_entries()
+    terminal.show(*cache_table(cache_folder(), cached))
+    terminal.emit(_document(cached))
 
 
-@cache.command()
+@command(app, options.DRY_RUN)
 def clear(
+    call: Call,
     older_than: Annotated[
-        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Only what was not used for so many days.")
+        float, typer.Option(min=0, metavar="DAYS", help="Only entries not used for this many days.")
     ] = 0,
-    dry_run: options.DryRun = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
 ) -> None:
-    """Delete what the cache holds; it is computed again when it is needed."""
+    """Delete cached results; they are computed again when needed."""
     import time
 
     from toolbox.api.errors import EnvironmentFailure
     from toolbox.cache import folder
-    from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import gigabytes
 
-    terminal = Terminal(as_json, quiet)
-    chosen = [entry for entry in folder.list_entries() if time.time() - entry.used >= older_than * folder.DAY]
-    total = sum(entry.bytes for entry in chosen)
-    freed, left = (total, []) if dry_run else folder.delete_entries(chosen)
-    terminal.show(f"{'Would free' if dry_run else 'Freed'} {gigabytes(freed)} in {folder.cache_folder()}")
-    terminal.emit({**_document(chosen), "freed": 0 if dry_run else freed})
+    entries = [entry for entry in folder.list_entries() if time.time() - entry.used >= older_than * folder.DAY]
+    total = sum(entry.bytes for entry in entries)
+    freed, left = (total, []) if call.dry_run else folder.delete_entries(entries)
+    call.terminal.show(f"{'Would free' if call.dry_run else 'Freed'} {gigabytes(freed)} in {folder.cache_folder()}")
+    call.terminal.emit({**_document(entries), "freed": 0 if call.dry_run else freed})
     if left:
-        raise EnvironmentFailure(f"{left[0]} can't be deleted", "Is it in use, or somebody else's?")
+        raise EnvironmentFailure(f"{left[0]} can't be deleted", "Is it in use, or does it belong to another user?")
 
 
-def _document(found: Sequence[Entry]) -> dict[str, Any]:
+def _document(cached: Sequence[Entry]) -> dict[str, Any]:
     from toolbox.cache.folder import cache_folder
 
     entries = [
         {"path": str(entry.path), "kind": entry.kind, "about": dict(entry.about), "bytes": entry.bytes}
-        for entry in found
+        for entry in cached
     ]
-    return {"path": str(cache_folder()), "bytes": sum(entry.bytes for entry in found), "entries": entries}
+    return {"path": str(cache_folder()), "bytes": sum(entry.bytes for entry in cached), "entries": entries}

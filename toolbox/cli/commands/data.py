@@ -3,219 +3,147 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from toolbox.api.errors import EXIT_REFUSED, UsageError
+from toolbox.api.errors import EXIT_REFUSED
 from toolbox.cli import options
-from toolbox.cli.options import DATA, open_workspace
+from toolbox.cli.command import Call, command
+from toolbox.cli.options import setting
 
-if TYPE_CHECKING:
-    from toolbox.data.workspace_manifest import SplitDataset
-
-data = typer.Typer(help="Look at a dataset, split it, and look for leaks.", no_args_is_help=True)
+app = typer.Typer(help="Inspect a dataset, split it, and look for leaks.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.add_typer(data, name="data", rich_help_panel="Begin")
-
-
-@data.command()
+@command(app, *options.DATASET, options.DRY_RUN)
 def prepare(
-    data: options.Data = None,
-    size: Annotated[int, typer.Option("--size", help="Side of the square images, pixels.")] = 64,
-    channels: Annotated[str, typer.Option("--channels", metavar="1|3|keep", help="Grey, RGB, or as it is.")] = "keep",
-    file_format: Annotated[str, typer.Option("--format", metavar="png|jpeg", help="png keeps every pixel.")] = "png",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The new folder; else one in DIR/prepared.")
-    ] = None,
-    workspace: options.WorkspaceDir = Path(),
-    sets: options.Sets = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    dry_run: options.DryRun = False,
+    call: Call,
+    size: Annotated[int, typer.Option(help="Side of the square images, pixels.")] = 64,
+    channels: Annotated[str, typer.Option(metavar="1|3|keep", help="Gray, RGB, or unchanged.")] = "keep",
+    file_format: Annotated[str, typer.Option("--format", metavar="png|jpeg", help="png is lossless.")] = "png",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The new folder; default: one in prepared/.")] = None,
 ) -> None:
-    """Resize every image (the whole of it, squashed), make it grey if asked, and save it to a new folder.
+    """Resize every image without cropping, convert it to gray if asked, and save it to a new folder.
 
-    The folder has a manifest.csv with each image's source, group, split and the columns of your own, to be given
-    as --data.
+    The folder has a manifest.csv with each image's source, group, split and your own columns; pass it as --data.
     """
-    from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import prepared_lines
-    from toolbox.data.prepare import run as preparing
+    from toolbox.data.prepare import run
 
-    terminal = Terminal(as_json, quiet)
-    place = open_workspace(workspace, terminal, sets, data, dry_run=dry_run)
-    todo = place.plan_prepare(size, channels, file_format, out)
-    done = None if dry_run else preparing.write_folder(todo, terminal.reporter())
-    document = preparing.document(todo, done)
-    terminal.show(*prepared_lines(document))
-    terminal.emit(document)
-    terminal.end(place.quarantined)
+    workspace = call.open_workspace()
+    plan = workspace.plan_prepare(size, channels, file_format, out)
+    result = None if call.dry_run else run.write_folder(plan, call.terminal.reporter())
+    document = run.document(plan, result)
+    call.terminal.show(*prepared_lines(document))
+    call.terminal.emit(document)
+    call.terminal.end(workspace.quarantined)
 
 
-@data.command()
+@command(app, *options.DATASET, options.FORCE)
 def inspect(
-    data: options.Data = None,
+    call: Call,
     picture: Annotated[
-        Path | None,
-        typer.Option("--picture", metavar="FILE", help="Draw classes and samples: .png or .svg."),
+        Path | None, typer.Option(metavar="FILE", help="Draw classes and samples to a .png or .svg file.")
     ] = None,
     samples: Annotated[bool, typer.Option("--samples", help="Name random samples of each class.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the samples that are shown.")] = 0,
-    force: options.Force = False,
-    workspace: options.WorkspaceDir = Path(),
-    sets: options.Sets = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
+    seed: Annotated[int, typer.Option(help="Seed of the samples shown.")] = 0,
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
-    from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import inspection, sample_names
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
     from toolbox.report import sheets
 
-    terminal = Terminal(as_json, quiet)
+    terminal, workspace = call.terminal, call.open_workspace()
     reporter = terminal.reporter()
-    place = open_workspace(workspace, terminal, sets, data)
     if picture is not None:
-        sheets.check(picture, place.source, overwrite=force)
-    found = index.build_index(place.source, reporter)
-    kept = inspecting.load_workspace_split(place.path, place.source, found.manifest.rows, reporter)
-    document = inspecting.summarize(found, place.source, kept)
+        sheets.check(picture, workspace.source, overwrite=call.force)
+    indexed = index.build_index(workspace.source, reporter)
+    kept = inspecting.load_workspace_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
+    document = inspecting.summarize(indexed, workspace.source, kept)
     terminal.show(*inspection(document))
-    chosen = inspecting.draw_samples(found.manifest, seed)
+    drawn = inspecting.draw_samples(indexed.manifest, seed)
     if samples:
-        terminal.show(*sample_names(chosen))
+        terminal.show(*sample_names(drawn))
     if picture is not None:
-        sheet = sheets.of_inspection(document, sheets.samples(chosen, place.source))
-        sheets.write(sheet, picture, overwrite=force)
+        sheet = sheets.of_inspection(document, sheets.samples(drawn, workspace.source))
+        sheets.write(sheet, picture, overwrite=call.force)
         reporter.info(f"Wrote {picture}")
         document["picture"] = str(picture)
     terminal.emit(document)
-    terminal.end(found.quarantined)
+    terminal.end(indexed.quarantined)
 
 
-@data.command()
-def split(
-    data: options.Data = None,
-    test: options.Test = None,
-    val: options.Val = None,
-    group_by: options.GroupBy = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the split.")] = None,
-    folds: Annotated[
-        int | None, typer.Option("--folds", help="Cross-validation: deal into so many folds.", rich_help_panel=DATA)
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option("--fold", help="The fold that is held out, from 0.", rich_help_panel=DATA)
-    ] = None,
-    extend: Annotated[
-        str | None,
-        typer.Option(
-            "--extend", metavar="OLD.csv", help="Keep every assignment of an older manifest.", rich_help_panel=DATA
-        ),
-    ] = None,
-    drop_leaks: Annotated[
-        bool,
-        typer.Option("--drop-leaks", help="Take the training side of every leak out.", rich_help_panel=DATA),
-    ] = False,
-    group_duplicates: Annotated[
-        bool,
-        typer.Option("--group-duplicates", help="Deal an image and its near-duplicates as one.", rich_help_panel=DATA),
-    ] = False,
-    protocol: options.Protocol = None,
-    workspace: options.WorkspaceDir = Path(),
-    sets: options.Sets = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    dry_run: options.DryRun = False,
-) -> None:
-    """Deal the images into training, validation and test, and write manifest.csv."""
+@command(
+    app,
+    *options.DATASET,
+    setting("split.test", "--test"),
+    setting("split.val", "--val"),
+    setting("split.group_by", "--group-by"),
+    setting("split.seed", "--seed"),
+    setting("split.folds", "--folds"),
+    setting("split.fold", "--fold"),
+    setting("split.extend", "--extend"),
+    setting("split.duplicates", "--drop-leaks", constant="drop", help="drop the training side of every leak"),
+    setting("split.duplicates", "--group-duplicates", constant="group", help="keep near-duplicates in one split"),
+    options.PROTOCOL,
+    options.DRY_RUN,
+)
+def split(call: Call) -> None:
+    """Split the images into training, validation and test, and write manifest.csv."""
     from rich.markup import escape
 
-    from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import split_result
     from toolbox.data import manifest
     from toolbox.data.audit import gate
 
-    if drop_leaks and group_duplicates:
-        raise UsageError("--drop-leaks and --group-duplicates are two ways to resolve the same leaks", "Give one.")
-    terminal = Terminal(as_json, quiet)
-    settings = {
-        "split.test": test,
-        "split.val": val,
-        "split.group_by": group_by,
-        "split.seed": seed,
-        "split.folds": folds,
-        "split.fold": fold,
-        "split.extend": extend,
-        "split.duplicates": "drop" if drop_leaks else "group" if group_duplicates else None,
-        "split.protocol": protocol,
-    }
-    place = open_workspace(workspace, terminal, sets, data, settings, dry_run, resplit=True)
-    prepared = place.prepared
-    path = place.path / manifest.FILE_NAME
-    written = "Would write" if dry_run else "Split kept in"
+    workspace, terminal = call.open_workspace(resplit=True), call.terminal
+    prepared, path = workspace.prepared, workspace.path / manifest.FILE_NAME
+    written = "Would write" if call.dry_run else "Wrote"
     terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
-    leaks = place.known_leaks
+    leaks = workspace.known_leaks
     if leaks.leaks and prepared.settings.protocol == "split-then-augment":
-        place.reporter.warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
-    terminal.emit(_document(prepared, path))
+        terminal.reporter().warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
+    rows = prepared.manifest.rows
+    terminal.emit(
+        {
+            "path": str(path),
+            "samples": len(rows),
+            "counts": prepared.manifest.counts(),
+            "groups": len({row.group for row in rows if row.group}),
+            "fingerprint": prepared.manifest.fingerprint,
+            "dropped": dict(prepared.dropped),
+            "quarantined": len(prepared.quarantined),
+        }
+    )
     terminal.end(prepared.quarantined)
 
 
-@data.command()
+@command(app, *options.DATASET, options.DEVICE, options.FORCE)
 def audit(
-    data: options.Data = None,
+    call: Call,
     canary: Annotated[
         bool,
-        typer.Option(
-            "--canary", help="Shuffle the labels by group, and see what a split that divides groups makes of it."
-        ),
+        typer.Option("--canary", help="Train on labels shuffled by group, to measure what dividing groups adds."),
     ] = False,
     canary_model: Annotated[
-        str, typer.Option("--canary-model", metavar="SPEC", help="The small model that the canary trains.")
+        str, typer.Option(metavar="SPEC", help="The small model that the canary trains.")
     ] = "alzheimer-cnn",
-    force: options.Force = False,
-    workspace: options.WorkspaceDir = Path(),
-    epochs: Annotated[int, typer.Option("--canary-epochs", help="Epochs of each of its trainings.")] = 30,
-    device: options.Device = None,
-    sets: options.Sets = None,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
+    canary_epochs: Annotated[int, typer.Option(help="Epochs of each of its trainings.")] = 30,
 ) -> None:
-    """Look for the same picture twice, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
-    from toolbox.cli.terminal import Terminal
+    """Look for repeated pictures, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
     from toolbox.cli.views.render import audit_result, canary_result
     from toolbox.data.audit import PAGE_NAME
 
-    terminal = Terminal(as_json, quiet)
-    place = open_workspace(workspace, terminal, sets, data, {"device": device})
+    workspace, terminal = call.open_workspace(), call.terminal
     if canary:
-        sung = place.canary(canary_model, epochs)
-        terminal.show(*canary_result(sung))
-        terminal.emit(sung.document())
-        terminal.end(place.quarantined)
-        return
-    found = place.run_audit(overwrite=force)
-    terminal.show(*audit_result(found, place.path / PAGE_NAME))
-    terminal.emit({**found.document(), "page": str(place.path / PAGE_NAME)})
-    if found.leaks:
-        raise typer.Exit(EXIT_REFUSED)
-    terminal.end(place.quarantined)
-
-
-def _document(prepared: SplitDataset, path: Path) -> dict[str, object]:
-    found = prepared.manifest
-    return {
-        "path": str(path),
-        "samples": len(found.rows),
-        "counts": found.counts(),
-        "groups": len({row.group for row in found.rows if row.group}),
-        "fingerprint": found.fingerprint,
-        "dropped": dict(prepared.dropped),
-        "quarantined": len(prepared.quarantined),
-    }
+        result = workspace.canary(canary_model, canary_epochs)
+        terminal.show(*canary_result(result))
+        terminal.emit(result.document())
+    else:
+        report, page = workspace.run_audit(overwrite=call.force), workspace.path / PAGE_NAME
+        terminal.show(*audit_result(report, page))
+        terminal.emit({**report.document(), "page": str(page)})
+        if report.leaks:
+            raise typer.Exit(EXIT_REFUSED)
+    terminal.end(workspace.quarantined)

@@ -8,56 +8,39 @@ from typing import Annotated
 import typer
 
 from toolbox.cli import completion, options
-from toolbox.cli.options import open_workspace
+from toolbox.cli.command import Call, command
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command(rich_help_panel="Experiment")(export)
-
-
+@command(app, options.WORKSPACE, panel="Experiment")
 def export(
+    call: Call,
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A run's id, number or folder.", autocompletion=completion.RUN)
     ],
-    form: Annotated[
-        str, typer.Option("--format", metavar="safetensors|torch-export|onnx", help="What kind of file.")
+    file_format: Annotated[
+        str, typer.Option("--format", metavar="safetensors|torch-export|onnx", help="File format.")
     ] = "safetensors",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where to; without it, the run's folder.", rich_help_panel="Output"),
+        typer.Option(metavar="FILE", help="File to write; default: in the run's folder.", rich_help_panel="Output"),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that is there.", rich_help_panel="Output")
-    ] = False,
-    workspace: options.WorkspaceDir = Path(),
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel="Output")] = False,
 ) -> None:
     """Write a run's model as one file for use elsewhere, checked against the model itself."""
-    from rich.text import Text
+    from toolbox.cli.views.export import export_lines
 
-    from toolbox.cli.terminal import Terminal
-    from toolbox.cli.views.render import gigabytes
-
-    terminal = Terminal(as_json, quiet)
-    done = open_workspace(workspace, terminal).export(run, form, out, overwrite=force)
-    verdict = (
-        "every tensor read back the same"
-        if done.bound == 0
-        else f"logits differ from the module's by at most {done.difference:.1e} (allowed: {done.bound:.1e})"
-    )
-    terminal.show(
-        Text(f"{done.path} ({gigabytes(done.bytes)}): {verdict}"), Text(f"Input: {done.description['input']}")
-    )
-    terminal.emit(
+    exported = call.open_workspace().export(run, file_format, out, overwrite=force)
+    call.terminal.show(*export_lines(exported))
+    call.terminal.emit(
         {
-            "run": done.run,
-            "format": done.format,
-            "path": str(done.path),
-            "bytes": done.bytes,
-            "difference": done.difference,
-            "bound": done.bound,
-            "description": dict(done.description),
+            "run": exported.run,
+            "format": exported.format,
+            "path": str(exported.path),
+            "bytes": exported.bytes,
+            "difference": exported.difference,
+            "bound": exported.bound,
+            "description": dict(exported.description),
         }
     )

@@ -1,4 +1,4 @@
-"""``toolbox plugins``: what is installed, and how it comes, goes and rests."""
+"""``toolbox plugins``: list, install, remove, disable, check and write plugins."""
 
 from __future__ import annotations
 
@@ -8,297 +8,256 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolbox.cli import completion, options
+from toolbox.cli.command import Call, command
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
     from toolbox.plugin.installer import Installer
-    from toolbox.plugin.registry import PluginStatus
 
-group = typer.Typer(help="Plugins: install them, look at them, write your own.", no_args_is_help=True)
+app = typer.Typer(help="Install plugins, list them, write your own.", no_args_is_help=True)
 USE, WRITE = "Use", "Write"
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The plugin, or its distribution.", autocompletion=completion.PLUGIN)
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.add_typer(group, name="plugins", rich_help_panel="Look around")
-
-
-@group.command("list", rich_help_panel=USE)
-def list_plugins(as_json: options.AsJson = False) -> None:
+@command(app, name="list", panel=USE)
+def list_plugins(call: Call) -> None:
     """List the installed plugins: version, what each offers, whether it is enabled, and which failed and why."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.plugins import plugins_table
     from toolbox.plugin.registry import Registry
 
-    terminal = Terminal(as_json)
-    table = Table("plugin", "from", "offers", box=None, pad_edge=False, header_style="bold")
     plugins = Registry().plugins
-    for plugin in plugins:
-        table.add_row(Text(plugin.name, "bold"), Text(f"{plugin.distribution} {plugin.version}"), _offers(plugin))
-    terminal.show(table)
-    terminal.emit({"plugins": [_row(plugin) for plugin in plugins]})
+    call.terminal.show(plugins_table(plugins))
+    rows = [
+        {
+            "name": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "api_version": plugin.api_version,
+            "components": [{"kind": component.kind, "name": component.name} for component in plugin.components],
+            "enabled": not plugin.disabled_by,
+            "disabled_by": plugin.disabled_by,
+            "error": plugin.error,
+            "hint": plugin.hint,
+        }
+        for plugin in plugins
+    ]
+    call.terminal.emit({"plugins": rows})
 
 
-@group.command(rich_help_panel=USE)
+@command(app, options.DRY_RUN, panel=USE)
 def install(
-    wanted: Annotated[
+    call: Call,
+    requirements: Annotated[
         list[str],
-        typer.Argument(metavar="WHAT...", help="A name, folder, wheel or git URL, or a list from 'plugins freeze'."),
+        typer.Argument(metavar="WHAT...", help="A name, folder, wheel or git URL, or a file from 'plugins freeze'."),
     ],
-    upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Also what is there already.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Upgrade what is already installed.")] = False,
     yes: Yes = False,
-    dry_run: options.DryRun = False,
-    as_json: options.AsJson = False,
 ) -> None:
     """Install plugins into this environment, with its own pip or uv.
 
-    A plugin is code: once installed it runs, with all your rights, whenever the toolbox does. What would be installed
-    is shown before it is.
+    A plugin is code: once installed, it runs with all your rights whenever the toolbox does. What would be installed
+    is shown first.
     """
     from rich.text import Text
 
-    from toolbox.cli.terminal import Terminal
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed, normalised
 
-    terminal = Terminal(as_json)
-    installer.check_wanted(wanted)
+    terminal = call.terminal
+    installer.check_wanted(requirements)
     program = installer.Installer()
     before = {(plugin.name, plugin.distribution) for plugin in installed()}
-    terminal.messages.print("A plugin is code: it runs, with all your rights, whenever the toolbox does.")
-    changes = _planned(program, wanted, upgrade, yes, terminal)
-    terminal.show("Nothing to install: it is all there." if not changes else "To be installed:")
+    terminal.messages.print("A plugin is code: it runs with all your rights whenever the toolbox does.")
+    changes = _plan(program, requirements, upgrade, yes, terminal)
+    terminal.show("To be installed:" if changes else "Nothing to install: everything is already installed.")
     terminal.show(*(Text(f"  {change}") for change in changes))
     document: dict[str, Any] = {
         "install": [{"name": item.name, "version": item.version, "present": item.present} for item in changes]
     }
-    if dry_run or not changes:
+    if call.dry_run or not changes:
         terminal.emit({**document, "plugins": []})
         return
     if not yes:
-        _ask("Install?")
-    program.install(wanted, upgrade=upgrade)
-    brought = {normalised(change.name) for change in changes}
-    after = [
+        _confirm("Install?")
+    program.install(requirements, upgrade=upgrade)
+    names = {normalised(change.name) for change in changes}
+    plugins = [
         plugin
         for plugin in installed()
-        if normalised(plugin.distribution) in brought or (plugin.name, plugin.distribution) not in before
+        if normalised(plugin.distribution) in names or (plugin.name, plugin.distribution) not in before
     ]
-    for plugin in after:
-        terminal.show(f"Installed the plugin {plugin.name} ({plugin.distribution} {plugin.version}). Look at it with:")
+    for plugin in plugins:
+        terminal.show(f"Installed the plugin {plugin.name} ({plugin.distribution} {plugin.version}). Check it with:")
         terminal.show(f"  toolbox plugins check {plugin.name}")
-    if not after:
-        terminal.reporter().warn("what was installed offers no plugin: it has no entry point in the group 'toolbox'")
-    terminal.emit({**document, "plugins": [plugin.name for plugin in after]})
+    if not plugins:
+        terminal.reporter().warn("no plugin was installed: there is no entry point in the group 'toolbox'")
+    terminal.emit({**document, "plugins": [plugin.name for plugin in plugins]})
 
 
-@group.command(rich_help_panel=USE)
-def uninstall(name: Name, yes: Yes = False, as_json: options.AsJson = False) -> None:
-    """Remove the distribution that brings a plugin, also one that can't be loaded."""
-    from toolbox.cli.terminal import Terminal
+@command(app, panel=USE)
+def uninstall(call: Call, name: Name, yes: Yes = False) -> None:
+    """Uninstall the distribution of a plugin, even if the plugin can't be loaded."""
     from toolbox.plugin import disabled, installer
 
-    terminal = Terminal(as_json)
     distribution = installer.removable(name)
     plugins = [plugin.name for plugin in installer.named(distribution)]
-    terminal.show(f"{distribution} brings: {', '.join(plugins)}")
+    call.terminal.show(f"{distribution} provides: {', '.join(plugins)}")
     if not yes:
-        _ask(f"Uninstall {distribution}?")
+        _confirm(f"Uninstall {distribution}?")
     installer.Installer().uninstall(distribution)
     disabled.forget([distribution, *plugins])
-    terminal.show(f"Removed {distribution}.")
-    terminal.emit({"uninstalled": distribution, "plugins": plugins})
+    call.terminal.show(f"Uninstalled {distribution}.")
+    call.terminal.emit({"uninstalled": distribution, "plugins": plugins})
 
 
-@group.command(rich_help_panel=USE)
-def disable(name: Name, as_json: options.AsJson = False) -> None:
-    """Do without a plugin, without removing it: it is not loaded any more, for this user.
+@command(app, panel=USE)
+def disable(call: Call, name: Name) -> None:
+    """Stop loading a plugin, for this user, without uninstalling it.
 
     For one command: --no-plugins. For a session: TOOLBOX_DISABLE_PLUGINS=NAME,NAME.
     """
-    from toolbox.cli.terminal import Terminal
     from toolbox.plugin import disabled, installer
 
     names = [plugin.name for plugin in installer.named(name)]
     disabled.keep([*disabled.kept(), *names])
-    terminal = Terminal(as_json)
-    terminal.show(f"Disabled: {', '.join(names)}. Undo it with: toolbox plugins enable {name}")
-    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    call.terminal.show(f"Disabled: {', '.join(names)}. To undo: toolbox plugins enable {name}")
+    call.terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
 
 
-@group.command(rich_help_panel=USE)
-def enable(name: Name, as_json: options.AsJson = False) -> None:
-    """Have a plugin loaded again that was disabled."""
-    from toolbox.cli.terminal import Terminal
+@command(app, panel=USE)
+def enable(call: Call, name: Name) -> None:
+    """Load a disabled plugin again."""
     from toolbox.plugin import disabled, installer
 
-    terminal = Terminal(as_json)
-    kept = disabled.kept()
-    # One that was uninstalled by other means is still in the list, and must come out of it.
-    names = [name] if name in kept else [plugin.name for plugin in installer.named(name)]
+    before = disabled.kept()
+    # A plugin that was uninstalled by other means is still in the list, and must come off it.
+    names = [name] if name in before else [plugin.name for plugin in installer.named(name)]
     disabled.forget(names)
-    terminal.show(f"Enabled: {', '.join(names)}." if set(names) & set(kept) else f"{name} was not disabled.")
-    said = [text for text in disabled.from_environment() if text in (disabled.ALL, *names)]
-    if said:
-        terminal.reporter().warn(f"{disabled.VARIABLE}={','.join(said)} still disables it")
-    terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    call.terminal.show(f"Enabled: {', '.join(names)}." if set(names) & set(before) else f"{name} was not disabled.")
+    variable = [text for text in disabled.from_environment() if text in (disabled.ALL, *names)]
+    if variable:
+        call.terminal.reporter().warn(f"{disabled.VARIABLE}={','.join(variable)} still disables it")
+    call.terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
 
 
-@group.command(rich_help_panel=USE)
-def freeze(as_json: options.AsJson = False) -> None:
-    """Print the list of installed plugins that 'toolbox plugins install FILE' takes back, in a new environment, say."""
-    from toolbox.cli.terminal import Terminal
+@command(app, panel=USE)
+def freeze(call: Call) -> None:
+    """Print the list of installed plugins that 'toolbox plugins install FILE' installs in another environment."""
     from toolbox.plugin import installer
 
-    terminal = Terminal(as_json)
-    lines = installer.frozen()
-    for line in lines:
-        terminal.results.print(line, markup=False, soft_wrap=True)
-    if not lines:
-        terminal.reporter().info("no plugins but those that come with the toolbox")
-    terminal.emit({"requirements": lines})
+    requirements = installer.frozen()
+    for line in requirements:
+        call.terminal.results.print(line, markup=False, soft_wrap=True)
+    if not requirements:
+        call.terminal.reporter().info("only the plugins that come with the toolbox are installed")
+    call.terminal.emit({"requirements": requirements})
 
 
-@group.command(rich_help_panel=WRITE)
+@command(app, panel=WRITE)
 def check(
+    call: Call,
     name: Annotated[
-        str,
-        typer.Argument(
-            metavar="[NAME]", help="The plugin; all of them where none is named.", autocompletion=completion.PLUGIN
-        ),
+        str, typer.Argument(metavar="[NAME]", help="The plugin; default: all.", autocompletion=completion.PLUGIN)
     ] = "",
-    as_json: options.AsJson = False,
 ) -> None:
-    """Check that a plugin keeps what the toolbox relies on; exit code 2 where it doesn't."""
-    from rich.text import Text
-
+    """Check that a plugin meets the contract of its components; exit code 2 if it doesn't."""
     from toolbox.api.errors import EXIT_USAGE
-    from toolbox.cli.terminal import Terminal
+    from toolbox.cli.views.plugins import check_lines
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
     from toolbox.plugin.registry import Registry
     from toolbox.testing import check_plugin, needs_more
 
-    terminal, registry = Terminal(as_json), Registry()
+    registry = Registry()
     names = sorted({plugin.name for plugin in (installer.named(name) if name else installed())})
     rows: list[dict[str, str]] = []
-    partly: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
     for plugin in names:
-        findings = check_plugin(plugin, registry)
+        findings, incomplete = check_plugin(plugin, registry), list(needs_more(plugin, registry))
+        call.terminal.show(*check_lines(plugin, findings, incomplete))
         rows += [
             {"plugin": plugin, "component": item.component, "check": item.check, "problem": item.problem}
             for item in findings
         ]
-        number = len(findings)
-        verdict = Text(f"{number} problem{'s' * (number > 1)}", "red") if findings else Text("passes", "green")
-        terminal.show(Text.assemble((plugin, "bold"), ": ", verdict))
-        for item in findings:
-            terminal.show(Text(f"  {item.component or plugin}: {item.check}: {item.problem}"))
-        for component_kind, component, parameters in needs_more(plugin, registry):
-            wanted = ", ".join(parameters)
-            terminal.show(
-                Text(f"  {component_kind} {component}: was not made, as it needs {wanted}; see its own tests", "dim")
-            )
-            partly.append({"plugin": plugin, "component": f"{component_kind} {component}", "needs": parameters})
-    terminal.emit({"checked": names, "findings": rows, "not_made": partly})
+        skipped += [
+            {"plugin": plugin, "component": f"{kind} {component}", "needs": parameters}
+            for kind, component, parameters in incomplete
+        ]
+    call.terminal.emit({"checked": names, "findings": rows, "not_made": skipped})
     if rows:
         raise typer.Exit(EXIT_USAGE)
 
 
-@group.command(rich_help_panel=WRITE)
+@command(app, panel=WRITE)
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the plugin and of what it offers.")],
+    call: Call,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin and its component.")],
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            "--kind",
             metavar="KIND",
-            help="dataset, augmenter (default), model, evaluator; may be repeated.",
+            help="dataset, augmenter (default), model, evaluator; repeatable.",
             autocompletion=completion.KIND,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where its folder toolbox-NAME is made.")] = Path(),
-    as_json: options.AsJson = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to create the folder toolbox-NAME.")] = Path(),
 ) -> None:
-    """Write a complete plugin, in a folder toolbox-NAME: ready to be installed, used, tested, and changed."""
+    """Write a complete plugin to a folder toolbox-NAME, ready to be installed, tested, and changed."""
     from rich.markup import escape
 
-    from toolbox.cli.terminal import Terminal
     from toolbox.plugin import scaffold
     from toolbox.plugin.registry import Registry, as_kind
 
-    terminal = Terminal(as_json)
     kinds = list(dict.fromkeys(as_kind(text) for text in kind or ["augmenter"]))
     files = scaffold.write(name, kinds, out, Registry())
     folder = files[0].parent
-    terminal.show(f"Wrote [bold]{escape(str(folder))}[/] ({len(files)} files). Next:")
-    terminal.show(*(f"  {escape(line)}" for line in scaffold.next_steps(name, kinds, folder)))
-    terminal.emit({"path": str(folder), "files": [file.relative_to(folder).as_posix() for file in files]})
+    call.terminal.show(f"Wrote [bold]{escape(str(folder))}[/] ({len(files)} files). Next:")
+    call.terminal.show(*(f"  {escape(line)}" for line in scaffold.next_steps(name, kinds, folder)))
+    call.terminal.emit({"path": str(folder), "files": [file.relative_to(folder).as_posix() for file in files]})
 
 
-def _planned(program: Installer, wanted: list[str], upgrade: bool, yes: bool, terminal: Terminal) -> list[Any]:
-    """What would be installed. No foreign code runs to find out unless the user says so, or said ``--yes``."""
+def _plan(program: Installer, requirements: list[str], upgrade: bool, yes: bool, terminal: Terminal) -> list[Any]:
+    """What would be installed. Finding out runs no third-party code unless the user agrees."""
     from toolbox.api.errors import EnvironmentFailure
     from toolbox.plugin import installer
 
-    sources = installer.runs_code(wanted)
+    sources = installer.runs_code(requirements)
     if not sources:
         try:
-            return list(program.plan(wanted, upgrade=upgrade, build=False))
+            return list(program.plan(requirements, upgrade=upgrade, build=False))
         except EnvironmentFailure as error:
-            terminal.messages.print(f"Not to be had as wheels alone ({error.message})", markup=False, soft_wrap=True)
-            sources = wanted
-    said = f"To build from source runs code of theirs already now: {', '.join(sources)}"
-    terminal.messages.print(said, markup=False, soft_wrap=True)
+            terminal.messages.print(f"No wheel available ({error.message})", markup=False, soft_wrap=True)
+            sources = requirements
+    warning = f"Building from source already runs third-party code: {', '.join(sources)}"
+    terminal.messages.print(warning, markup=False, soft_wrap=True)
     if not yes:
-        _ask("Look at it?")
-    return list(program.plan(wanted, upgrade=upgrade))
+        _confirm("Continue?")
+    return list(program.plan(requirements, upgrade=upgrade))
 
 
-def _ask(question: str) -> None:
-    """Go on only if the user says yes."""
+def _confirm(question: str) -> None:
+    """Return if the user says yes.
+
+    Raises
+    ------
+    Interrupted: the user says no.
+    UsageError: there is no terminal to ask on.
+    """
     import sys
 
     from toolbox.api.errors import Interrupted, UsageError
 
     try:
-        sure = typer.confirm(question, err=True)
+        confirmed = typer.confirm(question, err=True)
     except typer.Abort:
         if sys.stdin is not None and sys.stdin.isatty():
             raise
         typer.echo(err=True)
-        raise UsageError("there is nobody to ask", "Add --yes to go on without a question.") from None
-    if not sure:
+        raise UsageError("confirmation needs a terminal", "Add --yes to continue without a question.") from None
+    if not confirmed:
         raise Interrupted("nothing was changed")
-
-
-def _offers(plugin: PluginStatus) -> Any:
-    from rich.text import Text
-
-    offers = ", ".join(f"{component.kind} {component.name}" for component in plugin.components)
-    if plugin.disabled_by:
-        return Text(f"disabled by {plugin.disabled_by}", "dim")
-    if plugin.error:
-        return Text(f"{offers}; " if offers else "").append(f"failed: {plugin.error}", "red")
-    return Text(offers or "nothing")
-
-
-def _row(plugin: PluginStatus) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "api_version": plugin.api_version,
-        "components": [{"kind": component.kind, "name": component.name} for component in plugin.components],
-        "enabled": not plugin.disabled_by,
-        "disabled_by": plugin.disabled_by,
-        "error": plugin.error,
-        "hint": plugin.hint,
-    }

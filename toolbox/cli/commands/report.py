@@ -8,47 +8,39 @@ from typing import Annotated
 import typer
 
 from toolbox.cli import completion, options
-from toolbox.cli.options import open_workspace
+from toolbox.cli.command import Call, command
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command(rich_help_panel="Experiment")(report)
-
-
+@command(app, options.WORKSPACE, options.FORCE, panel="Experiment")
 def report(
+    call: Call,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[RUN]...", help="Ids or numbers of runs; all of them without any.", autocompletion=completion.RUN
-        ),
+        typer.Argument(metavar="[RUN]...", help="Runs by id or number; default: all.", autocompletion=completion.RUN),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
-    form: Annotated[
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = None,
+    file_format: Annotated[
         str, typer.Option("--format", metavar="html|md|json", help="md and json are for other programs.")
     ] = "html",
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Leave out all pictures of the data, for reports you share.")
     ] = False,
-    force: options.Force = False,
-    workspace: options.WorkspaceDir = Path(),
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
 ) -> None:
-    """Write one HTML file on the runs, and print their results with a verdict."""
+    """Write one HTML file about the runs, and print their results with a verdict."""
     from rich.text import Text
 
-    from toolbox.cli.terminal import Terminal
     from toolbox.cli.views.render import report_result
     from toolbox.report import formats
     from toolbox.report.document import document
 
-    terminal = Terminal(as_json, quiet)
-    place = open_workspace(workspace, terminal)
-    formats.check(form)
-    inputs = place.report_inputs(runs or (), output, images=not no_images)
-    path = place.write_report(inputs, output, form, overwrite=force)
+    terminal, workspace = call.terminal, call.open_workspace()
+    formats.check(file_format)
+    inputs = workspace.report_inputs(runs or (), output, images=not no_images)
+    path = workspace.write_report(inputs, output, file_format, overwrite=call.force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
-    evaluations = [run.evaluation for run in place.chosen_runs(runs or ())]
-    told = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")} if as_json else {}
-    terminal.emit({"path": str(path), "runs": evaluations, **told})
+    if terminal.as_json:
+        evaluations = [run.evaluation.document() for run in workspace.chosen_runs(runs or ())]
+        parts = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")}
+        terminal.emit({"path": str(path), "runs": evaluations, **parts})

@@ -1,47 +1,41 @@
-"""Help of a command with the parameters of the components that stand on its line, a panel for each.
+"""The parameters of the components on a command's line, for its help.
 
-``toolbox augment --help`` alone loads no plugin. ``toolbox augment --augmenter mri --help`` asks about ``mri``, too,
-and is told what it can be given, and by which plugin; read from its source text, so that it comes at once.
+``toolbox augment --help`` loads no plugin. ``toolbox augment --augmenter mri --help`` also describes ``mri``, read from
+its source text so that nothing heavy is imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from typer.core import TyperCommand
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from toolbox.api.components import Kind
+from toolbox.api.errors import ToolboxError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from toolbox.plugin.registry import Registry
 
-    from toolbox.api.components import Kind
-
-EPILOG = "With a component on the line ('--augmenter mri --help'), its parameters are told, too."
-_WORDS = "toolbox.words"
 _OPTIONS: dict[str, Kind] = {"--augmenter": "augmenter", "--evaluator": "evaluator", "--data": "dataset"}
 
 
-class Command(TyperCommand):
-    """A command that takes components."""
+def component_panels(words: Sequence[str], takes_model: bool) -> list[RenderableType]:
+    """A panel for each component among the ``words`` of a command line."""
+    components = list(_components(words, takes_model))
+    if not components:
+        return []
+    from toolbox.plugin.registry import Registry
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the words for :meth:`format_help`: it is called before they are understood."""
-        ctx.meta[_WORDS] = list(args)
-        return super().parse_args(ctx, args)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The command's own help, then the panels."""
-        super().format_help(ctx, formatter)
-        takes_model = any(parameter.name == "model" for parameter in self.params)
-        asked = list(_components(ctx.meta.get(_WORDS, []), takes_model))
-        if asked:
-            from rich.console import Console
-
-            Console().print(*_panels(asked))
+    registry = Registry()
+    return [_panel(registry, kind, spec) for kind, spec in components]
 
 
-def _components(words: list[str], takes_model: bool) -> Iterator[tuple[Kind, str]]:
-    """The components on the line: kind and spec. A folder after ``--data`` is none."""
+def _components(words: Sequence[str], takes_model: bool) -> Iterator[tuple[Kind, str]]:
+    """The kinds and specs of the components; a folder after ``--data`` is none."""
     from toolbox.plugin.spec import looks_like_path
 
     if takes_model and words and not words[0].startswith("-"):
@@ -53,33 +47,24 @@ def _components(words: list[str], takes_model: bool) -> Iterator[tuple[Kind, str
             yield _OPTIONS[option], value
 
 
-def _panels(asked: list[tuple[Kind, str]]) -> Iterator[RenderableType]:
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    from toolbox.api.errors import ToolboxError
-    from toolbox.plugin.registry import Registry
+def _panel(registry: Registry, kind: Kind, spec: str) -> RenderableType:
     from toolbox.plugin.signature import options
 
-    registry = Registry()
-    for kind, spec in asked:
-        name = spec.partition(":")[0]
-        try:
-            offer = registry.find(kind, name)
-        except ToolboxError as error:
-            yield Text(f"{error.message}. {error.hint}", "yellow")
-            continue
-        table = Table(box=None, show_header=False, pad_edge=False)
-        for option in options(offer.component.factory):
-            default = "" if option.default in (None, "") else str(option.default)
-            meaning = Text(option.description)
-            meaning.append(f" ({', '.join(option.choices)})" if option.choices else "", "dim")
-            meaning.append(f" [default: {default}]" if default else "", "dim")
-            table.add_row(Text(f"{option.name}=", "bold cyan"), meaning)
-        yield Panel(
-            table if table.row_count else f"See 'toolbox show {kind} {name}'.",
-            title=f"{kind} {name}, of plugin {offer.plugin}",
-            title_align="left",
-            border_style="dim",
-        )
+    name = spec.partition(":")[0]
+    try:
+        offer = registry.find(kind, name)
+    except ToolboxError as error:
+        return Text(f"{error.message}. {error.hint}", "yellow")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for option in options(offer.component.factory):
+        default = "" if option.default in (None, "") else str(option.default)
+        meaning = Text(option.description)
+        meaning.append(f" ({', '.join(option.choices)})" if option.choices else "", "dim")
+        meaning.append(f" [default: {default}]" if default else "", "dim")
+        table.add_row(Text(f"{option.name}=", "bold cyan"), meaning)
+    return Panel(
+        table if table.row_count else f"See 'toolbox show {kind} {name}'.",
+        title=f"{kind} {name}, of plugin {offer.plugin}",
+        title_align="left",
+        border_style="dim",
+    )

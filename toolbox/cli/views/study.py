@@ -7,31 +7,41 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
 from toolbox.cli.views.render import duration, gigabytes
+from toolbox.cli.views.tables import table
+from toolbox.report.wording import number
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
     from toolbox.study.estimate import Estimate
     from toolbox.study.file import StudyFile
     from toolbox.study.ledger import Entry
     from toolbox.study.plan import Plan, PlannedRun
     from toolbox.study.results import Results
+    from toolbox.study.runner import Outcome
     from toolbox.study.study import Study
 
 _STYLES = {"finished": "green", "failed": "red", "started": "yellow", "missing": "yellow", "waiting": "dim"}
 
 
-def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> list[RenderableType]:
-    """Every arm with its runs (seeds, folds) and their time, and the whole study's."""
-    from rich.table import Table
-    from rich.text import Text
+def studies_table(studies: Mapping[str, StudyFile]) -> list[RenderableType]:
+    """The built-in studies."""
+    rows = table("name", "title", "arms", "seeds")
+    for name, file in studies.items():
+        rows.add_row(Text(name, "bold"), Text(file.title), str(len(file.arms)), str(len(file.seeds)))
+    return [rows, Text("'toolbox study show NAME' prints one, 'toolbox study new NAME' copies it for editing.", "dim")]
 
+
+def plan_table(study: Study, estimate: Estimate) -> list[RenderableType]:
+    """Every arm with its runs (seeds, folds) and their time, and the whole study's."""
+    plan, entries = study.plan, study.status()
     cells: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
         cells.setdefault(run.cell_name, []).append(run)
-    table = Table("arm", "how", "runs", "each", "", box=None, pad_edge=False, header_style="bold")
-    table.columns[2].justify = table.columns[3].justify = "right"
+    rows = table("arm", "training", "runs", "each", "", right=(2, 3))
     for name, members in cells.items():
         first = members[0]
         unfreeze = first.settings.get("last.unfreeze", "none")
@@ -39,23 +49,33 @@ def plan_table(plan: Plan, estimate: Estimate, entries: Mapping[str, Entry]) -> 
         states = Counter(entries[run.key].status for run in members if run.key in entries)
         state = ", ".join(f"{count} {state}" for state, count in states.items())
         each = "?" if first.key in estimate.problems else duration(estimate.costs[first.key].seconds)
-        table.add_row(Text(name), Text(how), str(len(members)), each, Text(state, "dim"))
+        rows.add_row(Text(name), Text(how), str(len(members)), each, Text(state, "dim"))
     whole = f"{len(plan.runs)} runs, about {duration(estimate.seconds)} in all, {gigabytes(estimate.bytes)} of disk"
     failing = [
         Text(f"{name}: {estimate.problems[members[0].key]}; it will fail", "yellow")
         for name, members in cells.items()
         if members[0].key in estimate.problems
     ]
-    said = Text(f"{whole} (less where trainings stop early).")
-    return [Text(plan.study.title, "bold"), table, *failing, said]
+    finished = sum(estimate.costs[key].seconds for key in study.finished())
+    return [
+        Text(plan.study.title, "bold"),
+        rows,
+        *failing,
+        Text(f"{whole} (less where trainings stop early)."),
+        *([f"Finished already: about {duration(finished)} of it."] if finished else []),
+    ]
+
+
+def outcome_line(outcome: Outcome) -> RenderableType:
+    """How a run of the study ended."""
+    entry, failed = outcome.entry, outcome.entry.status == "failed"
+    result = entry.error if failed else duration(entry.seconds)
+    return Text(f"{outcome.planned.name}: {entry.status}, {result}", "yellow" if failed else "dim")
 
 
 def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableType]:
-    """What has become of each run."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("run", "state", "time", "", box=None, pad_edge=False, header_style="bold")
+    """The state of each run."""
+    rows = table("run", "state", "time", "")
     counts: dict[str, int] = {}
     for run in plan.runs:
         entry = entries.get(run.key)
@@ -63,16 +83,13 @@ def status_table(plan: Plan, entries: Mapping[str, Entry]) -> list[RenderableTyp
         counts[state] = counts.get(state, 0) + 1
         took = duration(entry.seconds) if entry and entry.seconds else ""
         remark = (entry.error or entry.run) if entry else ""
-        table.add_row(Text(run.name), Text(state, _STYLES.get(state, "")), took, Text(remark, "dim"))
+        rows.add_row(Text(run.name), Text(state, _STYLES.get(state, "")), took, Text(remark, "dim"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return [Text(plan.study.title, "bold"), table, Text(f"{len(plan.runs)} runs: {summary}.")]
+    return [Text(plan.study.title, "bold"), rows, Text(f"{len(plan.runs)} runs: {summary}.")]
 
 
-def watched(study: Study, console: Console) -> None:
-    """A table that stays up to date until every run has ended."""
-    from rich.console import Group
-    from rich.live import Live
-
+def watch_status(study: Study, console: Console) -> None:
+    """Print a table and update it until every run has ended."""
     with Live(console=console, auto_refresh=False) as live:
         while True:
             entries = study.status()
@@ -85,21 +102,15 @@ def watched(study: Study, console: Console) -> None:
 
 def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
     """Each arm over its seeds and folds, then what was leakage, and the comparisons in words."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from toolbox.report.wording import number
-
-    table = Table("arm", "runs", results.label, "95 % interval", "SD of seeds", "", box=None, pad_edge=False)
-    table.header_style = "bold"
+    rows = table("arm", "runs", results.label, "95 % interval", "SD of seeds", "")
     for cell in results.cells:
         interval = f"{number(cell.low)}–{number(cell.high)}" if cell.low is not None and cell.high is not None else ""
         remark = "leaky" if cell.leaky else ("" if cell.held_out else "not held out")
         if cell.failed:
             remark = ", ".join(filter(None, [remark, f"{cell.failed} failed"]))
         spread = number(cell.spread) if cell.spread is not None else ""
-        table.add_row(Text(cell.name), f"{cell.runs}", number(cell.value), interval, spread, Text(remark, "yellow"))
-    things: list[RenderableType] = [Text(file.title, "bold"), table]
+        rows.add_row(Text(cell.name), f"{cell.runs}", number(cell.value), interval, spread, Text(remark, "yellow"))
+    things: list[RenderableType] = [Text(file.title, "bold"), rows]
     if results.leakage:
         things.append(Text("How much of the accuracy was leakage", "bold"))
         things += [Text(f"{found.title}: {found.words}") for found in results.leakage]
