@@ -11,7 +11,7 @@ from torch import nn
 from toolbox.api.errors import UsageError, WeightsUnavailable
 from toolbox.api.heads import WIDEST, DenseHead, HeadPlan, parse_head
 from toolbox.api.model import BuiltModel, ModelRequest
-from toolbox.plugin.schema import validated
+from toolbox.plugin.schema import validate
 from toolbox_alzheimer.model import AlzheimerModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
