@@ -67,7 +67,8 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
     comparison = _comparison_of(inputs, fair)
     if comparison is None:
         return (
-            f"The highest accuracy on held-out images is that of {run_name(best)} on the {split} split: {_value(best)}.",
+            f"The highest accuracy on held-out images is that of {run_name(best)} on the {split} split: "
+            f"{_value(best)}.",
             "The runs were not all compared on the same images, so no winner is called.",
         )
     return _ranking(comparison, [run for run in fair if comparison.arm_of(run.id)])
