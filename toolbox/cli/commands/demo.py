@@ -47,6 +47,6 @@ def demo(
             "path": str(folder),
             "report": str(folder / REPORT),
             "seconds": round(seconds, 1),
-            "runs": [run.evaluation for run in runs],
+            "runs": [run.evaluation.document() for run in runs],
         }
     )

@@ -34,7 +34,7 @@ def evaluate(
     from toolbox.cli.views.render import evaluation_result
 
     workspace = call.open_workspace()
-    document = workspace.evaluate(run, data=data)
-    call.terminal.show(*evaluation_result(document))
-    call.terminal.emit(document)
+    evaluation = workspace.evaluate(run, data=data)
+    call.terminal.show(*evaluation_result(evaluation))
+    call.terminal.emit(evaluation.document())
     call.terminal.end(workspace.quarantined)

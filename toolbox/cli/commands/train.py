@@ -107,5 +107,5 @@ def _train(call: Call, finetune: bool, model: str, resume: str | None, from_run:
         if call.follows:
             return
         terminal.show(*run_result(run, terminal.results.width))
-        terminal.emit(run.evaluation)
+        terminal.emit(run.evaluation.document())
     terminal.end(workspace.quarantined)

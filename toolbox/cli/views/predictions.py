@@ -134,8 +134,8 @@ class Document:
     def __init__(self, file: IO[str], found: Predictions, top: int | None) -> None:
         self._file, self._top = file, top
         self._count, self._unreadable = 0, 0
-        record = found.run.record
-        head = {"schema": 1, "run": found.run.id, "model": record["model"], "classes": list(found.classes)}
+        run = found.run
+        head = {"schema": 1, "run": run.id, "model": run.record.model, "classes": list(found.classes)}
         self._file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "images": [')
 
     def add(self, result: Predicted | QuarantinedSample) -> None:

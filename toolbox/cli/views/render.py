@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from toolbox.data.workspace_manifest import SplitDataset
     from toolbox.evaluation.canary import Canary
     from toolbox.report.inputs import ReportInputs
+    from toolbox.runs.evaluation import EvaluationRecord
     from toolbox.runs.folder import Run
 
 
@@ -73,24 +74,22 @@ def training_plan(plan: Mapping[str, Any]) -> list[RenderableType]:
     ]
 
 
-def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
+def evaluation_result(evaluation: EvaluationRecord) -> list[RenderableType]:
     """An evaluation's metrics with their intervals."""
     from rich.table import Table
     from rich.text import Text
 
-    from toolbox.api.evaluator import Metric
     from toolbox.report.wording import interval, number
 
     table = Table("metric", "value", "95 % interval", "by", box=None, pad_edge=False, header_style="bold")
-    for name, metric in document["metrics"].items():
-        found = Metric(**metric)
-        table.add_row(Text(found.label or name), number(found.value), interval(found), Text(found.method, "dim"))
-    where = document["external"] or f"the {document['split']} split"
-    head = Text(f"{document['run']} ({document['model']}) on {document['n']} images of {where}", "bold")
-    return [head, table, *_further(document), *_remarks(document)]
+    for name, metric in evaluation.metrics.items():
+        table.add_row(Text(metric.label or name), number(metric.value), interval(metric), Text(metric.method, "dim"))
+    where = evaluation.external or f"the {evaluation.split} split"
+    head = Text(f"{evaluation.run} ({evaluation.model}) on {evaluation.n} images of {where}", "bold")
+    return [head, table, *_further(evaluation), *_remarks(evaluation)]
 
 
-def _further(document: Mapping[str, Any]) -> list[RenderableType]:
+def _further(evaluation: EvaluationRecord) -> list[RenderableType]:
     """Brief tables, and where pictures are."""
     from rich.markup import escape
     from rich.table import Table
@@ -99,16 +98,16 @@ def _further(document: Mapping[str, Any]) -> list[RenderableType]:
     from toolbox.report.wording import number
 
     things: list[RenderableType] = []
-    for found in document["tables"]:
-        if found.get("brief"):
-            table = Table(*map(escape, found["columns"]), box=None, pad_edge=False, header_style="bold")
-            for row in found["rows"]:
+    for result in evaluation.tables:
+        if result.brief:
+            table = Table(*map(escape, result.columns), box=None, pad_edge=False, header_style="bold")
+            for row in result.rows:
                 table.add_row(*(Text(number(value)) for value in row))
-            things += ["", Text(found["title"], "bold"), table]
-    pictures = [picture for gallery in document.get("galleries", []) for picture in gallery["pictures"]]
+            things += ["", Text(result.title, "bold"), table]
+    pictures = [picture for gallery in evaluation.galleries for picture in gallery.pictures]
     if pictures:
-        titles = ", ".join(gallery["title"].lower() for gallery in document["galleries"])
-        text = f"{len(pictures):,} pictures in {document['path']}/figures ({titles}); 'toolbox report' shows them"
+        titles = ", ".join(gallery.title.lower() for gallery in evaluation.galleries)
+        text = f"{len(pictures):,} pictures in {evaluation.path}/figures ({titles}); 'toolbox report' shows them"
         things += ["", Text(text)]
     return things
 
@@ -318,24 +317,20 @@ def prepared_lines(document: Mapping[str, Any]) -> list[RenderableType]:
     return [counts_table(document["counts"]), head, f"Use them with --data {escape(document['manifest'])}"]
 
 
-def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
+def _remarks(evaluation: EvaluationRecord) -> list[RenderableType]:
     """What a reader of the figures must know."""
     from rich.text import Text
 
-    found = []
-    if document["note"]:
-        found.append(document["note"])
-    found += document.get("notes", [])
-    if document.get("untrained"):
-        found.append("untrained: no stage had an epoch, this is the baseline")
-    if not document["held_out"]:
-        found.append(f"not held out: the {document['split']} split took part in training")
-    if document.get("trained_on"):
-        found.append(f"leaky: {document['trained_on']:,} of these {document['n']:,} images were trained on")
-    elif document["leaky"]:
-        found.append("leaky: the test split, or relatives of it, were trained on")
-    if "looks" in document:
-        from toolbox.evaluation.test_set_uses import Looks
-
-        found.append(Looks(**document["looks"]).words)
-    return [Text(f"note: {text}", "yellow") for text in found]
+    notes = [evaluation.note] if evaluation.note else []
+    notes += evaluation.notes
+    if evaluation.untrained:
+        notes.append("untrained: no stage had an epoch, this is the baseline")
+    if not evaluation.held_out:
+        notes.append(f"not held out: the {evaluation.split} split took part in training")
+    if evaluation.trained_on:
+        notes.append(f"leaky: {evaluation.trained_on:,} of these {evaluation.n:,} images were trained on")
+    elif evaluation.leaky:
+        notes.append("leaky: the test split, or relatives of it, were trained on")
+    if evaluation.looks:
+        notes.append(evaluation.looks.words)
+    return [Text(f"note: {text}", "yellow") for text in notes]
