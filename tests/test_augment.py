@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,13 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.images import as_array
-from toolbox.augment import encode, engines, lineage, planes, recipe, writer
+from toolbox.augment import encode, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
+from toolbox.files.atomic import append_lines
 from toolbox.files.locks import hold_lock
+from toolbox.plugin.engines import FEW, build_engine
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
 
@@ -222,7 +224,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on where an augmentation was" in told and "Traceback" not in told
+    assert process.returncode == 130 and "to continue an augmentation" in told and "Traceback" not in told
     (partial,) = (ws / "augmented").glob(".*.partial")
     kept = list(lineage.read(partial / lineage.FILE_NAME)) if (partial / lineage.FILE_NAME).exists() else []
     assert {str(path.relative_to(partial)) for path in partial.rglob("*.jpg")} == {line.path for line in kept}
@@ -260,13 +262,13 @@ def test_a_lineage_that_was_cut_off_anywhere_is_finished_to_the_same_bytes(tmp_p
     keys = [(line.source, line.copy) for line in lines]
     file = tmp_path / lineage.FILE_NAME
     file.unlink(missing_ok=True)
-    lineage.append(file, [line.text() for line in lines])
+    append_lines(file, [line.text() for line in lines])
     whole = file.read_bytes()
     # Cut off at any byte, or with lines of something else behind.
     file.write_bytes(whole[:cut])
     count = lineage.repair(file, keys)
     assert count == whole[:cut].count(b"\n")
-    lineage.append(file, [line.text() for line in lines[count:]])
+    append_lines(file, [line.text() for line in lines[count:]])
     assert file.read_bytes() == whole and lineage.repair(file, keys) == 12
     other = [*keys[:kept], ("elsewhere", 0), *keys[kept:]]
     assert lineage.repair(file, other) == kept and list(lineage.read(file)) == lines[:kept]
@@ -452,8 +454,9 @@ def square(number: int) -> int:
     return number * number
 
 
-@pytest.mark.parametrize("engine", [engines.Inline(), engines.Processes(2)], ids=["inline", "processes"])
-def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: engines.Engine) -> None:
+@pytest.mark.parametrize("spec", ["inline", "processes:workers=2"])
+def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(spec: str, registry: Registry) -> None:
+    engine = registry.engine(spec)
     asked: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -474,10 +477,19 @@ def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: en
     assert (caught.value.message, caught.value.hint) == ("below zero", "give more")
 
 
-def test_work_that_cannot_travel_stays_here() -> None:
-    assert isinstance(engines.choose(3, lambda x: x, 10**6), engines.Inline)
-    assert isinstance(engines.choose(3, square, 10**6), engines.Processes)
-    assert isinstance(engines.choose(1, square, 10**6), engines.Inline)
+def process_id(_: object) -> int:
+    return os.getpid()
+
+
+def test_auto_takes_processes_for_much_work_that_can_be_pickled(registry: Registry) -> None:
+    def ids(workers: int, items: int, work: Callable[[object], int] = process_id) -> set[int]:
+        return set(build_engine(registry, "auto", workers).map(work, range(items)))
+
+    here = {os.getpid()}
+    assert ids(2, 3).isdisjoint(here), "the user asked for two"
+    assert ids(1, 100) == ids(0, FEW - 1) == ids(2, 100, lambda _: os.getpid()) == here
+    if (os.cpu_count() or 1) > 1:
+        assert ids(0, FEW).isdisjoint(here)
 
 
 @given(
@@ -497,7 +509,7 @@ def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
 @pytest.mark.parametrize("path", ["../out.jpg", "/etc/passwd", "a/../../b.jpg", "c:/x.jpg", "a\\b.jpg", ""])
 def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / lineage.FILE_NAME
-    lineage.append(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
+    append_lines(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
     with pytest.raises(UsageError, match="leads out of the set"):
         list(lineage.read(file))
 

@@ -10,20 +10,16 @@ from typing import Any
 from toolbox.report.inputs import DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
 from toolbox.report.wording import clean
+from toolbox.runs.evaluation import EvaluationRecord
 
 
 def document(inputs: ReportInputs) -> dict[str, Any]:
     """What ``report.json`` holds. Values that are not defined are ``null``."""
-    summary = summarize(inputs)
-    found: dict[str, Any] = _plain(
+    content: dict[str, Any] = _to_json(
         {
             "title": inputs.title,
             "workspace": inputs.workspace,
-            "summary": {
-                "finding": summary.finding,
-                "limits": summary.limits,
-                "caveats": [asdict(each) for each in summary.caveats],
-            },
+            "summary": asdict(summarize(inputs)),
             "runs": [_run(run) for run in inputs.runs],
             "comparisons": [asdict(each) for each in inputs.comparisons],
             "refused": inputs.not_comparable,
@@ -33,36 +29,40 @@ def document(inputs: ReportInputs) -> dict[str, Any]:
             "notes": inputs.notes,
         }
     )
-    return found
+    return content
 
 
 def _run(run: RunView) -> dict[str, Any]:
     evaluation = run.evaluation
     return {
         "id": run.id,
-        "model": run.model,
-        "command": run.command,
-        "split": run.split,
-        "n": run.n,
-        "held_out": run.held_out,
-        "leaky": run.leaky,
-        "metrics": {key: asdict(metric) for key, metric in evaluation.metrics.items()} if evaluation else None,
-        "tables": [asdict(table) for table in evaluation.tables] if evaluation else [],
-        "figures": [asdict(figure) for figure in evaluation.figures] if evaluation else [],
+        "model": run.record.model,
+        "command": run.record.command,
+        "split": evaluation.split,
+        "n": evaluation.n,
+        "held_out": evaluation.held_out,
+        "leaky": run.record.leaky,
+        "metrics": _metrics(evaluation),
+        "tables": [asdict(table) for table in evaluation.tables],
+        "figures": [asdict(figure) for figure in evaluation.figures],
         "history": [asdict(epoch) for epoch in run.history],
         "facts": dict(run.facts),
         "warnings": run.warnings,
         "external": [
             {
-                "data": each.data,
+                "data": each.external,
                 "n": each.n,
                 "leaky": each.leaky,
-                "trained_on": each.trained_on,
-                "metrics": {key: asdict(metric) for key, metric in each.evaluation.metrics.items()},
+                "trained_on": each.trained_on or 0,
+                "metrics": _metrics(each),
             }
             for each in run.external
         ],
     }
+
+
+def _metrics(evaluation: EvaluationRecord) -> dict[str, Any]:
+    return {key: asdict(metric) for key, metric in evaluation.metrics.items()}
 
 
 def _data(data: DataView) -> dict[str, Any]:
@@ -79,14 +79,14 @@ def _data(data: DataView) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """``value`` as JSON can say it: what is not finite becomes ``null``, what UTF-8 can't hold is replaced."""
+def _to_json(value: Any) -> Any:
+    """``value`` as JSON can hold it: what is not finite becomes ``null``, what UTF-8 can't hold is replaced."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(key)): _plain(each) for key, each in value.items()}
+        return {clean(str(key)): _to_json(each) for key, each in value.items()}
     if isinstance(value, Sequence):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     return value
