@@ -124,7 +124,7 @@ def test_missing_and_changed_images_are_counted(place: Path, toolbox: Toolbox) -
         "--json",
     )
     document = toolbox(*arguments).document
-    assert any("robustness: 2 of 12 images are gone" in note for note in document["notes"])
+    assert any("robustness: 2 of 12 images are missing" in note for note in document["notes"])
     assert "(10 images" in document["tables"][-1]["title"]
     for path in rest:
         path.unlink()
@@ -132,7 +132,7 @@ def test_missing_and_changed_images_are_counted(place: Path, toolbox: Toolbox) -
     assert done.code == 1 and "none of 12 images" in done.stderr and "Put them back" in done.stderr
     (place / "table.csv").unlink()
     done = toolbox(*arguments)
-    assert done.code == 1 and "can't be had" in done.stderr
+    assert done.code == 1 and "not available" in done.stderr
     # What needs no images still works.
     assert toolbox("evaluate", "1", "-C", place / "ws", *FEW, *BY_SCANNER).code == 0
 
@@ -194,7 +194,7 @@ def test_a_report_shows_pictures_and_notes(place: Path, toolbox: Toolbox) -> Non
     toolbox("evaluate", "1", "-C", place / "ws", *FEW, *ALL, *BY_SCANNER)
     assert toolbox("report", "-C", place / "ws").code == 0
     page = (place / "ws" / "report.html").read_text("utf-8")
-    assert "Most doubtful answers" in page and "heat map for class" in page and "fewer than 30 images" in page
+    assert "Least certain predictions" in page and "heat map for class" in page and "fewer than 30 images" in page
 
 
 # ------------------------------------------------------------------------------------------------ somebody's plugin

@@ -60,6 +60,7 @@ def test_the_settings_that_do_not_affect_results() -> None:
     # Adding one here needs a reason: its runs will be averaged as if they differed in the seed alone.
     assert execution_settings() == {
         "augment.batch_size",
+        "augment.engine",
         "augment.workers",
         "device",
         "evaluators",
