@@ -177,7 +177,7 @@ def test_the_whole_way_and_nothing_twice(toolbox: Toolbox, tmp_path: Path) -> No
     (leakage,) = first.document["leakage"]
     assert leakage["low"] <= leakage["difference"] <= leakage["high"]
     again = toolbox("study", "run", path, "-C", ws, "--json")
-    assert again.document == first.document and "6 of 6 runs are finished already" in again.stderr
+    assert again.document == first.document and "6 of 6 runs are already finished" in again.stderr
     shown = toolbox("study", "report", path, "-C", ws).stdout
     assert "How much of the accuracy was leakage" in shown and "without leaks" in shown
     assert "6 finished" in toolbox("study", "status", path, "-C", ws).stdout
@@ -238,7 +238,7 @@ def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Pa
     with (folder / ledger.FILE_NAME).open("ab") as file:
         file.write(b'{"key": "cut off')
     resumed = toolbox("study", "run", path, "-C", killed, "--json")
-    assert resumed.code == 0 and "runs are finished already" in resumed.stderr
+    assert resumed.code == 0 and "runs are already finished" in resumed.stderr
 
     def figures(document: dict[str, object]) -> str:
         text = json.dumps({name: document[name] for name in ("cells", "comparisons", "leakage")})
