@@ -47,15 +47,15 @@ def value_of(key: str) -> npt.NDArray[np.float32]:
 
 
 class Maker:
-    """Makes rows by their keys, and remembers how many it was asked for."""
+    """Computes rows from their keys, and counts them."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.computed = 0
 
     def __call__(self, keys: list[str], about: str = "a", limit: int = 10**6) -> Rows:
         def make(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
             for some in np.array_split(places, max(1, len(places) // 3)):
-                self.made += len(some)
+                self.computed += len(some)
                 yield np.stack([value_of(keys[place]) for place in some])
 
         return Table({"of": about}).rows(keys, lambda: (2, 3), np.float32, make, limit)
@@ -65,17 +65,17 @@ def right(rows: Rows, keys: list[str]) -> bool:
     return np.array_equal(rows.take(np.arange(len(keys))), np.stack([value_of(key) for key in keys]))
 
 
-@given(asked=st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=12), min_size=1, max_size=4))
+@given(requests=st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=12), min_size=1, max_size=4))
 @settings(max_examples=25, deadline=None)
-def test_whatever_is_asked_in_whatever_order_is_made_once_and_right(
-    asked: list[list[str]], tmp_path_factory: pytest.TempPathFactory
+def test_each_row_is_computed_once_in_any_order(
+    requests: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         maker = Maker()
-        for keys in asked:
+        for keys in requests:
             assert right(maker(keys), keys)
-        assert maker.made == len({key for keys in asked for key in keys})
+        assert maker.computed == len({key for keys in requests for key in keys})
 
 
 def files(about: str = "a") -> dict[str, Path]:
@@ -85,20 +85,20 @@ def files(about: str = "a") -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("damage", "again"),
     [
-        (lambda found: os.truncate(found["values.bin"], 24 * 5 + 7), 5),  # cut off within a row
-        (lambda found: os.truncate(found["keys.txt"], found["keys.txt"].stat().st_size - 3), 1),
-        (lambda found: found["values.bin"].write_bytes(b"\xff" + found["values.bin"].read_bytes()[1:]), 1),
-        (lambda found: found["keys.txt"].write_bytes(b"\xff\n\x00 what is this\n"), 10),
-        (lambda found: found["table.json"].write_text("{"), 10),
-        (lambda found: found["values.bin"].unlink(), 10),
+        (lambda files: os.truncate(files["values.bin"], 24 * 5 + 7), 5),  # cut off within a row
+        (lambda files: os.truncate(files["keys.txt"], files["keys.txt"].stat().st_size - 3), 1),
+        (lambda files: files["values.bin"].write_bytes(b"\xff" + files["values.bin"].read_bytes()[1:]), 1),
+        (lambda files: files["keys.txt"].write_bytes(b"\xff\n\x00 what is this\n"), 10),
+        (lambda files: files["table.json"].write_text("{"), 10),
+        (lambda files: files["values.bin"].unlink(), 10),
     ],
 )
-def test_what_is_damaged_is_made_again_and_nothing_else(damage: Any, again: int) -> None:
+def test_damaged_rows_alone_are_computed_again(damage: Any, again: int) -> None:
     maker, keys = Maker(), list("abcdefghij")
     maker(keys)
     damage(files())
-    assert right(maker(keys), keys) and maker.made == 10 + again
-    assert right(maker(keys), keys) and maker.made == 10 + again
+    assert right(maker(keys), keys) and maker.computed == 10 + again
+    assert right(maker(keys), keys) and maker.computed == 10 + again
 
 
 KILLED = """
@@ -115,13 +115,13 @@ table.Table({"of": "a"}).rows(list("abcdefghij"), lambda: (2, 3), np.float32, ma
 """
 
 
-def test_after_a_kill_what_was_whole_is_there() -> None:
+def test_whole_rows_survive_a_kill() -> None:
     assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -9
     maker, keys = Maker(), list("abcdefghij")
-    assert right(maker(keys), keys) and maker.made == 4
+    assert right(maker(keys), keys) and maker.computed == 4
 
 
-def test_what_was_used_longest_ago_makes_room_and_what_can_not_fit_is_refused() -> None:
+def test_the_least_recently_used_table_makes_room() -> None:
     maker = Maker()
     for at, about in enumerate("abc"):
         maker(list("abcdefghij"), about, 4000)  # 240 bytes of values, and as much of keys and description
@@ -139,7 +139,7 @@ def test_rows_of_other_images_go_where_these_would_not_fit() -> None:
     maker = Maker()
     maker([f"{number}" for number in range(100)], "a", 10**6)
     keys = [f"{number}" for number in range(100, 140)]
-    assert right(maker(keys, "a", 3000), keys) and maker.made == 140
+    assert right(maker(keys, "a", 3000), keys) and maker.computed == 140
 
 
 def ended(ws: Workspace, **more: Any) -> tuple[dict[str, torch.Tensor], list[str], bytes, dict[str, Any]]:
@@ -164,8 +164,8 @@ def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: P
     assert [stage["cached"] for stage in plain[3]["stages"]] == [False, False]
     for name, value in cold[0].items():
         assert torch.allclose(value, plain[0][name], atol=1e-5), name
-    for kept, not_kept in zip(cold[1], plain[1], strict=True):
-        assert np.allclose([*map(float, kept.split())], [*map(float, not_kept.split())], atol=1e-5)
+    for cached, uncached in zip(cold[1], plain[1], strict=True):
+        assert np.allclose([*map(float, cached.split())], [*map(float, uncached.split())], atol=1e-5)
 
 
 def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
@@ -202,8 +202,8 @@ def test_half_precision_takes_half_the_disk_and_trains_nearly_the_same(photos: P
     }
     for step in (activation_cache.TRUNK, activation_cache.FEATURES):
         assert sizes[step, "float32"] == 2 * sizes[step, "float16"]
-    for kept, halved in zip(full[1], half[1], strict=True):
-        assert np.allclose([*map(float, kept.split())], [*map(float, halved.split())], atol=0.01)
+    for whole, halved in zip(full[1], half[1], strict=True):
+        assert np.allclose([*map(float, whole.split())], [*map(float, halved.split())], atol=0.01)
 
 
 def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
@@ -211,11 +211,11 @@ def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
 ) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "tables").write_text("in the way")
-    found = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
-    assert [stage["cached"] for stage in found[3]["stages"]] == [False, False]
+    outcome = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
+    assert [stage["cached"] for stage in outcome[3]["stages"]] == [False, False]
 
 
-def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
+def test_other_files_in_the_folder_are_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
     Maker()(["a"])
     theirs = [own_cache / name for name in ("thesis.txt", "tables/mine/x", "scratch/mine/x", "scratch/tmpabc/x")]
     for path in theirs:
@@ -233,14 +233,14 @@ def test_what_others_have_in_the_folder_is_not_touched(toolbox: Toolbox, own_cac
     assert all(path.is_file() for path in theirs)
 
 
-def test_a_shape_that_was_spoilt_is_noticed(own_cache: Path) -> None:
+def test_a_damaged_shape_is_noticed(own_cache: Path) -> None:
     Maker()(["a"])
     (about,) = own_cache.glob("tables/*/table.json")
     about.write_text(about.read_text().replace("3\n", "4\n"))
     assert right(Maker()(["a", "b"]), ["a", "b"])
 
 
-def test_a_folder_that_can_not_be_made_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_created_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path / "file"))
     with folders.scratch_folder() as folder:
@@ -251,8 +251,8 @@ def test_a_folder_that_can_not_be_made_stops_no_training(tmp_path: Path, monkeyp
 def test_the_cache_is_shown_and_cleared(photos: Path, tmp_path: Path, toolbox: Toolbox, own_cache: Path) -> None:
     assert "empty" in toolbox("cache").stdout
     settings = [word for name, value in QUICK.items() for word in ("--set", f"{name}={str(value).lower()}")]
-    told = toolbox("finetune", TINY, "--data", photos, "-C", tmp_path / "ws", *settings)
-    assert told.code == 0 and "to compute once and keep" in told.stderr
+    done = toolbox("finetune", TINY, "--data", photos, "-C", tmp_path / "ws", *settings)
+    assert done.code == 0 and "to compute once and keep" in done.stderr
     shown = toolbox("cache")
     assert shown.code == 0 and 'features before the head, timm:arch="test_resnet", float32, 32 px' in shown.stdout
     (old,) = (entry for entry in folders.list_entries() if entry.about.get("of") == activation_cache.FEATURES)

@@ -70,7 +70,7 @@ def test_every_sample_of_a_batch_is_taken_once() -> None:
 
 
 @pytest.mark.slow  # three times two processes
-def test_processes_that_are_interrupted_stop_together_and_go_on(photos: Path, tmp_path: Path) -> None:
+def test_interrupted_processes_stop_together_and_resume(photos: Path, tmp_path: Path) -> None:
     words = ["--set", "training.size=32", "--set", "training.early_stopping=false", "--set", "training.batch_size=4"]
     both = ("train", "alzheimer-cnn", "--epochs", 150, "--data", photos, *words, "-C")
     assert together(*both, tmp_path / "straight").returncode == 0
@@ -89,5 +89,5 @@ def test_processes_that_are_interrupted_stop_together_and_go_on(photos: Path, tm
     assert done.returncode == 0, done.stderr
     straight, again = runs.find(tmp_path / "straight"), runs.find(tmp_path / "stopped")
     assert (straight.path / runs.PREDICTIONS).read_bytes() == (again.path / runs.PREDICTIONS).read_bytes()
-    losses = [[line["train_loss"] for line in found.history()] for found in (straight, again)]
+    losses = [[line["train_loss"] for line in run.history()] for run in (straight, again)]
     assert losses[0] == losses[1]

@@ -164,7 +164,7 @@ def test_what_is_no_number_is_never_put_in_place(ours: Path, registry: Registry)
     built = predict.load_model(run_of(ours, 1), registry, CPU)
     whole = exporting.Deployable(built).eval()
     with pytest.raises(ToolboxError, match="differ by inf"):
-        exporting._checked(whole, (3, 32, 32), lambda images: whole(images)[0] * torch.nan)
+        exporting._verify(whole, (3, 32, 32), lambda images: whole(images)[0] * torch.nan)
 
 
 class Odd(torch.nn.Module):
@@ -179,7 +179,7 @@ def test_a_model_that_no_exporter_can_follow_is_one_error(ours: Path, registry: 
     built = predict.load_model(run_of(ours, 1), registry, CPU)
     odd = BuiltModel(Odd(), built.parts, built.mean, built.std)
     write = {"torch-export": exporting._torch_export, "onnx": exporting._onnx}[form]
-    with pytest.raises(ToolboxError, match="can't take this model"):
+    with pytest.raises(ToolboxError, match="can't export this model"):
         write(odd, (3, 32, 32), {}, ours / "odd")
 
 
@@ -198,7 +198,7 @@ def test_nothing_is_overwritten_unasked(toolbox: Toolbox, ours: Path) -> None:
     assert [path.name for path in (ours / "into").iterdir()] == [f"{run_of(ours, 1).id}.safetensors"]
 
 
-def test_nonsense_and_missing_packages_are_told_in_one_line(
+def test_nonsense_and_missing_packages_are_reported_in_one_line(
     toolbox: Toolbox, ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws = ours / "ws"
@@ -215,8 +215,8 @@ def test_nonsense_and_missing_packages_are_told_in_one_line(
 def test_more_than_an_onnx_file_holds_is_refused(
     ours: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "_MOST_ONNX", 1000)
-    with pytest.raises(UsageError, match="too much for one ONNX file"):
+    monkeypatch.setattr(exporting, "_ONNX_LIMIT", 1000)
+    with pytest.raises(UsageError, match="exceed the 2 GiB limit"):
         exporting.export(run_of(ours, 1), "onnx", ours / "x.onnx", registry)
     assert not (ours / "x.onnx").exists()
 

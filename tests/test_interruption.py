@@ -1,4 +1,4 @@
-"""Killed, interrupted, out of disk: what was begun ends as if nothing had happened, to the bit."""
+"""A training that is killed, interrupted or out of disk space resumes to the same bits."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_killed_while_a_checkpoint_is_written(
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_does(
+def test_an_interrupted_run_says_how_to_resume_and_does(
     photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8, by=signal.SIGINT)
@@ -198,16 +198,16 @@ def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: 
     assert "Resume with: toolbox train --resume 001-alzheimer-cnn\n" in stderr and "Traceback" not in stderr
 
 
-def test_a_run_whose_data_or_settings_changed_is_not_gone_on_with(photos: Path, tmp_path: Path) -> None:
+def test_a_run_whose_data_or_settings_changed_is_not_resumed(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
     with pytest.raises(UsageError, match=r"the settings \(head.epochs, training.lr\) changed"):
         Workspace(tmp_path / "ws", settings={"training.lr": 0.5, "head.epochs": 9}).resume(run.id)
     picture = next((photos / "left").iterdir())
-    kept = picture.read_bytes()
+    content = picture.read_bytes()
     picture.write_bytes(next((photos / "right").iterdir()).read_bytes())
-    with pytest.raises(UsageError, match=r"the data or their split.*changed since it began"):
+    with pytest.raises(UsageError, match=r"the data or their split.*changed since it started"):
         Workspace(tmp_path / "ws", settings={"audit.allow_leaks": True}).resume(run.id)
-    picture.write_bytes(kept)
+    picture.write_bytes(content)
     assert Workspace(tmp_path / "ws").resume(run.id).finished
 
 
@@ -224,7 +224,7 @@ def test_weights_that_changed_are_noticed(photos: Path, tmp_path: Path, registry
 
 
 class Full(SilentReporter):
-    """From the given step on the disk is full: no file may grow beyond a kilobyte."""
+    """From a step on, the disk is full: no file may grow beyond a kilobyte."""
 
     def __init__(self, step: int) -> None:
         super().__init__()
@@ -258,22 +258,22 @@ def test_a_full_disk_loses_no_earlier_checkpoint(
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
 
-def test_a_damaged_checkpoint_is_said_to_be_damaged(photos: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
     state = run.path / runs.CHECKPOINT / "state.pt"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(UsageError, match=r"state\.pt can't be read"):
         Workspace(tmp_path / "ws").resume(run.id)
     state.unlink()
-    assert Workspace(tmp_path / "ws").resume(run.id).finished  # anew
+    assert Workspace(tmp_path / "ws").resume(run.id).finished  # from the start
 
 
-def test_a_run_is_done_again_from_its_record(
+def test_a_run_is_repeated_from_its_record(
     toolbox: Toolbox, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     place = tmp_path / "ws"
     first = train(place, photos, TUNED)
-    (place / "toolbox.toml").write_text("[training]\nlr = 0.5\n")  # the run was not made with it
+    (place / "toolbox.toml").write_text("[training]\nlr = 0.5\n")  # the run does not use it
     done = toolbox("finetune", "--from-run", "1", "-C", place, "--json")
     assert done.code == 0 and done.document["run"] == "002-timm"
     assert outcome(Workspace(place).run("2")) == outcome(first) == straight[TUNED]
@@ -282,10 +282,10 @@ def test_a_run_is_done_again_from_its_record(
     assert third["seed"] == 5 and third["config"]["training"] == first.record["config"]["training"]
     next((photos / "left").iterdir()).unlink()
     done = toolbox("train", "--from-run", "1", "-C", place)
-    assert done.code == 2 and "can't be done again" in done.stderr and "the data" in done.stderr
+    assert done.code == 2 and "can't be repeated" in done.stderr and "the data" in done.stderr
 
 
-def test_what_to_train_is_said_once(toolbox: Toolbox, tmp_path: Path) -> None:
+def test_what_to_train_is_stated_once(toolbox: Toolbox, tmp_path: Path) -> None:
     for words in ((), ("resnet50", "--resume", "1"), ("--resume", "1", "--from-run", "1")):
         done = toolbox("finetune", *words, "-C", tmp_path)
         assert done.code == 2 and "name a model, or one earlier run" in done.stderr

@@ -48,11 +48,11 @@ def test_targets_say_what_the_picture_is_made_of(seed: int, count: int, cut: boo
     images, targets = batch(count)
     before = images.clone()
     params = mixer.draw_batch(generator(seed), count, INFO)
-    made, soft = mixer.mix(images, targets, json.loads(json.dumps(params)))
-    assert made.shape == images.shape and soft.shape == targets.shape
+    mixed, soft = mixer.mix(images, targets, json.loads(json.dumps(params)))
+    assert mixed.shape == images.shape and soft.shape == targets.shape
     assert torch.allclose(soft.sum(1), torch.ones(count))
     assert (soft >= 0).all()
-    content = made.mean(dim=(1, 2, 3))
+    content = mixed.mean(dim=(1, 2, 3))
     assert torch.allclose(content, soft @ (torch.arange(count) + 1.0), atol=1e-4)
     assert torch.equal(images, before)
     if count > 1:
@@ -61,13 +61,13 @@ def test_targets_say_what_the_picture_is_made_of(seed: int, count: int, cut: boo
 
 def test_mixup_is_a_weighted_mean_and_cutmix_a_rectangle() -> None:
     images, targets = batch(3)
-    made, soft = Mixup().mix(images, targets, {"share": 0.75, "shift": 1})
-    assert torch.allclose(made[:, 0, 0, 0], torch.tensor([1.25, 2.25, 2.5]))
+    mixed, soft = Mixup().mix(images, targets, {"share": 0.75, "shift": 1})
+    assert torch.allclose(mixed[:, 0, 0, 0], torch.tensor([1.25, 2.25, 2.5]))
     assert torch.allclose(soft[2], torch.tensor([0.25, 0.0, 0.75]))
-    made, soft = Cutmix().mix(images, targets, {"share": 0.75, "shift": 2, "x": 0.5, "y": 0.0})
+    mixed, soft = Cutmix().mix(images, targets, {"share": 0.75, "shift": 2, "x": 0.5, "y": 0.0})
     expected = torch.ones(24, 32)
     expected[:6, 8:24] = 3  # half as wide and high; its upper half sticks out and is cut off
-    assert torch.equal(made[0, 1], expected)
+    assert torch.equal(mixed[0, 1], expected)
     assert soft[0].tolist() == pytest.approx([1 - 6 * 16 / (24 * 32), 0, 6 * 16 / (24 * 32)])
 
 
@@ -137,10 +137,10 @@ def test_the_loop_learns_from_soft_targets_and_repeats(mixer: MixingAugmenter) -
     pixels = inputs(mixer)
     pixels.epoch = 1
     (indices,) = epoch_batches(targets, stage, 1)
-    made, soft = pixels.mix(pixels.batch(indices), targets[indices], 1)
+    mixed, soft = pixels.mix(pixels.batch(indices), targets[indices], 1)
     torch.manual_seed(0)
     fresh = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 2))
-    assert lines[0].train_loss == pytest.approx(F.cross_entropy(fresh(made), soft).item(), rel=1e-5)
+    assert lines[0].train_loss == pytest.approx(F.cross_entropy(fresh(mixed), soft).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
@@ -168,15 +168,15 @@ def test_training_online_is_repeatable(name: str, photos: Path, tmp_path: Path) 
 
     def run(folder: str) -> tuple[list[float], dict[str, Any]]:
         ws = Workspace(tmp_path / folder, data=photos, settings=settings)
-        made = ws.finetune("timm:arch=test_resnet")
-        lines = (made.path / "metrics.jsonl").read_text().splitlines()
-        return [json.loads(line)["train_loss"] for line in lines], made.record
+        run = ws.finetune("timm:arch=test_resnet")
+        lines = (run.path / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line)["train_loss"] for line in lines], run.record
 
     losses, record = run("a")
     assert losses == run("b")[0]
-    told = SilentReporter()
+    reporter = SilentReporter()
     settings = {**settings, "training.train_on": "auto", "head.epochs": 0}
-    Workspace(tmp_path / "c", data=photos, settings=settings, reporter=told).finetune("timm:arch=test_resnet")
-    assert any("nothing is mixed" in text for text in told.warnings) == (name in ("mixup", "cutmix"))
+    Workspace(tmp_path / "c", data=photos, settings=settings, reporter=reporter).finetune("timm:arch=test_resnet")
+    assert any("nothing is mixed" in text for text in reporter.warnings) == (name in ("mixup", "cutmix"))
     assert len(losses) >= 2 and all(np.isfinite(losses))
     assert record["train_on"] == "online" and not record["stages"][0]["cached"]

@@ -1,4 +1,4 @@
-"""bf16 where the device gains by it, and compiled by choice: close to the plain pass, and recorded."""
+"""bf16 and torch.compile: close to the plain forward pass, and recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 TINY = "timm:arch=test_resnet"
 
 
-def test_the_cpu_computes_in_float32_unless_it_is_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_float32_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision.resolve_precision(TrainingSettings(), CPU) == "float32"
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
     assert precision.resolve_precision(TrainingSettings(precision="bf16"), CPU) == "bf16"
@@ -33,7 +33,7 @@ def test_bf16_is_close_and_gives_float32(registry: Registry) -> None:
     torch.manual_seed(0)
     module = registry.model(TINY).build(ModelRequest(2, 3, 64)).module.eval()
     seen: list[torch.dtype] = []
-    module.layer1.register_forward_hook(lambda _, given, output: seen.append(output.dtype))
+    module.layer1.register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
     images = torch.rand(4, 3, 64, 64)
     with torch.inference_mode():
         plain = precision.cast(module, "float32", CPU)(images)

@@ -1,4 +1,4 @@
-"""Predicting: the answers that an evaluation gives, for any files in any order; what is unreadable is told."""
+"""Predicting: the same probabilities as in an evaluation, for any files in any order; unreadable files are reported."""
 
 from __future__ import annotations
 
@@ -260,9 +260,9 @@ def test_every_item_comes_back_once_in_order_with_its_own_answer(
         return np.full((32, 32, 3), 6 * number, np.uint8) if good else f"bad {number}"
 
     items = list(enumerate(kinds))
-    found = list(ready.over(items, read))
-    assert [item for item, _ in found] == items
-    for (number, good), values in found:
+    results = list(ready.over(items, read))
+    assert [item for item, _ in results] == items
+    for (number, good), values in results:
         if good:
             alone = ready.probabilities(np.full((1, 32, 32, 3), 6 * number, np.uint8))[0]
             assert np.allclose(values, alone, rtol=0, atol=1e-6)
@@ -302,7 +302,7 @@ def test_results_come_while_the_rest_is_not_yet_read(place: Path, registry: Regi
 def test_a_model_that_gives_no_numbers_is_an_error(place: Path, registry: Registry) -> None:
     ready = predictor(place, registry)
     next(ready.built.module.parameters()).data.fill_(float("nan"))
-    with pytest.raises(ToolboxError, match="no numbers"):
+    with pytest.raises(ToolboxError, match="not finite"):
         ready.probabilities(np.zeros((1, 32, 32, 3), np.uint8))
 
 
@@ -325,13 +325,13 @@ def test_an_interruption_leaves_no_half_table(toolbox: Toolbox, ours: Path, monk
 
 def test_a_run_keeps_what_it_trained_on_and_an_external_test_counts_it(toolbox: Toolbox, ours: Path) -> None:
     ws, run = ours / "ws", next((ours / "ws" / "runs").iterdir())
-    kept = manifest.read(run / "manifest.csv")
-    assert kept.fingerprint == Run(run).record["data"]["fingerprint"]
+    table = manifest.read(run / "manifest.csv")
+    assert table.fingerprint == Run(run).record["data"]["fingerprint"]
     fresh = write_photos(ours / "fresh", per_class=4, size=(44, 32))
     clean = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json").document
     assert (clean["trained_on"], clean["leaky"], clean["n"]) == (0, False, 8)
-    seen = [row for row in kept.part("train") if row.label == "left"][:2]
-    unseen = next(row for row in kept.rows if row.split != "train")
+    seen = [row for row in table.part("train") if row.label == "left"][:2]
+    unseen = next(row for row in table.rows if row.split != "train")
     for row in (*seen, unseen):
         # Other names and another format, the same pixels; the model's test image was not trained on.
         Image.open(ours / "photos" / row.path).save(fresh / row.label / f"copy-of-{Path(row.path).stem}.bmp")

@@ -72,27 +72,27 @@ def test_what_is_unfrozen(registry: Registry, model: str, size: int, unfreeze: s
     ],
 )
 def test_blocks_divide_trunk_and_last_block(registry: Registry, model: str, size: int, blocks: int) -> None:
-    found = parts(registry, model, size)
-    assert len(found.blocks) == blocks and found.blocks[-1] == found.last
-    assert sorted(name for block in found.blocks for name in block) == sorted(found.trunk | found.last)
-    counts = [len(stages.unfrozen_parameters(found, str(number))) for number in range(1, blocks + 1)]
-    assert counts == sorted(set(counts)) and counts[-1] == len(found.trunk | found.last | found.head)
+    result = parts(registry, model, size)
+    assert len(result.blocks) == blocks and result.blocks[-1] == result.last
+    assert sorted(name for block in result.blocks for name in block) == sorted(result.trunk | result.last)
+    counts = [len(stages.unfrozen_parameters(result, str(number))) for number in range(1, blocks + 1)]
+    assert counts == sorted(set(counts)) and counts[-1] == len(result.trunk | result.last | result.head)
 
 
 @pytest.mark.parametrize(
     ("unfreeze", "reason"),
     [("6", "no 6 blocks"), ("0", "no 0 blocks"), ("layer9", "no module or parameter 'layer9'"), ("", "parameter ''")],
 )
-def test_what_can_not_be_unfrozen(registry: Registry, unfreeze: str, reason: str) -> None:
+def test_what_cannot_be_unfrozen(registry: Registry, unfreeze: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         stages.unfrozen_parameters(parts(registry, TINY), unfreeze)
 
 
 def test_a_model_without_blocks_still_unfreezes_its_last(registry: Registry) -> None:
-    found = replace(parts(registry, TINY), blocks=())
-    assert stages.unfrozen_parameters(found, "1") == found.last | found.head
+    without_blocks = replace(parts(registry, TINY), blocks=())
+    assert stages.unfrozen_parameters(without_blocks, "1") == without_blocks.last | without_blocks.head
     with pytest.raises(UsageError, match="only names the last one") as caught:
-        stages.unfrozen_parameters(found, "2")
+        stages.unfrozen_parameters(without_blocks, "2")
     assert "--unfreeze-all" in caught.value.hint
 
 
@@ -158,7 +158,7 @@ def test_without_epochs_the_untrained_model_is_measured(toolbox: Toolbox, photos
     [("glorot-uniform", 1), ("glorot-normal", 1), ("he", 1), ("pytorch", 1), ("zeros", 0), ("ones", 0)],
 )
 def test_constant_weights_fail_and_every_other_start_learns(init: str, learns: int, tmp_path: Path) -> None:
-    """As in study A: with zeros or ones all filters stay alike, and one class is said of every image."""
+    """As in study A: with zeros or ones all filters stay alike, and one class is predicted for every image."""
     data = write_photos(tmp_path / "photos", per_class=24)
     settings = {
         "training.size": 32,

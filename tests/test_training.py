@@ -1,4 +1,4 @@
-"""Training: what is frozen stays frozen to the bit, what is cached changes nothing, and the loop does what it says."""
+"""Training: frozen weights do not change by a bit, the cache changes no result, and the loop trains."""
 
 from __future__ import annotations
 
@@ -167,9 +167,9 @@ def test_a_stage_falls_back_to_training() -> None:
 
 
 def test_pixels_are_normalised_and_channels_last() -> None:
-    given = pixels(3)
-    batch = given.batch(torch.tensor([2, 0]))
-    expected = (torch.from_numpy(given.images[[2, 0]]).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    images = pixels(3)
+    batch = images.batch(torch.tensor([2, 0]))
+    expected = (torch.from_numpy(images.images[[2, 0]]).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
     assert torch.allclose(batch, expected, atol=1e-6) and batch.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -192,7 +192,7 @@ def test_a_weight_file_may_lack_the_head_alone(registry: Registry, tmp_path: Pat
 
 
 def test_weights_for_colours_serve_a_model_for_grey(registry: Registry, tmp_path: Path) -> None:
-    """Summed over the colours: what three equal channels would have given."""
+    """Summed over the colours: the output for three equal channels."""
     colour, grey = tiny(registry), registry.model(TINY).build(ModelRequest(2, 1, 32))
     save_file({name: value.clone() for name, value in colour.module.state_dict().items()}, tmp_path / "w.safetensors")
     loaded = weights.load_weights(grey, weights.read_weights(tmp_path / "w.safetensors"), keep_head=True)
@@ -243,7 +243,7 @@ def test_a_folder_of_weights_is_searched(registry: Registry, tmp_path: Path, pho
     assert run.record["weights"] == "file: test_resnet.safetensors"
 
 
-def test_a_finetuning_keeps_everything_that_is_needed_to_believe_it(photos: Path, tmp_path: Path) -> None:
+def test_a_finetuning_records_what_is_needed_to_verify_it(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
     run = ws.finetune(TINY, unfreeze_last=True)
     record = run.record
@@ -295,7 +295,7 @@ def test_augmented_without_a_set_and_a_damaged_set_are_errors(photos: Path, tmp_
         ws.finetune(TINY)
 
 
-def test_weights_that_can_not_be_had_are_random_on_the_embedded_dataset_alone(
+def test_unavailable_weights_are_random_on_the_embedded_dataset_only(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**QUICK, "training.pretrained": True, "head.epochs": 1}

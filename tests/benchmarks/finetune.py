@@ -33,6 +33,7 @@ from toolbox.api.progress import SilentReporter
 from toolbox.cache.folder import scratch_folder
 from toolbox.models import freeze
 from toolbox.training import inputs, loop, schedules, stages
+from toolbox.training.activation_cache import load_pixels
 from toolbox.training.batches import derive_seed, epoch_batches
 from toolbox.training.session import Experiment, Session
 from toolbox.workspace import Workspace
@@ -70,7 +71,7 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
         session = Session(experiment, folder, SilentReporter())
         module, parts = session.built.module, session.built.parts
         rows = {name: ws.prepared.manifest.part(name) for name in ("train", "val")}
-        data = {name: session.label(session.pixels(part, ws.source, name), part) for name, part in rows.items()}
+        data = {name: session.label(load_pixels(session, part, ws.source, name), part) for name, part in rows.items()}
         for labelled in data.values():
             assert isinstance(labelled.inputs, inputs.Pixels) and len(
                 labelled.inputs.images

@@ -1,4 +1,4 @@
-"""A run's model as a file for use elsewhere: safetensors, torch.export, ONNX; checked before it is put in place."""
+"""Exports a run's model as one file: safetensors, torch.export or ONNX, verified before it replaces any other."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 
 SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "onnx": ".onnx"}
-"""The formats, and how their files end."""
+"""The formats and their file extensions."""
 
 DESCRIPTION = "toolbox.json"
-"""The extra file of a ``.pt2`` that holds what the other formats have as metadata."""
+"""The extra file in a ``.pt2`` with what the other formats have as metadata."""
 
 BOUND = 1e-4
-"""Largest difference of a logit that is let pass, absolute; above 1, relative to the largest logit."""
+"""Largest allowed difference of a logit: absolute, or for logits above 1 relative to the largest."""
 
 _BATCHES = (1, 3)
-_MOST_ONNX = 2**31 - 2**24  # one protobuf file ends at 2 GiB; its graph takes some of that
+_ONNX_LIMIT = 2**31 - 2**24  # bytes of weights: protobuf limits a file to 2 GiB, graph included
 
 Compute = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. ``difference``: a logit's largest to the module's, on random images; ``bound``: the allowed."""
+    """An exported file. ``difference``: the largest of a logit on random images; ``bound``: the largest allowed."""
 
     run: str
     format: str
@@ -55,9 +55,9 @@ class Exported:
 
 
 class Deployable(nn.Module):
-    """The whole way from pixels to probabilities.
+    """The whole forward pass, from pixels to probabilities.
 
-    Takes uint8 ``[N, C, size, size]``, RGB or grey, 0 to 255; gives logits and probabilities, float32
+    Takes uint8 ``[N, C, size, size]``, RGB or gray, 0 to 255; returns logits and probabilities, float32
     ``[N, classes]``.
     """
 
@@ -77,15 +77,14 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
 
     Raises
     ------
-    UsageError: no such format, a file that is there already, a run that can't be loaded, or a model that is too
-        large for one ONNX file.
-    EnvironmentFailure: ONNX is wanted and its packages are not installed, or the file can't be written.
-    ToolboxError: the model can't be exported, or what was exported gives other answers; nothing is written then.
+    UsageError: an unknown format, an existing file, a run that can't be loaded, or a model too large for ONNX.
+    EnvironmentFailure: the packages for ONNX are not installed, or the file can't be written.
+    ToolboxError: the model can't be exported, or the exported one gives other logits; nothing is written then.
     """
     if form not in SUFFIXES:
         raise UsageError(f"there is no format {form!r}", closest(form, SUFFIXES) or f"Formats: {', '.join(SUFFIXES)}.")
     if form == "onnx":
-        _need_onnx()
+        _require_onnx()
     path = _place(run, form, out, overwrite)
     built = predict.load_model(run, registry, torch.device("cpu"))
     built.module.to(memory_format=torch.contiguous_format)
@@ -133,7 +132,7 @@ def _description(run: Run, built: BuiltModel, form: str, shape: tuple[int, int, 
 
 
 def _strings(description: Mapping[str, Any]) -> dict[str, str]:
-    """``description`` for formats that keep nothing but strings: everything else as JSON."""
+    """``description`` for formats with string values only: other values as JSON."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in description.items()
@@ -148,7 +147,7 @@ def _safetensors(
     with safe_open(path, framework="pt", device="cpu") as file:
         same = set(file.keys()) == set(state) and all(torch.equal(file.get_tensor(key), state[key]) for key in state)
     if not same:
-        raise ToolboxError(f"{path} does not hold what was written", "Is the disk failing?")
+        raise ToolboxError(f"{path} does not contain what was written", "Check the disk.")
     return 0.0, 0.0
 
 
@@ -156,13 +155,15 @@ def _torch_export(
     built: BuiltModel, shape: tuple[int, int, int], description: Mapping[str, Any], path: Path
 ) -> tuple[float, float]:
     whole = Deployable(built).eval()
-    program = _told("torch.export", lambda: torch.export.export(whole, (_images(2, shape),), dynamic_shapes=_DYNAMIC))
-    # By an open file, since torch wants a name that ends with .pt2, and this one is still a temporary one.
+    program = _translate_errors(
+        "torch.export", lambda: torch.export.export(whole, (_images(2, shape),), dynamic_shapes=_DYNAMIC)
+    )
+    # An open file, because torch wants a name that ends with .pt2, and this is a temporary one.
     with path.open("wb") as file:
         torch.export.save(program, file, extra_files={DESCRIPTION: json.dumps(description, ensure_ascii=False)})
     with path.open("rb") as file:
-        again: Compute = torch.export.load(file).module()
-    return _checked(whole, shape, lambda images: again(images)[0])
+        loaded: Compute = torch.export.load(file).module()
+    return _verify(whole, shape, lambda images: loaded(images)[0])
 
 
 def _onnx(
@@ -172,10 +173,10 @@ def _onnx(
     import onnxruntime
 
     size = sum(value.numel() * value.element_size() for value in built.module.state_dict().values())
-    if size > _MOST_ONNX:
+    if size > _ONNX_LIMIT:
         raise UsageError(
-            f"{size / 1e9:.1f} GB are too much for one ONNX file, which ends at 2 GiB",
-            "Take --format torch-export, or a smaller head.",
+            f"{size / 1e9:.1f} GB of weights exceed the 2 GiB limit of an ONNX file",
+            "Use --format torch-export, or a smaller head.",
         )
     whole = Deployable(built).eval()
 
@@ -190,14 +191,14 @@ def _onnx(
             verbose=False,
         )
 
-    program = _told("ONNX", convert)
+    program = _translate_errors("ONNX", convert)
     program.model.metadata_props.update(_strings(description))
     program.save(str(path), external_data=False)
     onnx.checker.check_model(str(path))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return _checked(
+    return _verify(
         whole, shape, lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
     )
 
@@ -210,12 +211,12 @@ def _images(count: int, shape: tuple[int, int, int]) -> torch.Tensor:
     return torch.from_numpy(pixels)
 
 
-def _checked(whole: Deployable, shape: tuple[int, int, int], compute: Compute) -> tuple[float, float]:
-    """The largest difference of ``compute``'s logits to those of ``whole``, and the one that is allowed.
+def _verify(whole: Deployable, shape: tuple[int, int, int], compute: Compute) -> tuple[float, float]:
+    """The largest difference between the logits of ``compute`` and ``whole``, and the allowed one.
 
     Raises
     ------
-    ToolboxError: it is larger, or no number.
+    ToolboxError: it is larger, or not finite.
     """
     difference, bound = 0.0, BOUND
     with torch.inference_mode():
@@ -232,23 +233,24 @@ def _checked(whole: Deployable, shape: tuple[int, int, int], compute: Compute) -
     return difference, bound
 
 
-def _told(what: str, work: Callable[[], Any]) -> Any:
-    """``work``, with whatever an exporter raises in one line."""
+def _translate_errors(exporter: str, work: Callable[[], Any]) -> Any:
+    """The result of ``work``; any exception becomes a ToolboxError with one line."""
     try:
         return work()
-    except Exception as error:  # exporters meet any architecture's code and raise anything
+    except Exception as error:  # exporters run any architecture's code and raise anything
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ToolboxError(
-            f"{what} can't take this model: {reason[:300]}", "Take --format safetensors, which takes every model."
+            f"{exporter} can't export this model: {reason[:300]}",
+            "Use --format safetensors, which supports every model.",
         ) from error
 
 
-def _need_onnx() -> None:
+def _require_onnx() -> None:
     try:
         for name in ("onnx", "onnxscript", "onnxruntime"):
             import_module(name)
     except ImportError as error:
         raise EnvironmentFailure(
             f"exporting to ONNX needs onnx, onnxscript and onnxruntime ({error})",
-            "Install them: pip install 'vision-toolbox[onnx]'; or take --format torch-export.",
+            "Install them: pip install 'vision-toolbox[onnx]'; or use --format torch-export.",
         ) from error

@@ -1,4 +1,4 @@
-"""Uses a trained model: loads it from its run, and predicts."""
+"""Loads the trained model of a run, and predicts."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ Array = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a model says of an image. ``probabilities``: float64 ``[K]``, of ``classes`` in their order."""
+    """A prediction for one image. ``probabilities``: float64 ``[K]``, in the order of ``classes``."""
 
     path: str
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float64]
 
     def ranked(self, top: int | None = None) -> list[tuple[str, float]]:
-        """The ``top`` classes (all of them) with their probabilities, the likeliest first."""
+        """The ``top`` classes (default: all) with their probabilities, the most likely first."""
         order = np.argsort(-self.probabilities, kind="stable")[:top]
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
 
 @dataclass(frozen=True)
 class Predictor(TrainedModel):
-    """A run's model, ready to use, as evaluators get it too."""
+    """A run's model, ready for use. Evaluators get this object, too."""
 
     run: Run
     built: BuiltModel
@@ -64,7 +64,7 @@ class Predictor(TrainedModel):
     def files(self, paths: Iterable[Path]) -> Iterator[Predicted | QuarantinedSample]:
         """A prediction for each of ``paths`` in their order, or why the file can't be read.
 
-        Only the batch at work and the one after it are held, however many there are.
+        At most two batches are in memory at a time.
         """
 
         def read(path: Path) -> Array | str:
@@ -73,32 +73,31 @@ class Predictor(TrainedModel):
             except (OSError, ValueError) as error:
                 return " ".join(str(error).split())
 
-        for path, found in self.over(paths, read):
-            yield (
-                QuarantinedSample(str(path), found)
-                if isinstance(found, str)
-                else Predicted(str(path), self.classes, found)
-            )
+        for path, result in self.over(paths, read):
+            if isinstance(result, str):
+                yield QuarantinedSample(str(path), result)
+            else:
+                yield Predicted(str(path), self.classes, result)
 
     def over(
         self, items: Iterable[A], read: Callable[[A], Array | str]
     ) -> Iterator[tuple[A, npt.NDArray[np.float64] | str]]:
-        """Probabilities (float64 ``[K]``) for what ``read`` makes of each of ``items``, in their order.
+        """Each of ``items`` with its probabilities, float64 ``[K]``.
 
-        ``read`` runs in threads, a batch ahead of the model. It gives uint8 ``[size, size, channels]``, or a text
-        if there is no image: that comes back as it is.
+        ``read`` gives an item's image, uint8 ``[size, size, channels]``, or the reason why there is none, which is
+        returned in place of probabilities. It runs in threads, a batch ahead of the model.
 
         Raises
         ------
         EnvironmentFailure: the device is out of memory.
-        ToolboxError: the model gives what is no number.
+        ToolboxError: the model gives values that are not finite.
         """
-        looked = map_in_threads(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
-        while batch := list(islice(looked, self.batch_size)):
-            arrays = [found for _, found in batch if not isinstance(found, str)]
-            values = iter(self.probabilities(np.stack(arrays)) if arrays else ())
-            for item, found in batch:
-                yield item, found if isinstance(found, str) else next(values)
+        loaded = map_in_threads(lambda item: (item, read(item)), items, ahead=self.batch_size + 8)
+        while batch := list(islice(loaded, self.batch_size)):
+            images = [image for _, image in batch if not isinstance(image, str)]
+            probabilities = iter(self.probabilities(np.stack(images)) if images else ())
+            for item, image in batch:
+                yield item, image if isinstance(image, str) else next(probabilities)
 
     def of_rows(self, rows: Sequence[Row], source: Source, reporter: Reporter) -> npt.NDArray[np.float64]:
         """Probabilities for samples of a dataset: float64 ``[N, K]``.
@@ -107,9 +106,9 @@ class Predictor(TrainedModel):
         ------
         toolbox.data.source.ImageChanged: an image is gone or no longer what it was.
         """
-        found = self.over(rows, lambda row: self.prepared(source.image(row)))
-        predicted = tracked(found, reporter, "predicting", len(rows), "images")
-        return np.array([values for _, values in predicted], np.float64)
+        results = self.over(rows, lambda row: self.prepared(source.image(row)))
+        tracked_results = tracked(results, reporter, "predicting", len(rows), "images")
+        return np.array([probabilities for _, probabilities in tracked_results], np.float64)
 
     def prepared(self, image: Image.Image) -> Array:
         """See :class:`TrainedModel`."""
@@ -127,7 +126,7 @@ class Predictor(TrainedModel):
         Raises
         ------
         EnvironmentFailure: the device is out of memory.
-        ToolboxError: the model gives what is no number.
+        ToolboxError: the model gives values that are not finite.
         """
         batches = [self._batch(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
         return np.concatenate(batches) if batches else np.empty((0, len(self.classes)))
@@ -137,14 +136,14 @@ class Predictor(TrainedModel):
             with torch.inference_mode():
                 logits = self.built.module(self.inputs(images))
                 result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
-        except RuntimeError as error:  # the CPU's allocator has no error of its own
+        except RuntimeError as error:  # the CPU's allocator raises no specific error
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 raise EnvironmentFailure(
                     f"{self.device} ran out of memory at batch size {len(images)}", "Lower --batch-size."
                 ) from error
             raise
         if not np.isfinite(result).all():
-            raise ToolboxError(f"the run {self.run.id} gives probabilities that are no numbers", "Train it anew.")
+            raise ToolboxError(f"the run {self.run.id} gives probabilities that are not finite", "Train it again.")
         return result
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,7 @@ from toolbox.data.source import Source
 from toolbox.models import freeze
 from toolbox.models.precision import Forward
 from toolbox.training.inputs import IN_MEMORY, Activations, Array, Inputs, ModelInputs, Pixels, decode_images
-
-if TYPE_CHECKING:
-    from toolbox.training.session import Session
+from toolbox.training.session import Session
 
 TRUNK, FEATURES = "activations of the trunk", "features before the head"
 """The two steps whose activations are cached."""

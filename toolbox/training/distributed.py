@@ -96,10 +96,7 @@ def sync_batch_norm(module: nn.Module, device: torch.device) -> bool:
 
     ``True`` for a module without BatchNorm.
     """
-    layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if device.type == "cuda":
-        for name in layers:
-            layer = module.get_submodule(name)
-            module.set_submodule(name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))  # type: ignore[no-untyped-call]
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]  # replaces layers in place
         return True
-    return not layers
+    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules())

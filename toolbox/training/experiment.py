@@ -24,7 +24,7 @@ from toolbox.plugin.spec import parse
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 from toolbox.training import loop, record
-from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations
+from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations, load_pixels
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
 from toolbox.training.inputs import Inputs, ModelInputs, augment_online
@@ -272,14 +272,14 @@ class Trainer:
 def _load_images(session: Session) -> ModelInputs:
     """The images of all samples, with their classes; those to train on augmented, if that is done online."""
     settings, data = session.settings, session.data
-    pixels = session.pixels(data.rows, data.source, "training images")
+    pixels = load_pixels(session, data.rows, data.source, "training images")
     inputs: Inputs = pixels
     if data.kind == "online":
         augmenter = session.experiment.registry.online_augmenter(parse(settings.augment.augmenter))
         inputs = augment_online(pixels, data.rows, augmenter, settings.seed, len(session.manifest.classes))
     held_out = None
     if data.held_out:
-        held_out_pixels = session.pixels(data.held_out, data.held_out_source, "held-out images")
+        held_out_pixels = load_pixels(session, data.held_out, data.held_out_source, "held-out images")
         held_out = session.label(held_out_pixels, data.held_out)
     val_indices = [index for index, row in enumerate(data.held_out) if row.split == "val"]
     if settings.training.early_stopping and not val_indices:

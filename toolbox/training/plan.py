@@ -10,6 +10,7 @@ import torch
 
 from toolbox.api.progress import SilentReporter
 from toolbox.cache.folder import scratch_folder
+from toolbox.training.activation_cache import load_pixels
 from toolbox.training.session import Experiment, Session
 from toolbox.training.stages import Stage, plan_stages, unfrozen_parameters
 
@@ -23,7 +24,7 @@ def plan(experiment: Experiment) -> dict[str, Any]:
         session = Session(experiment, folder, SilentReporter())
         data, request = session.data, session.model.request
         rows = data.rows[: experiment.settings.training.batch_size]
-        batch = session.pixels(rows, data.source, "a probe").batch(torch.arange(len(rows)))
+        batch = load_pixels(session, rows, data.source, "a probe").batch(torch.arange(len(rows)))
         stages = plan_stages(experiment.settings, experiment.finetune)
         seconds, activation_bytes = _probe(session, batch, stages)
         pixel_bytes = len(data.rows) * request.size**2 * request.channels

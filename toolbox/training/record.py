@@ -18,6 +18,7 @@ from toolbox.models.precision import Forward
 from toolbox.runs import folder as runs
 from toolbox.runs.folder import Run
 from toolbox.training import loop
+from toolbox.training.activation_cache import load_pixels
 from toolbox.training.inputs import Inputs
 from toolbox.training.session import Session
 
@@ -123,7 +124,7 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs]
     if not rows:
         rows, source = session.manifest.rows, session.experiment.prepared.source
     if answer is None or session.precision != "float32":
-        answer = module, session.pixels(rows, source, "evaluation images")
+        answer = module, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]

@@ -13,16 +13,14 @@ from toolbox.api.augmenter import MixingAugmenter
 from toolbox.api.model import BuiltModel
 from toolbox.api.progress import Reporter
 from toolbox.data.manifest import Row
-from toolbox.data.source import Source
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
 from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import AugmentSettings, Settings
-from toolbox.training import activation_cache
 from toolbox.training.batches import derive_seed
-from toolbox.training.inputs import Inputs, LabeledInputs, Pixels
+from toolbox.training.inputs import Inputs, LabeledInputs
 from toolbox.training.trackers import Trackers
 from toolbox.training.training_data import select_training_data
 
@@ -77,10 +75,6 @@ class Session:
     def optimize(self, forward: Forward) -> Forward:
         """``forward`` as it is trained: in the session's precision, and compiled if ``training.compile`` is set."""
         return self.cast(precision.compile_forward(forward) if self.settings.training.compile else forward)
-
-    def pixels(self, rows: Sequence[Row], source: Source, what: str) -> Pixels:
-        """The images of ``rows`` as inputs. ``what``: for the progress bar."""
-        return activation_cache.load_pixels(self, rows, source, what)
 
     def label(self, inputs: Inputs, rows: Sequence[Row]) -> LabeledInputs:
         """``inputs`` with the classes of ``rows``."""
