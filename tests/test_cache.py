@@ -188,7 +188,7 @@ def test_seeds_folds_and_part_of_the_data_share_what_was_computed(
     monkeypatch.setattr(activation_cache, "decode_images", lambda rows, *rest: decoded.extend(row.id for row in rows))
     for more in ({"seed": 1}, {"split.seed": 4}, {"split.folds": 3, "split.fold": 2}):
         run = Workspace(tmp_path / str(more), data=photos, settings={**same, **more}).finetune(TINY)
-        assert run.record["stages"][0]["cached"]
+        assert run.record.stages[0].cached
     assert computed == [] and decoded == []
 
 

@@ -14,8 +14,8 @@ from toolbox.api.errors import ToolboxError
 from toolbox.cache import folder as cache
 from toolbox.data.source import ImageChanged
 from toolbox.evaluation import evidence
-from toolbox.runs import folder as runs
-from toolbox.runs.predictions import read
+from toolbox.runs.folder import PREDICTIONS
+from toolbox.runs.predictions import Predictions
 from toolbox.workspace import Workspace
 
 TINY = "timm:arch=test_resnet"
@@ -57,7 +57,7 @@ def test_copies_that_changed_are_refused_and_leave_no_trace(toolbox: Toolbox, ph
     warm = toolbox("train", TINY, "--train-on", "augmented", *SETS, *common)
     assert warm.code == 0, warm.stderr
     fresh = toolbox("train", TINY, "--train-on", "augmented", *SETS, "--set", "training.cache_gb=0", *common)
-    first, second = (read(folder / done.document["path"] / runs.PREDICTIONS) for done in (warm, fresh))
+    first, second = (Predictions.read(folder / done.document["path"] / PREDICTIONS) for done in (warm, fresh))
     assert np.array_equal(first.probabilities, second.probabilities)
 
 
@@ -90,8 +90,8 @@ def test_evaluators_get_no_copy_that_changed(photos: Path, tmp_path: Path) -> No
     workspace = Workspace(tmp_path / "ws", data=photos, settings={**settings, "training.train_on": "augmented"})
     made = workspace.augment().path
     run = workspace.train(TINY)
-    ids = read(run.path / runs.PREDICTIONS).part("test").ids
-    supply = evidence.of_run(run, workspace.path, workspace.settings, workspace.registry, workspace.reporter)
-    assert supply.images(ids)(0) is not None
-    blacken(made / supply._rows[ids[0]].path)
-    assert supply.images(ids)(0) is None and supply.images(ids)(1) is not None
+    ids = Predictions.read(run.path / PREDICTIONS).part("test").ids
+    source = evidence.source_of_run(run, workspace.path, workspace.settings, workspace.registry, workspace.reporter)
+    assert source.images(ids)(0) is not None
+    blacken(made / source._rows[ids[0]].path)
+    assert source.images(ids)(0) is None and source.images(ids)(1) is not None

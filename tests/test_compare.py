@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from tests.conftest import Toolbox
 from tests.records import evaluation, record
 from toolbox.api.errors import Refused, UsageError
-from toolbox.evaluation import test_set_uses
 from toolbox.evaluation.compare import arms_of, compare, compare_arms
+from toolbox.evaluation.test_set_uses import FILE_NAME, uses_of
 from toolbox.report.gather import run_view
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.evaluation import MANY
+from toolbox.runs.folder import EVALUATION, PREDICTIONS, Run, create_run
+from toolbox.runs.predictions import Predictions
+from toolbox.runs.record import RunRecord
 from toolbox.settings.schema import Settings
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
@@ -36,22 +39,22 @@ def made(
     **changed: str,
 ) -> Run:
     """A run whose answers to two classes in turn are right where ``right`` says so; ``changed`` alters sample 0."""
-    run = runs.create(place, model, record(model=model, seed=seed, leaky=leaky, config={"seed": seed}))
+    document = record(model=model, seed=seed, leaky=leaky, config={"seed": seed})
+    run = create_run(place, model, RunRecord.model_validate(document))
     right = np.asarray(right, dtype=bool)
     count = len(right)
     truth = np.arange(count) % 2
     certain = np.random.default_rng(seed).uniform(0.55, 0.95, count)
     second = np.where(right == (truth == 1), certain, 1 - certain)
     rows = [
-        {"id": f"{at:04}", "path": f"{at}.png", "label": "ab"[truth[at]], "split": "test", "pixels": f"hash {at}",
-         "group": groups[at] if groups else ""}
+        SimpleNamespace(id=f"{at:04}", path=f"{at}.png", label="ab"[truth[at]], split="test", pixels=f"hash {at}",
+                        group=groups[at] if groups else "")
         for at in range(count)
     ]  # fmt: skip
-    rows[0].update(changed)
-    runs.write_predictions(
-        run.path / runs.PREDICTIONS, rows[::-1] if seed % 2 else rows, _ordered(second, seed), ["a", "b"]
-    )
-    (run.path / runs.EVALUATION).write_text(json.dumps(evaluation()))
+    vars(rows[0]).update(changed)
+    ordered = rows[::-1] if seed % 2 else rows
+    Predictions.of_rows(ordered, ["a", "b"], _ordered(second, seed)).write(run.path / PREDICTIONS)
+    (run.path / EVALUATION).write_text(json.dumps(evaluation()))
     return run
 
 
@@ -109,7 +112,7 @@ def test_what_can_not_be_compared_is_refused_with_the_reason(tmp_path: Path) -> 
 
 def _on_validation(place: Path) -> Run:
     run = made(place, wrong_at(40, 1))
-    path = run.path / runs.PREDICTIONS
+    path = run.path / PREDICTIONS
     path.write_text(path.read_text().replace(",test,", ",val,"))
     return run
 
@@ -168,7 +171,7 @@ def test_what_is_unfrozen_tells_arms_apart(tmp_path: Path) -> None:
         for seed in (0, 1):
             run = made(tmp_path, wrong_at(40, seed), seed=seed)
             config = Settings.model_validate({"seed": seed, "last": {"unfreeze": unfreeze}}).model_dump(mode="json")
-            runs.save(run, {**run.record, "kind": "finetune", "config": config})
+            run.save_record(RunRecord.model_validate({**run.record.document(), "kind": "finetune", "config": config}))
             trained.append(run)
     assert [len(arm.runs) for arm in arms_of(trained)] == [2, 2, 2]
 
@@ -242,12 +245,13 @@ def test_the_command_from_training_to_verdict(
 def test_looks_at_a_test_set_are_counted(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
     run = ws.finetune("timm:arch=test_resnet")
-    assert run.evaluation["looks"]["count"] == 1
-    assert ws.evaluate()["looks"] == {**run.evaluation["looks"], "count": 2, "by_run": 2}
-    path = tmp_path / "ws" / test_set_uses.FILE_NAME
-    path.write_text(path.read_text() * (test_set_uses.MANY // 2) + '{"test_set": "cut')
-    seen = test_set_uses.of_run(ws.run())
-    assert seen is not None and seen.count == test_set_uses.MANY and "validation set" in seen.words
+    assert run.evaluation.looks is not None and run.evaluation.looks.count == 1
+    again = ws.evaluate().looks
+    assert again is not None and (again.test_set, again.count, again.by_run) == (run.evaluation.looks.test_set, 2, 2)
+    path = tmp_path / "ws" / FILE_NAME
+    path.write_text(path.read_text() * (MANY // 2) + '{"test_set": "cut')
+    seen = uses_of(ws.run())
+    assert seen is not None and seen.count == MANY and "validation set" in seen.words
     assert ("looks at its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
     assert "validation set" in toolbox("evaluate", "-C", tmp_path / "ws").stdout
 

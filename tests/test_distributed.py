@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.conftest import in_a_process
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import CHECKPOINT, HISTORY, PREDICTIONS, Run, find_run, list_runs
+from toolbox.runs.predictions import Predictions
 from toolbox.training.distributed import SINGLE_PROCESS, ProcessGroup
 
 TOLERANCE = 1e-4
@@ -45,9 +45,9 @@ def test_two_processes_train_what_one_does(photos: Path, tmp_path: Path, command
     one = in_a_process(*both, tmp_path / "one", env=ENVIRONMENT)
     two = together(*both, tmp_path / "two")
     assert one.code == 0 and two.returncode == 0, two.stderr
-    first, second = (runs.find(tmp_path / name) for name in ("one", "two"))
-    assert [run.id for run in runs.all_of(tmp_path / "two")] == [second.id]
-    assert second.record["processes"] == 2 and not (second.path / runs.CHECKPOINT).exists()
+    first, second = (find_run(tmp_path / name) for name in ("one", "two"))
+    assert [run.id for run in list_runs(tmp_path / "two")] == [second.id]
+    assert second.record.processes == 2 and not (second.path / CHECKPOINT).exists()
     for ours, theirs in zip(first.history(), second.history(), strict=True):
         assert ours["epoch"] == theirs["epoch"] and ours["train_accuracy"] == theirs["train_accuracy"]
         for name in ("train_loss", "val_loss"):
@@ -57,7 +57,7 @@ def test_two_processes_train_what_one_does(photos: Path, tmp_path: Path, command
 
 
 def probabilities(run: Run) -> list[float]:
-    return [float(line["p:left"]) for line in runs.read_predictions(run.path / runs.PREDICTIONS)]
+    return Predictions.read(run.path / PREDICTIONS).probabilities[:, 0].tolist()
 
 
 def test_every_sample_of_a_batch_is_taken_once() -> None:
@@ -76,18 +76,18 @@ def test_interrupted_processes_stop_together_and_resume(photos: Path, tmp_path: 
     assert together(*both, tmp_path / "straight").returncode == 0
     command = [*LAUNCH, *map(str, both), str(tmp_path / "stopped")]
     process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE, text=True)
-    metrics = tmp_path / "stopped" / "runs" / "001-alzheimer-cnn" / runs.HISTORY
+    metrics = tmp_path / "stopped" / "runs" / "001-alzheimer-cnn" / HISTORY
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate(timeout=120)[1]
-    run = runs.find(tmp_path / "stopped", "1")
-    assert run.record["status"] == "interrupted" and 0 < len(run.history()) < 150, stderr
+    run = find_run(tmp_path / "stopped", "1")
+    assert run.record.status == "interrupted" and 0 < len(run.history()) < 150, stderr
     assert "--resume 001-alzheimer-cnn" in stderr
     done = together("train", "--resume", "1", "-C", tmp_path / "stopped")
     assert done.returncode == 0, done.stderr
-    straight, again = runs.find(tmp_path / "straight"), runs.find(tmp_path / "stopped")
-    assert (straight.path / runs.PREDICTIONS).read_bytes() == (again.path / runs.PREDICTIONS).read_bytes()
-    losses = [[line["train_loss"] for line in run.history()] for run in (straight, again)]
+    straight, again = find_run(tmp_path / "straight"), find_run(tmp_path / "stopped")
+    assert (straight.path / PREDICTIONS).read_bytes() == (again.path / PREDICTIONS).read_bytes()
+    losses = [[line["train_loss"] for line in found.history()] for found in (straight, again)]
     assert losses[0] == losses[1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from toolbox.api.errors import PluginError
 from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Gallery, Picture
 from toolbox.api.hooks import hookimpl
 from toolbox.api.images import decode, read_file
-from toolbox.evaluation import galleries
+from toolbox.evaluation.galleries import delete_stale, read_galleries
 from toolbox.plugin.registry import GROUP, Registry
+from toolbox.runs.evaluation import GalleryRecord, PictureRecord
 from toolbox.runs.folder import Run
 
 LONG = ("explain:count=2", "robustness:severities=[3],resamples=200", "errors")
@@ -101,7 +101,8 @@ def test_what_is_explained_is_the_image_that_was_tested(place: Path, toolbox: To
     toolbox("evaluate", "1", "-C", place / "ws", *FEW, "--evaluator", "errors", "--evaluator", "explain:count=1")
     run = the_run(place)
     names = {path.name: path for path in kept_for_test(place)}
-    found = next(gallery for gallery in galleries.read(run) if gallery.name == "explain-doubtful")
+    galleries = read_galleries(run, run.evaluation.galleries)
+    found = next(gallery for gallery in galleries if gallery.name == "explain-doubtful")
     name = found.pictures[0].caption.partition(":")[0].rpartition("/")[2]
     source = decode(read_file(names[name])).image.resize((224, 179), Image.Resampling.BICUBIC)
     shown = found.pictures[0].image.crop((0, 0, 224, 179))
@@ -151,8 +152,8 @@ def test_an_external_test_has_images_columns_and_pictures_of_its_own(place: Path
     assert document["n"] == 10 and any(table["name"] == "subgroups-scanner-sizes" for table in document["tables"])
     files = [picture["file"] for gallery in document["galleries"] for picture in gallery["pictures"]]
     assert files and all((the_run(place).path / file).is_file() for file in files)
-    assert not set(files) & {p["file"] for g in the_run(place).evaluation["galleries"] for p in g["pictures"]}
-    assert galleries.read(the_run(place))  # those of its own test are still there
+    assert not set(files) & {p.file for g in the_run(place).evaluation.galleries for p in g.pictures}
+    assert read_galleries(the_run(place), the_run(place).evaluation.galleries)  # those of its own test are still there
 
 
 def test_training_evaluates_with_what_is_asked_for(place: Path, toolbox: Toolbox) -> None:
@@ -225,9 +226,9 @@ def curious() -> Registry:
     return Registry([EntryPoint("curious", __name__, GROUP), *entry_points(group=GROUP)])
 
 
-def evaluated(place: Path, registry: Registry, *specs: str) -> Mapping[str, Any]:
+def evaluated(place: Path, registry: Registry, *specs: str) -> dict[str, Any]:
     settings = {"evaluators": ["classification:resamples=100"]}
-    return Workspace(place / "ws", settings=settings, registry=registry, evaluators=specs).evaluate("1")
+    return Workspace(place / "ws", settings=settings, registry=registry, evaluators=specs).evaluate("1").document()
 
 
 def test_an_evaluator_gets_what_it_asks_for_and_no_more(place: Path, curious: Registry) -> None:
@@ -237,7 +238,7 @@ def test_an_evaluator_gets_what_it_asks_for_and_no_more(place: Path, curious: Re
     (file,) = [picture["file"] for gallery in document["galleries"] for picture in gallery["pictures"]]
     path = (the_run(place).path / file).resolve()
     assert path.is_relative_to(the_run(place).path.resolve() / "figures")
-    (found,) = galleries.read(the_run(place))
+    (found,) = read_galleries(the_run(place), the_run(place).evaluation.galleries)
     assert found.pictures[0].image.size == (512, 171) and not found.shows_data
     with pytest.raises(PluginError, match="curious:fail=true failed: KeyError"):
         evaluated(place, curious, "curious:fail=true")
@@ -248,9 +249,7 @@ def test_pictures_are_read_from_the_runs_figures_alone(place: Path) -> None:
     secret = place / "secret.png"
     Image.new("L", (8, 8)).save(secret)
     for file in ("../../../secret.png", str(secret), "figures/../run.json"):
-        pictures = [{"file": file, "alt": "", "caption": ""}]
-        gallery = {"name": "x", "title": "x", "note": "", "shows_data": True, "pictures": pictures}
-        document = {"galleries": [gallery]}
-        assert galleries.read(run, document) == []
-        galleries.tidy(run, document, {})
+        gallery = GalleryRecord(name="x", title="x", pictures=[PictureRecord(file=file, alt="")])
+        assert read_galleries(run, [gallery]) == []
+        delete_stale(run, run.evaluation.updated(galleries=[gallery]), run.evaluation.updated(galleries=[]))
     assert secret.is_file() and (run.path / "run.json").is_file()

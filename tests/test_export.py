@@ -117,7 +117,7 @@ def test_safetensors_hold_the_weights_and_can_be_started_from(toolbox: Toolbox, 
         check_description({name: _value(text) for name, text in file.metadata().items()}, run, 3)
     again = ("finetune", "timm:arch=test_resnet", "--weights", out, "--epochs", 0, "--size", 32)
     assert toolbox(*again, "-C", ours / "ws", "--data", ours / "photos").code == 0
-    assert run_of(ours, 3).record["mean"] == run.record["mean"]
+    assert run_of(ours, 3).record.mean == run.record.mean
 
 
 def _value(text: str) -> Any:
@@ -131,9 +131,9 @@ def check_description(told: dict[str, Any], run: Run, channels: int) -> None:
     record = run.record
     assert told["classes"] == ["left", "right"] and told["run"] == run.id
     assert (told["size"], told["channels"]) == (32, channels)
-    assert (told["mean"], told["std"]) == (record["mean"], record["std"])
-    assert told["data_fingerprint"] == record["data"]["fingerprint"]
-    assert told["split_fingerprint"] == record["data"]["split_fingerprint"]
+    assert (told["mean"], told["std"]) == (record.mean, record.std)
+    assert told["data_fingerprint"] == record.data.fingerprint
+    assert told["split_fingerprint"] == record.data.split_fingerprint
     assert told["weights_sha256"] == fingerprint.of_bytes((run.path / "model.safetensors").read_bytes())
     assert told["leaky"] is False and f"[batch, {channels}, 32, 32]" in told["input"]
 

@@ -19,8 +19,7 @@ from toolbox.api.model import ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter, Task
 from toolbox.files import locks
 from toolbox.plugin.registry import Registry
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import CHECKPOINT, HISTORY, MODEL, PREDICTIONS, Run, list_runs
 from toolbox.workspace import Workspace
 
 resource = pytest.importorskip("resource", reason="signals and limits of a POSIX system")
@@ -97,7 +96,7 @@ def stopped(folder: Path, photos: Path, case: str, at: int, where: str = "step",
         check=False,
     )
     assert done.returncode == (-by if by == signal.SIGKILL else 1), done.stderr
-    return runs.all_of(folder)[0]
+    return list_runs(folder)[0]
 
 
 def outcome(run: Run) -> dict[str, Any]:
@@ -105,10 +104,10 @@ def outcome(run: Run) -> dict[str, Any]:
     history = [{name: value for name, value in line.items() if name != "seconds"} for line in run.history()]
     return {
         "history": history,
-        "stages": run.record["stages"],
+        "stages": run.record.stages,
         "metrics": run.metrics,
-        "predictions": (run.path / runs.PREDICTIONS).read_bytes(),
-        "weights": {name: value.tobytes() for name, value in load_file(run.path / runs.MODEL).items()},
+        "predictions": (run.path / PREDICTIONS).read_bytes(),
+        "weights": {name: value.tobytes() for name, value in load_file(run.path / MODEL).items()},
     }
 
 
@@ -142,7 +141,7 @@ def resumed_equals_straight(run: Run, folder: Path, expected: dict[str, Any]) ->
     assert outcome(again) == expected
     # Seconds and all: what was done was not done again. The last line may have been written after the checkpoint.
     assert again.history()[: len(before[:-1])] == before[:-1]
-    assert not (again.path / runs.CHECKPOINT).exists()
+    assert not (again.path / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize(("case", "step"), POINTS)
@@ -150,7 +149,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     case: str, step: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     run = stopped(tmp_path / "ws", photos, case, step)
-    assert run.record["status"] == "running" and (run.path / runs.CHECKPOINT / "state.pt").exists()
+    assert run.record.status == "running" and (run.path / CHECKPOINT / "state.pt").exists()
     resumed_equals_straight(run, tmp_path / "ws", straight[case])
 
 
@@ -168,7 +167,7 @@ def test_killed_while_a_checkpoint_is_written(
     number: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, number, "write")
-    folder = run.path / runs.CHECKPOINT
+    folder = run.path / CHECKPOINT
     assert [path.name for path in folder.glob(".state.pt.*")] and (folder / "state.pt").exists() == (number > 1)
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
@@ -177,7 +176,7 @@ def test_an_interrupted_run_says_how_to_resume_and_does(
     photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8, by=signal.SIGINT)
-    assert run.record["status"] == "interrupted"
+    assert run.record.status == "interrupted"
     assert len(run.history()) == 1
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
     with pytest.raises(UsageError, match="is finished"):
@@ -188,7 +187,7 @@ def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: 
     (tmp_path / "toolbox.toml").write_text("[training]\nsize = 32\nepochs = 100000\nearly_stopping = false\n")
     command = [sys.executable, "-m", "toolbox", "train", "alzheimer-cnn", "--data", str(photos)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    metrics = tmp_path / "runs" / "001-alzheimer-cnn" / runs.HISTORY
+    metrics = tmp_path / "runs" / "001-alzheimer-cnn" / HISTORY
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -253,14 +252,14 @@ def test_a_full_disk_loses_no_earlier_checkpoint(
         place.finetune(TINY, unfreeze_last=True)
     assert "toolbox finetune --resume 001-timm" in caught.value.hint
     run = place.run("1")
-    assert run.record["status"] == "failed" and (run.path / runs.CHECKPOINT / "state.pt").exists()
-    assert not list((run.path / runs.CHECKPOINT).glob(".state*"))
+    assert run.record.status == "failed" and (run.path / CHECKPOINT / "state.pt").exists()
+    assert not list((run.path / CHECKPOINT).glob(".state*"))
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
 
 
 def test_a_damaged_checkpoint_is_reported(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
-    state = run.path / runs.CHECKPOINT / "state.pt"
+    state = run.path / CHECKPOINT / "state.pt"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(UsageError, match=r"state\.pt can't be read"):
         Workspace(tmp_path / "ws").resume(run.id)
@@ -279,7 +278,7 @@ def test_a_run_is_repeated_from_its_record(
     assert outcome(Workspace(place).run("2")) == outcome(first) == straight[TUNED]
     done = toolbox("finetune", "--from-run", "1", "-C", place, "--seed", 5, "--json")
     third = Workspace(place).run("3").record
-    assert third["seed"] == 5 and third["config"]["training"] == first.record["config"]["training"]
+    assert third.seed == 5 and third.config["training"] == first.record.config["training"]
     next((photos / "left").iterdir()).unlink()
     done = toolbox("train", "--from-run", "1", "-C", place)
     assert done.code == 2 and "can't be repeated" in done.stderr and "the data" in done.stderr
@@ -298,7 +297,7 @@ def test_what_to_train_is_stated_once(toolbox: Toolbox, tmp_path: Path) -> None:
 def test_one_process_trains_a_run(photos: Path, tmp_path: Path) -> None:
     run = stopped(tmp_path / "ws", photos, TUNED, 8)
     with (
-        locks.hold_lock(run.path / runs.CHECKPOINT, "training"),
+        locks.hold_lock(run.path / CHECKPOINT, "training"),
         pytest.raises(EnvironmentFailure, match="is training"),
     ):
         Workspace(tmp_path / "ws").resume(run.id)

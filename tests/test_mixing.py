@@ -19,6 +19,7 @@ from toolbox.api.errors import UsageError
 from toolbox.api.progress import SilentReporter
 from toolbox.data.manifest import Row
 from toolbox.plugin.registry import Registry
+from toolbox.runs.record import RunRecord
 from toolbox.settings.schema import TrainingSettings
 from toolbox.training import loop
 from toolbox.training.batches import epoch_batches
@@ -166,7 +167,7 @@ def test_training_online_is_repeatable(name: str, photos: Path, tmp_path: Path) 
         "augment.augmenter": name,
     }
 
-    def run(folder: str) -> tuple[list[float], dict[str, Any]]:
+    def run(folder: str) -> tuple[list[float], RunRecord]:
         ws = Workspace(tmp_path / folder, data=photos, settings=settings)
         run = ws.finetune("timm:arch=test_resnet")
         lines = (run.path / "metrics.jsonl").read_text().splitlines()
@@ -179,4 +180,4 @@ def test_training_online_is_repeatable(name: str, photos: Path, tmp_path: Path) 
     Workspace(tmp_path / "c", data=photos, settings=settings, reporter=reporter).finetune("timm:arch=test_resnet")
     assert any("nothing is mixed" in text for text in reporter.warnings) == (name in ("mixup", "cutmix"))
     assert len(losses) >= 2 and all(np.isfinite(losses))
-    assert record["train_on"] == "online" and not record["stages"][0]["cached"]
+    assert record.train_on == "online" and not record.stages[0].cached

@@ -46,7 +46,7 @@ def test_bf16_is_close_and_gives_float32(registry: Registry) -> None:
 def test_a_training_in_bf16_says_so(photos: Path, tmp_path: Path) -> None:
     settings = {"training.size": 32, "training.precision": "bf16", "training.epochs": 2, "training.batch_size": 8}
     run = Workspace(tmp_path, data=photos, settings=settings).train("alzheimer-cnn")
-    assert run.record["precision"] == "bf16" and len(run.history()) == 2
+    assert run.record.precision == "bf16" and len(run.history()) == 2
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")

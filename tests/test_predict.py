@@ -326,7 +326,7 @@ def test_an_interruption_leaves_no_half_table(toolbox: Toolbox, ours: Path, monk
 def test_a_run_keeps_what_it_trained_on_and_an_external_test_counts_it(toolbox: Toolbox, ours: Path) -> None:
     ws, run = ours / "ws", next((ours / "ws" / "runs").iterdir())
     table = manifest.read(run / "manifest.csv")
-    assert table.fingerprint == Run(run).record["data"]["fingerprint"]
+    assert table.fingerprint == Run(run).record.data.fingerprint
     fresh = write_photos(ours / "fresh", per_class=4, size=(44, 32))
     clean = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json").document
     assert (clean["trained_on"], clean["leaky"], clean["n"]) == (0, False, 8)

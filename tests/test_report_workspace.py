@@ -166,7 +166,7 @@ def test_a_spoilt_evaluation_is_one_line(made: Path, toolbox: Toolbox, tmp_path:
     ws = Path(shutil.copytree(made, tmp_path / "ws"))
     (ws / "runs" / "002-timm" / "evaluation-0.json").write_text("{}")
     done = toolbox("report", "-C", ws)
-    assert done.code == 2 and done.stderr.startswith("error: the evaluation of ? is incomplete")
+    assert done.code == 2 and "evaluation-0.json is damaged at run: Field required" in done.stderr
     (ws / "runs" / "002-timm" / "evaluation-0.json").unlink()
     (ws / "runs" / "001-timm" / "predictions.csv").unlink()
     done = toolbox("report", "1", "2", "-C", ws, "--json")

@@ -114,11 +114,11 @@ def test_more_than_the_last_block_is_trained_and_the_rest_frozen_to_the_bit(
     reporter = SilentReporter()
     place = Workspace(tmp_path, data=photos, settings={**QUICK, "last.layer_decay": 0.5}, reporter=reporter)
     run = place.finetune(TINY, unfreeze=unfreeze)
-    head, last = run.record["stages"]
-    assert run.record["config"]["last"]["unfreeze"] == unfreeze and head["cached"] and not last["cached"]
-    assert last["frozen_before"] == last["frozen_after"] and last["layer_decay"] == 0.5
+    head, last = run.record.stages
+    assert run.record.config["last"]["unfreeze"] == unfreeze and head.cached and not last.cached
+    assert last.frozen_before == last.frozen_after and last.model_extra and last.model_extra["layer_decay"] == 0.5
     assert any("trains the trunk too" in text for text in reporter.infos)
-    assert last["trained_parameters"] > head["trained_parameters"]
+    assert last.trained_parameters > head.trained_parameters
 
 
 @pytest.mark.parametrize("model", [TINY, "alzheimer-cnn", "timm:arch=deit_tiny_distilled_patch16_224"])
@@ -146,11 +146,11 @@ def test_without_epochs_the_untrained_model_is_measured(toolbox: Toolbox, photos
     assert done.code == 0 and "untrained" in done.stderr
     place = Workspace(tmp_path / "ws")
     run = place.run()
-    assert run.record["untrained"] and [stage["epochs_run"] for stage in run.record["stages"]] == [0, 0]
-    assert not run.history() and run.metrics["accuracy"]["value"] is not None
+    assert run.record.untrained and [stage.epochs_run for stage in run.record.stages] == [0, 0]
+    assert not run.history() and run.metrics["accuracy"].value is not None
     assert "untrained" in place.report().read_text()
     toolbox("finetune", TINY, "--epochs", 1, *common)
-    assert not place.run().record["untrained"]
+    assert not place.run().record.untrained
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_constant_weights_fail_and_every_other_start_learns(init: str, learns: i
     }
     run = Workspace(tmp_path / "ws", data=data, settings=settings).train(f"alzheimer-cnn:init={init},variant=test-1")
     if learns:
-        assert run.metrics["accuracy"]["value"] > 0.9
+        assert run.metrics["accuracy"].value > 0.9
     else:
-        assert run.metrics["accuracy"]["value"] == 0.5
+        assert run.metrics["accuracy"].value == 0.5
         assert len({line.split(",")[6] for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}) == 1

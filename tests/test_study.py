@@ -16,7 +16,8 @@ import pytest
 from tests.conftest import Toolbox
 from toolbox import Study
 from toolbox.api.errors import UsageError
-from toolbox.runs import folder as runs
+from toolbox.runs.folder import EVALUATION, HISTORY, PREDICTIONS, RUN, Run
+from toolbox.runs.predictions import Predictions
 from toolbox.study import file as files
 from toolbox.study import ledger
 
@@ -189,23 +190,23 @@ def test_finished_runs_outlive_a_change_of_the_plan(toolbox: Toolbox, tmp_path: 
     path, ws = write(tmp_path, text), tmp_path / "ws"
     assert toolbox("study", "run", path, "-C", ws).code == 0
     folder = ws / "studies" / "small"
-    finished = {run: (run / runs.RUN).read_bytes() for run in sorted(folder.glob("splits/*/runs/*"))}
+    finished = {run: (run / RUN).read_bytes() for run in sorted(folder.glob("splits/*/runs/*"))}
     assert len(finished) == 3
     cut_off, unreadable, empty = (next(iter(finished)).parent / name for name in ("007-x", "008-x", "009-x"))
     for run in (cut_off, unreadable, empty):
         run.mkdir()
     record = json.loads(next(iter(finished.values())))
-    (cut_off / runs.RUN).write_text(json.dumps({**record, "status": "running"}))
-    (unreadable / runs.RUN).write_text('{"id": "008-x", ')
+    (cut_off / RUN).write_text(json.dumps({**record, "status": "running"}))
+    (unreadable / RUN).write_text('{"id": "008-x", ')
     (empty / ".run.json.abc.tmp").touch()
     write(tmp_path, text.replace("seeds = [0, 1, 2]", "seeds = [0]"))
     assert toolbox("study", "run", path, "-C", ws).code == 0
     assert toolbox("study", "run", path, "-C", ws, "--set", "split.seed=5").code == 0
-    assert {run: (run / runs.RUN).read_bytes() for run in finished} == finished
+    assert {run: (run / RUN).read_bytes() for run in finished} == finished
     assert not cut_off.exists() and unreadable.exists() and not empty.exists()
 
 
-@pytest.mark.parametrize("gone", [".", runs.PREDICTIONS, runs.EVALUATION])
+@pytest.mark.parametrize("gone", [".", PREDICTIONS, EVALUATION])
 def test_status_looks_into_the_folders_of_finished_runs(toolbox: Toolbox, tmp_path: Path, gone: str) -> None:
     text = SMALL[: SMALL.index("[arms.augmented]")]
     path, ws = write(tmp_path, text), tmp_path / "ws"
@@ -302,9 +303,9 @@ def test_splits_side_by_side_give_the_same_as_one_after_the_other(toolbox: Toolb
 
 
 def test_a_history_and_predictions_that_were_spoilt(tmp_path: Path) -> None:
-    run = runs.Run(tmp_path)
-    (tmp_path / runs.HISTORY).write_bytes(b'{"epoch": 1}\nnull\n\xff\n')
+    run = Run(tmp_path)
+    (tmp_path / HISTORY).write_bytes(b'{"epoch": 1}\nnull\n\xff\n')
     assert run.history() == [{"epoch": 1}]
-    (tmp_path / runs.PREDICTIONS).write_bytes(b"\xff\xfeid,path")
+    (tmp_path / PREDICTIONS).write_bytes(b"\xff\xfeid,path")
     with pytest.raises(UsageError, match="no file of predictions"):
-        list(runs.read_predictions(tmp_path / runs.PREDICTIONS))
+        Predictions.read(tmp_path / PREDICTIONS)

@@ -39,7 +39,7 @@ def test_tensorboard_has_every_epoch_and_the_metrics(photos: Path) -> None:
     expected = [(at, pytest.approx(line["train_loss"])) for at, line in enumerate(run.history(), start=1)]
     assert losses == expected and len(losses) == 3
     (accuracy,) = events.Scalars("test/accuracy")
-    assert accuracy.value == pytest.approx(run.metrics["accuracy"]["value"])
+    assert accuracy.value == pytest.approx(run.metrics["accuracy"].value)
     assert {"loss/validation", "accuracy/train", "lr", "test/accuracy/low"} <= set(events.Tags()["scalars"])
     text = events.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
     assert json.loads(text.strip("`").removeprefix("json"))["training"]["epochs"] == 3
@@ -57,7 +57,7 @@ def test_mlflow_has_every_epoch_the_settings_and_the_end(photos: Path) -> None:
     assert [(m.step, m.value) for m in losses] == [
         (at, pytest.approx(line["train_loss"])) for at, line in enumerate(run.history(), start=1)
     ]
-    assert found.data.metrics["test/accuracy"] == pytest.approx(run.metrics["accuracy"]["value"])
+    assert found.data.metrics["test/accuracy"] == pytest.approx(run.metrics["accuracy"].value)
     assert found.data.params["training.epochs"] == "3" and found.data.params["model"] == "alzheimer-cnn"
 
 

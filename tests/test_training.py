@@ -213,7 +213,7 @@ def test_the_number_of_threads_is_recorded_and_taken_again(photos: Path, tmp_pat
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert first.record["threads"] == again.record["threads"] == again.record["config"]["threads"] == 3
+    assert first.record.threads == again.record.threads == again.record.config["threads"] == 3
 
 
 class Evil:
@@ -240,17 +240,17 @@ def test_a_folder_of_weights_is_searched(registry: Registry, tmp_path: Path, pho
     save_file({k: v.clone() for k, v in tiny(registry).module.state_dict().items()}, folder / "test_resnet.safetensors")
     settings = {**QUICK, "training.pretrained": True, "training.weights_dir": str(folder)}
     run = Workspace(tmp_path / "ws", data=photos, settings=settings).finetune(TINY)
-    assert run.record["weights"] == "file: test_resnet.safetensors"
+    assert run.record.weights == "file: test_resnet.safetensors"
 
 
 def test_a_finetuning_records_what_is_needed_to_verify_it(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
     run = ws.finetune(TINY, unfreeze_last=True)
     record = run.record
-    assert record["status"] == "finished" and record["weights"] == "random" and record["train_on"] == "originals"
-    assert [(stage["name"], stage["cached"]) for stage in record["stages"]] == [("head", True), ("last", True)]
-    assert all(stage["frozen_before"] == stage["frozen_after"] for stage in record["stages"])
-    assert record["data"]["fingerprint"] == ws.prepared.manifest.fingerprint
+    assert record.status == "finished" and record.weights == "random" and record.train_on == "originals"
+    assert [(stage.name, stage.cached) for stage in record.stages] == [("head", True), ("last", True)]
+    assert all(stage.frozen_before == stage.frozen_after for stage in record.stages)
+    assert record.data.fingerprint == ws.prepared.manifest.fingerprint
     assert [line["stage"] for line in run.history()] == ["head", "head", "last", "last"]
     again = Workspace(tmp_path / "two", data=photos, settings=QUICK).finetune(TINY, unfreeze_last=True)
     assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
@@ -259,8 +259,8 @@ def test_a_finetuning_records_what_is_needed_to_verify_it(photos: Path, tmp_path
 def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=QUICK)
     run = ws.finetune(TINY)
-    document = ws.evaluate(run.id, data=photos)
-    assert document["external"] and document["n"] == 24
+    evaluation = ws.evaluate(run.id, data=photos)
+    assert evaluation.external and evaluation.n == 24
     own = {line.split(",")[0]: line for line in (run.path / "predictions.csv").read_text().splitlines()[1:]}
     other = next(run.path.glob("predictions-*.csv")).read_text().splitlines()[1:]
     compared = [(own[line.split(",")[0]], line) for line in other if line.split(",")[0] in own]
@@ -279,9 +279,9 @@ def test_every_way_to_train_on_copies(photos: Path, tmp_path: Path, train_on: st
         ws.augment()
     run = ws.finetune(TINY)
     originals = len(ws.prepared.manifest.part("train"))
-    assert run.record["train_on"] == ("online" if train_on == "online" else "augmented")
-    assert sum(run.record["training_files"].values()) == originals * (1 if train_on == "online" else 2)
-    assert run.record["stages"][0]["cached"] == (train_on != "online")
+    assert run.record.train_on == ("online" if train_on == "online" else "augmented")
+    assert sum(run.record.training_files.values()) == originals * (1 if train_on == "online" else 2)
+    assert run.record.stages[0].cached == (train_on != "online")
 
 
 def test_augmented_without_a_set_and_a_damaged_set_are_errors(photos: Path, tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_unavailable_weights_are_random_on_the_embedded_dataset_only(
     run = Workspace(tmp_path / "a", data="phantom:subjects=20,slices=2", settings=settings, reporter=reporter).finetune(
         "alzheimer-cnn"
     )
-    assert run.record["weights"] == "random" and any("random weights" in text for text in reporter.warnings)
+    assert run.record.weights == "random" and any("random weights" in text for text in reporter.warnings)
     with pytest.raises(WeightsUnavailable):
         Workspace(tmp_path / "b", data=photos, settings=settings).finetune("alzheimer-cnn")
 

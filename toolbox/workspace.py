@@ -32,8 +32,7 @@ from toolbox.files import atomic
 from toolbox.files.outputs import check_output
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import Run, find_run, list_runs
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.settings.schema import ComponentSpec, Settings
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
     from toolbox.models.export import Exported
     from toolbox.models.predict import Predicted
     from toolbox.report.inputs import ReportInputs
+    from toolbox.runs.evaluation import EvaluationRecord
+    from toolbox.runs.record import RunRecord
     from toolbox.training.session import Experiment
 
 REPORT = "report.html"
@@ -346,7 +347,7 @@ class Workspace:
         if found.finished:
             raise UsageError(f"the run {found.id} is finished: there is nothing to go on with")
         place = self._as_in(found)
-        if found.record.get("status") == "trained":
+        if found.record.status == "trained":
             return place._finish(found)
         experiment = place._experiment_of(found)
         self.quarantined = place.quarantined
@@ -367,7 +368,7 @@ class Workspace:
 
     def _as_in(self, run: Run) -> Workspace:
         """This workspace with the settings of ``run``; its manifest and audit files are left alone."""
-        settings = {**runs.settings_of(run), **self._given.values}
+        settings = {**run.record.setting_values, **self._given.values}
         return Workspace(
             self.path,
             settings=settings,
@@ -378,17 +379,17 @@ class Workspace:
             evaluators=self._evaluators,
         )
 
-    def evaluate(self, run: str = "", *, data: str | Path | None = None) -> dict[str, Any]:
-        """Evaluate a run anew, on its own held-out split or on another dataset (an external test)."""
+    def evaluate(self, run: str = "", *, data: str | Path | None = None) -> EvaluationRecord:
+        """Evaluate a run again, on its own held-out split or on another dataset (an external test)."""
         from toolbox.evaluation import apply
 
         found = self.run(run)
         if data is None:
-            return apply.own(found, self.path, self._plain_settings, self.registry, self.reporter)
-        document, self.quarantined = apply.external(
+            return apply.evaluate_run(found, self.path, self._plain_settings, self.registry, self.reporter)
+        evaluation, self.quarantined = apply.evaluate_external(
             found, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
-        return document
+        return evaluation
 
     def compare(self, names: Sequence[str], metrics: Sequence[str] = ()) -> dict[str, Any]:
         """Paired statistics of the runs ``names`` and a verdict, as ``compare --json`` prints it.
@@ -474,12 +475,12 @@ class Workspace:
         """
         if names:
             return [self.run(name) for name in names]
-        finished = [run for run in runs.all_of(self.path) if run.finished]
+        finished = [run for run in list_runs(self.path) if run.finished]
         return finished or [self.run("")]
 
     def run(self, name: str = "") -> Run:
         """The run ``name``; the newest finished one without a name."""
-        return runs.find(self.path, name)
+        return find_run(self.path, name)
 
     def plan_training(
         self,
@@ -503,19 +504,17 @@ class Workspace:
         rest = [given for given in settings.evaluators if parse(given).name not in names]
         return settings.model_copy(update={"evaluators": [*rest, *self._evaluators]})
 
-    def _train(
-        self, experiment: Experiment, *, resume: Run | None = None, like: Mapping[str, Any] | None = None
-    ) -> Run:
+    def _train(self, experiment: Experiment, *, resume: Run | None = None, like: RunRecord | None = None) -> Run:
         from toolbox.training.experiment import train
 
         run = train(experiment, self.reporter, resume=resume, like=like)
         try:
             self._finish(run)
         except BaseException:
-            experiment.trackers.ended({**run.record, "status": "failed"})
+            experiment.trackers.ended(run.record.updated(status="failed").document())
             raise
         if not self._follows:
-            experiment.trackers.ended(run.record, run.evaluation)
+            experiment.trackers.ended(run.record.document(), run.evaluation.document())
         return run
 
     def _finish(self, run: Run) -> Run:
@@ -524,8 +523,8 @@ class Workspace:
 
         if self._follows:
             return run
-        apply.own(run, self.path, self._plain_settings, self.registry, self.reporter)
-        runs.save(run, {**run.record, "status": "finished", "result": run.metrics})
+        apply.evaluate_run(run, self.path, self._plain_settings, self.registry, self.reporter)
+        run.save_record(run.record.updated(status="finished", result=dict(run.metrics)))
         return run
 
     def _experiment(
@@ -566,7 +565,7 @@ class Workspace:
         )
 
     def _experiment_of(self, run: Run) -> Experiment:
-        return self._experiment(run.record["model"], run.record["kind"] == "finetune")
+        return self._experiment(run.record.model, run.record.kind == "finetune")
 
 
 def init(path: Path, data: str, overwrite: bool = False) -> Path:

@@ -129,9 +129,9 @@ def plugins(ctx: typer.Context, incomplete: str) -> Offered:
 
 def runs(ctx: typer.Context, incomplete: str) -> Offered:
     """Completes the id of a run in the workspace."""
-    from toolbox.runs.folder import all_of
+    from toolbox.runs.folder import list_runs
 
-    return [run.id for run in all_of(Path(ctx.params.get("workspace") or "."))]
+    return [run.id for run in list_runs(Path(ctx.params.get("workspace") or "."))]
 
 
 def studies(ctx: typer.Context, incomplete: str) -> Offered:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean, stdev
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from toolbox.api.errors import Refused, UsageError
-from toolbox.evaluation import test_set_uses
-from toolbox.runs import folder as runs
-from toolbox.runs import predictions
-from toolbox.runs.folder import Run
+from toolbox.evaluation.test_set_uses import uses_of
+from toolbox.files import fingerprint
+from toolbox.runs.folder import PREDICTIONS, Run
+from toolbox.runs.identity import identity
 from toolbox.runs.predictions import Predictions
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
@@ -26,8 +25,6 @@ from toolbox.statistics.verdict import Comparison
 
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "auc", "log_loss")
 """Metrics that a comparison shows unless told otherwise; the first one decides."""
-
-_NOT_THE_EXPERIMENT = ("seed", "device")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Arm:
     def name(self) -> str:
         """Letter and run, or letter, model and number of runs."""
         first = self.runs[0]
-        many = f"{first.record['model']}, {len(self.runs)} seeds"
+        many = f"{first.record.model}, {len(self.runs)} seeds"
         return f"{self.letter} ({first.id if len(self.runs) == 1 else many})"
 
 
@@ -95,8 +92,8 @@ def paired(a: Run, b: Run) -> tuple[Pair, list[str]]:
 
 
 def _tested(run: Run) -> Predictions:
-    found = predictions.read(run.path / runs.PREDICTIONS)
-    return found.part(predictions.split_of(found))
+    predictions = Predictions.read(run.path / PREDICTIONS)
+    return predictions.part(predictions.evaluation_split)
 
 
 def _check(a: Run, b: Run, first: Predictions, second: Predictions) -> list[str]:
@@ -135,19 +132,11 @@ def arms_of(chosen: Sequence[Run]) -> list[Arm]:
     """Runs that differ in the seed alone form an arm; two runs are always an arm each."""
     found: dict[str, list[Run]] = {}
     for run in chosen:
-        key = run.id if len(chosen) == 2 else _experiment(run.record)
+        key = run.id if len(chosen) == 2 else fingerprint.of_record(identity(run.record))
         found.setdefault(key, []).append(run)
     if len(found) > len(ascii_uppercase):
         raise UsageError(f"{len(found)} arms are too many to compare with each other")
     return [Arm(letter, tuple(members)) for letter, members in zip(ascii_uppercase, found.values(), strict=False)]
-
-
-def _experiment(record: Mapping[str, Any]) -> str:
-    """What a run was, without its seed and without what does not bear on its figures."""
-    config = runs.without_onlookers(record["config"])
-    config = {name: value for name, value in config.items() if name not in _NOT_THE_EXPERIMENT}
-    rest = [record[name] for name in ("kind", "model", "request", "weights", "train_on", "leaky")]
-    return json.dumps([config, rest], sort_keys=True)
 
 
 def compare(chosen: Sequence[Run], metrics: Sequence[str] = ()) -> dict[str, Any]:
@@ -205,8 +194,8 @@ def _all_pairs(arms: Sequence[Arm], metric: str) -> list[Comparison]:
 
 def _by_seed(a: Arm, b: Arm) -> tuple[list[Run], list[Run]]:
     """Runs paired by the seeds that both arms have; in their order where they share none."""
-    by_seed = {run.record["seed"]: run for run in b.runs}
-    shared = [(run, by_seed[run.record["seed"]]) for run in a.runs if run.record["seed"] in by_seed]
+    by_seed = {run.record.seed: run for run in b.runs}
+    shared = [(run, by_seed[run.record.seed]) for run in a.runs if run.record.seed in by_seed]
     pairs = shared if shared and len(a.runs) + len(b.runs) > 2 else list(zip(a.runs, b.runs, strict=False))
     return [first for first, _ in pairs], [second for _, second in pairs]
 
@@ -260,9 +249,9 @@ def _arm(arm: Arm, metrics: Sequence[str]) -> dict[str, Any]:
     return {
         "name": arm.letter.lower(),
         "runs": [run.id for run in arm.runs],
-        "model": first["model"],
-        "train_on": first["train_on"],
-        "seeds": [run.record["seed"] for run in arm.runs],
+        "model": first.model,
+        "train_on": first.train_on,
+        "seeds": [run.record.seed for run in arm.runs],
         "metrics": spread,
     }
 
@@ -276,7 +265,7 @@ def _value(run: Run, metric: str) -> float:
 
 def _notes(arms: Sequence[Arm]) -> list[str]:
     chosen = [run for arm in arms for run in arm.runs]
-    leaky = [run.id for run in chosen if run.record["leaky"]]
+    leaky = [run.id for run in chosen if run.record.leaky]
     notes = []
     if leaky:
         many = "are leaky: their" if len(leaky) > 1 else "is leaky: its"
@@ -285,11 +274,11 @@ def _notes(arms: Sequence[Arm]) -> list[str]:
     if split != "test":
         notes.append(f"not held out: the {split} split took part in training")
     for run in chosen:
-        if run.record["data"]["note"]:
-            notes.append(run.record["data"]["note"])
-    seen = test_set_uses.of_run(chosen[0])
-    if seen is not None:
-        notes.append(seen.words)
+        if run.record.data.note:
+            notes.append(run.record.data.note)
+    uses = uses_of(chosen[0])
+    if uses is not None:
+        notes.append(uses.words)
     return list(dict.fromkeys(notes))
 
 

@@ -23,8 +23,7 @@ from toolbox.files import atomic, fingerprint
 from toolbox.models import predict
 from toolbox.models.normalize import Normalize
 from toolbox.plugin.registry import Registry
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import EXPORT, MODEL, Run
 
 SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "onnx": ".onnx"}
 """The formats and their file extensions."""
@@ -88,8 +87,8 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
     path = _place(run, form, out, overwrite)
     built = predict.load_model(run, registry, torch.device("cpu"))
     built.module.to(memory_format=torch.contiguous_format)
-    request = run.record["request"]
-    shape = (request["channels"], request["size"], request["size"])
+    request = run.record.request
+    shape = (request.channels, request.size, request.size)
     told = _description(run, built, form, shape)
     write = {"safetensors": _safetensors, "torch-export": _torch_export, "onnx": _onnx}[form]
     with atomic.replace_file(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
@@ -99,9 +98,9 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
 
 def _place(run: Run, form: str, out: Path | None, overwrite: bool) -> Path:
     if out is None:
-        return run.path / runs.EXPORT / f"model{SUFFIXES[form]}"
+        return run.path / EXPORT / f"model{SUFFIXES[form]}"
     path = out / f"{run.id}{SUFFIXES[form]}" if out.is_dir() else out
-    if path.exists() and path.resolve() == (run.path / runs.MODEL).resolve():
+    if path.exists() and path.resolve() == (run.path / MODEL).resolve():
         raise UsageError(f"{path} is the run's own", "Choose another file.")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists already", "Give --force to replace it.")
@@ -116,18 +115,18 @@ def _description(run: Run, built: BuiltModel, form: str, shape: tuple[int, int, 
     return {
         "toolbox": __version__,
         "run": run.id,
-        "architecture": record["model"],
-        "head": record["request"]["head"],
-        "classes": list(record["data"]["classes"]),
+        "architecture": record.model,
+        "head": record.request.head,
+        "classes": record.data.classes,
         "input": f"float32 {pixels}, (value / 255 - mean) / std" if plain else f"uint8 {pixels}; normalised inside",
         "size": shape[1],
         "channels": shape[0],
         "mean": list(built.mean),
         "std": list(built.std),
-        "data_fingerprint": record["data"]["fingerprint"],
-        "split_fingerprint": record["data"]["split_fingerprint"],
-        "weights_sha256": fingerprint.of_file(run.path / runs.MODEL),
-        "leaky": bool(record["leaky"]),
+        "data_fingerprint": record.data.fingerprint,
+        "split_fingerprint": record.data.split_fingerprint,
+        "weights_sha256": fingerprint.of_file(run.path / MODEL),
+        "leaky": record.leaky,
     }
 
 

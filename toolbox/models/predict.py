@@ -26,9 +26,8 @@ from toolbox.models import build, weights
 from toolbox.models.build import ModelConfig
 from toolbox.models.normalize import Normalize, to_tensor
 from toolbox.plugin.registry import Registry
-from toolbox.plugin.spec import Spec, parse
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.plugin.spec import parse
+from toolbox.runs.folder import MODEL, Run
 from toolbox.settings.schema import Settings
 
 A = TypeVar("A")
@@ -156,8 +155,8 @@ def load(run: Run, registry: Registry, settings: Settings) -> Predictor:
     """
     device = build.resolve_device(settings)
     built = load_model(run, registry, device)
-    request, classes = run.record["request"], tuple(run.record["data"]["classes"])
-    return Predictor(run, built, classes, request["size"], request["channels"], device, settings.training.batch_size)
+    request, classes = run.record.request, tuple(run.record.data.classes)
+    return Predictor(run, built, classes, request.size, request.channels, device, settings.training.batch_size)
 
 
 def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel:
@@ -167,24 +166,13 @@ def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel
     ------
     UsageError: its files are missing or don't fit together.
     """
-    if not (run.path / runs.MODEL).is_file():
-        raise UsageError(f"the run {run.id} has no {runs.MODEL}", "Its training did not come to its end.")
-    spec, request, mean, std = _said(run)
-    built = build.build_model(ModelConfig(spec, registry.model(spec), request))
-    loaded = weights.load_weights(built, weights.read_weights(run.path / runs.MODEL), keep_head=True)
+    if not (run.path / MODEL).is_file():
+        raise UsageError(f"the run {run.id} has no {MODEL}", "Its training did not come to its end.")
+    record = run.record
+    spec = parse(record.model)
+    request = ModelRequest(**record.request.model_dump(include=set(ModelRequest.__dataclass_fields__)))
+    built = build.build_model(ModelConfig(spec, registry.model(spec), replace(request, pretrained=False)))
+    loaded = weights.load_weights(built, weights.read_weights(run.path / MODEL), keep_head=True)
     module = loaded.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.eval()
-    return replace(loaded, module=module, mean=mean, std=std)
-
-
-def _said(run: Run) -> tuple[Spec, ModelRequest, tuple[float, ...], tuple[float, ...]]:
-    """Spec, request, mean and standard deviation, as ``run.json`` has them."""
-    record = run.record
-    try:
-        request = replace(ModelRequest(**record["request"]), pretrained=False)
-        values = [tuple(float(value) for value in record[name]) for name in ("mean", "std")]
-        if not record["data"]["classes"]:
-            raise ValueError("no classes")
-        return parse(record["model"]), request, values[0], values[1]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{run.path / runs.RUN} does not describe a model: {type(error).__name__}: {error}") from error
+    return replace(loaded, module=module, mean=tuple(record.mean), std=tuple(record.std))

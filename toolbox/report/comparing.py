@@ -10,7 +10,7 @@ from toolbox.api.errors import ToolboxError
 from toolbox.api.evaluator import Metric
 from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
 from toolbox.report.inputs import ArmView, ComparisonView, Verdict
-from toolbox.runs.folder import Run, settings_of
+from toolbox.runs.folder import Run
 
 ALL_METRICS = 4
 """Arms up to which they are compared by every metric; more by the deciding one alone: pairs grow with the square."""
@@ -87,9 +87,9 @@ def _differing(arms: Sequence[Arm]) -> dict[str, list[str]]:
 
 def _described(run: Run) -> dict[str, str]:
     record = run.record
-    told = {"model": record["model"], "trained on": record["train_on"], "weights": record["weights"]}
-    told["augmented set"] = record.get("augmented_set") or "–"
-    settings = {name: str(value) for name, value in settings_of(run).items() if name not in NO_DIFFERENCE}
+    told = {"model": record.model, "trained on": record.train_on, "weights": record.weights}
+    told["augmented set"] = record.augmented_set or "–"
+    settings = {name: str(value) for name, value in run.record.setting_values.items() if name not in NO_DIFFERENCE}
     return {**told, **settings}
 
 
@@ -98,7 +98,7 @@ def _name(arm: Arm, at: int, differing: Mapping[str, Sequence[str]]) -> str:
     if len(arm.runs) == 1:
         return arm.runs[0].id
     marks = [f"{what} {values[at]}" for what, values in differing.items() if what != "model"]
-    return ", ".join([arm.runs[0].record["model"], *marks[:MARKS], f"{len(arm.runs)} seeds (arm {arm.letter})"])
+    return ", ".join([arm.runs[0].record.model, *marks[:MARKS], f"{len(arm.runs)} seeds (arm {arm.letter})"])
 
 
 def _listed(values: Sequence[str]) -> str:

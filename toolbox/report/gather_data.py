@@ -22,12 +22,14 @@ from toolbox.data import manifest as manifests
 from toolbox.data.audit.findings import KINDS
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source, open_source
-from toolbox.evaluation import test_set_uses
+from toolbox.evaluation.test_set_uses import uses_of
 from toolbox.plugin.registry import Registry
 from toolbox.report.inputs import AuditView, DataView
 from toolbox.report.pictures import Thumbnail
 from toolbox.report.wording import likeliest_pairs, shorten
-from toolbox.runs.folder import Run, read_json
+from toolbox.runs.document import read_json
+from toolbox.runs.folder import Run
+from toolbox.runs.record import RunRecord
 
 SAMPLES_A_CLASS = 6
 SOURCES_SHOWN = 3
@@ -40,29 +42,29 @@ def data_view(
 ) -> DataView:
     """The data of the newest run; pictures of it only with ``images``. Links lead from the folder ``beside``."""
     record = newest.record
-    data, split = record["data"], record["config"]["split"]
-    augmented = next((run.record for run in reversed(chosen) if run.record["augmented_set"]), None)
-    source = _source(data["spec"], registry)
+    data, split = record.data, record.settings.split
+    augmented = next((run.record for run in reversed(chosen) if run.record.augmented_set), None)
+    source = _source(data.spec, registry)
     samples, copies = _pictures(workspace, record, augmented, source) if images and source else ([], [])
     return DataView(
-        description=data["spec"],
-        note=data["note"],
-        counts_before=data["counts"],
-        counts_after=augmented["training_files"] if augmented else None,
+        description=data.spec,
+        note=data.note,
+        counts_before=data.counts,
+        counts_after=augmented.training_files if augmented else None,
         samples=samples,
         copies=copies,
         quarantined=_quarantined(workspace),
-        fingerprint=data["fingerprint"],
+        fingerprint=data.fingerprint,
         split_facts=[
-            ("protocol", split["protocol"]),
-            ("test share asked for", f"{split['test']:g}"),
-            ("validation share asked for", f"{split['val']:g}"),
-            ("split seed", str(split["seed"])),
-            ("grouped by", split["group_by"] or "what the dataset says"),
+            ("protocol", split.protocol),
+            ("test share asked for", f"{split.test:g}"),
+            ("validation share asked for", f"{split.val:g}"),
+            ("split seed", str(split.seed)),
+            ("grouped by", split.group_by or "what the dataset says"),
             *_looks(newest),
         ],
         license=_license(source),
-        audit=_audit(workspace, data["fingerprint"], images, beside),
+        audit=_audit(workspace, data.fingerprint, images, beside),
     )
 
 
@@ -75,7 +77,7 @@ def _source(spec: str, registry: Registry) -> Source | None:
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
-    seen = test_set_uses.of_run(run)
+    seen = uses_of(run)
     return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
 
 
@@ -131,13 +133,13 @@ def _address(path: Path, beside: Path) -> str:
 
 
 def _pictures(
-    workspace: Path, record: Mapping[str, Any], augmented: Mapping[str, Any] | None, source: Source
+    workspace: Path, record: RunRecord, augmented: RunRecord | None, source: Source
 ) -> tuple[list[Thumbnail], list[list[Thumbnail]]]:
     """Samples and copies; none where data or manifest are no longer what the run was trained on."""
     path = workspace / manifests.FILE_NAME
     try:
-        manifest = manifests.read(path if path.exists() else Path(record["data"]["spec"]))
-        if manifest.fingerprint != record["data"]["fingerprint"]:
+        manifest = manifests.read(path if path.exists() else Path(record.data.spec))
+        if manifest.fingerprint != record.data.fingerprint:
             return [], []
         samples = list(_samples(manifest, source))
         return samples, list(_copies(workspace, augmented, manifest, source)) if augmented else []
@@ -152,10 +154,8 @@ def _samples(manifest: Manifest, source: Source) -> Iterable[Thumbnail]:
             yield _thumbnail(row, source)
 
 
-def _copies(
-    workspace: Path, record: Mapping[str, Any], manifest: Manifest, source: Source
-) -> Iterable[list[Thumbnail]]:
-    folder = workspace / AUGMENTED / record["augmented_set"]
+def _copies(workspace: Path, record: RunRecord, manifest: Manifest, source: Source) -> Iterable[list[Thumbnail]]:
+    folder = workspace / AUGMENTED / record.augmented_set
     rows = {row.id: row for row in manifest.part("train")}
     first: dict[str, Row] = {}
     for row in rows.values():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from toolbox.plugin.spec import Spec
 from toolbox.report.inputs import CommandLine
-from toolbox.runs.folder import EVALUATION, Run, read_json
+from toolbox.runs.folder import Run
+from toolbox.runs.record import RecipeRecord, RunRecord
 from toolbox.settings.schema import AugmentSettings, SplitSettings
 
 
@@ -18,15 +19,14 @@ def steps(chosen: Sequence[Run]) -> list[CommandLine]:
     sets: set[str] = set()
     for run in chosen:
         record = run.record
-        recipe, name = record.get("augmented_recipe"), record["augmented_set"]
+        recipe, name = record.augmented_recipe, record.augmented_set
         if recipe and name not in sets:
             sets.add(name)
             found.append(CommandLine(_augment(record, recipe), f"the augmented set {name}"))
-        if record["command"]:
-            found.append(CommandLine(record["command"], f"the run {run.id}"))
-        for path in sorted(run.path.glob(f"{EVALUATION.removesuffix('.json')}-*.json")):
-            data = str(read_json(path).get("external", ""))
-            words = ["toolbox", "evaluate", run.id, "--data", data, *_workspace(record)]
+        if record.command:
+            found.append(CommandLine(record.command, f"the run {run.id}"))
+        for evaluation in run.external_evaluations():
+            words = ["toolbox", "evaluate", run.id, "--data", evaluation.external, *_workspace(record)]
             found.append(CommandLine(shlex.join(words), f"the external test of {run.id}"))
     return found
 
@@ -35,29 +35,30 @@ def shared_versions(chosen: Sequence[Run]) -> list[tuple[str, str]]:
     """Name and version of what the runs were made with; where they differ, every version."""
     found: dict[str, dict[str, None]] = {}
     for run in chosen:
-        for name, version in run.record["versions"].items():
+        for name, version in run.record.versions.items():
             found.setdefault(name, {})[version] = None
     return [(name, " / ".join(versions)) for name, versions in found.items()]
 
 
-def _augment(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    words = ["toolbox", "augment", "--data", record["data"]["spec"], *_workspace(record)]
-    words += ["--augmenter", str(Spec(recipe["augmenter"], recipe["parameters"]))]
-    words += ["--factor", str(recipe["factor"]), "--seed", str(recipe["seed"]), "--size", str(recipe["size"])]
+def _augment(record: RunRecord, recipe: RecipeRecord) -> str:
+    words = ["toolbox", "augment", "--data", record.data.spec, *_workspace(record)]
+    words += ["--augmenter", str(Spec(recipe.augmenter, recipe.parameters))]
+    words += ["--factor", str(recipe.factor), "--seed", str(recipe.seed), "--size", str(recipe.size)]
     usual = AugmentSettings().model_dump(mode="json")
     for name in ("format", "quality", "include_source", "balance"):
-        if recipe[name] != usual[name]:
-            words += ["--set", f"augment.{name}={_value(recipe[name])}"]
+        if getattr(recipe, name) != usual[name]:
+            words += ["--set", f"augment.{name}={_value(getattr(recipe, name))}"]
+    split = record.settings.split.model_dump(mode="json")
     for name, value in SplitSettings().model_dump(mode="json").items():
-        given = record["config"]["split"].get(name, value)
+        given = split[name]
         if given != value:
             words += ["--set", f"split.{name}={_value(given)}"]
     return shlex.join(words)
 
 
-def _workspace(record: Mapping[str, Any]) -> list[str]:
+def _workspace(record: RunRecord) -> list[str]:
     """``-C DIR`` as the run's own command had it."""
-    words = shlex.split(record["command"]) if record["command"].startswith("toolbox ") else []
+    words = shlex.split(record.command) if record.command.startswith("toolbox ") else []
     for flag in ("-C", "--workspace"):
         if flag in words[:-1]:
             return ["-C", words[words.index(flag) + 1]]

@@ -1,11 +1,9 @@
-"""A run on disk: one training with its resolved configuration, its metrics, its predictions."""
+"""A run's folder, ``runs/<number>-<model>``, and the runs of a workspace."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +14,9 @@ from toolbox.files import atomic
 from toolbox.files.names import safe_name
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from toolbox.api.evaluator import Metric
+    from toolbox.runs.evaluation import EvaluationRecord
+    from toolbox.runs.record import RunRecord
 
 FOLDER = "runs"
 RUN = "run.json"
@@ -28,14 +27,14 @@ MODEL = "model.safetensors"
 MANIFEST = "manifest.csv"
 EXPORT = "export"
 FIGURES = "figures"
-ROW_FIELDS = ("id", "path", "label", "group", "split", "pixels")
-"""What ``predictions.csv`` says of a sample; ``pixels`` is the hash of the decoded image."""
 CHECKPOINT = "checkpoint"
+
+_TRAIN_ONE = "Train one: 'toolbox finetune …'."
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder. What it holds is read when asked for."""
+    """One training, in its folder. Files are read when they are first needed."""
 
     path: Path
 
@@ -45,43 +44,57 @@ class Run:
         return self.path.name
 
     @cached_property
-    def record(self) -> dict[str, Any]:
-        """``run.json``, checked.
+    def record(self) -> RunRecord:
+        """``run.json``.
 
         Raises
         ------
-        UsageError: it is missing, or not what it should be.
+        UsageError: it is missing or damaged; so do the other files' properties.
         """
-        from toolbox.runs import schema
+        from toolbox.runs.record import RunRecord
 
-        document = schema.migrate_record(read_json(self.path / RUN))
-        schema.check(document, schema.Record, self.path / RUN)
-        return document
+        return RunRecord.read(self.path / RUN)
 
     @cached_property
-    def evaluation(self) -> dict[str, Any]:
-        """``evaluation.json``, checked as ``run.json`` is."""
-        from toolbox.runs import schema
+    def evaluation(self) -> EvaluationRecord:
+        """``evaluation.json``."""
+        from toolbox.runs.evaluation import EvaluationRecord
 
-        document = read_json(self.path / EVALUATION)
-        schema.check(document, schema.EvaluationRecord, self.path / EVALUATION)
-        return document
+        return EvaluationRecord.read(self.path / EVALUATION)
+
+    def external_evaluations(self) -> list[EvaluationRecord]:
+        """``evaluation-*.json``: those on other datasets."""
+        from toolbox.runs.evaluation import EvaluationRecord
+
+        return [EvaluationRecord.read(path) for path in sorted(self.path.glob("evaluation-*.json"))]
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The evaluation's metrics by name."""
+        return self.evaluation.metrics
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end; a run whose ``run.json`` was cut off did not."""
+        """Whether it is trained and evaluated."""
         try:
-            return self.record.get("status") == "finished"
+            return self.record.status == "finished"
         except UsageError:
             return False
 
-    @property
-    def metrics(self) -> dict[str, dict[str, Any]]:
-        """The evaluation's metrics: name to value, low and high."""
-        return dict(self.evaluation["metrics"])
+    def save_record(self, record: RunRecord) -> None:
+        """Write ``run.json``."""
+        record = record.updated(id=self.id)
+        record.write(self.path / RUN)
+        self.__dict__["record"] = record
+
+    def save_evaluation(self, evaluation: EvaluationRecord, tag: str = "") -> None:
+        """Write ``evaluation.json``, or with a ``tag`` ``evaluation-<tag>.json``."""
+        evaluation.write(self.path / (f"evaluation-{tag}.json" if tag else EVALUATION))
+        if not tag:
+            self.__dict__["evaluation"] = evaluation
 
     def history(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``, one an epoch; a last line that was cut off is left out."""
+        """The lines of ``metrics.jsonl``, one for each epoch, up to the first one that is damaged."""
         path = self.path / HISTORY
         if not path.exists():
             return []
@@ -96,9 +109,20 @@ class Run:
             lines.append(line)
         return lines
 
+    def append_history(self, line: Mapping[str, Any]) -> None:
+        """Add an epoch to ``metrics.jsonl``."""
+        path = self.path / HISTORY
+        with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
-def create(workspace: Path, model: str, record: Mapping[str, Any]) -> Run:
-    """A new run's folder, ``runs/<number>-<model>``, with its first ``run.json``.
+    def write_history(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Replace ``metrics.jsonl``."""
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        atomic.write_text(self.path / HISTORY, text)
+
+
+def create_run(workspace: Path, model: str, record: RunRecord) -> Run:
+    """Create a folder, with the next free number, and its first ``run.json``.
 
     Raises
     ------
@@ -110,7 +134,7 @@ def create(workspace: Path, model: str, record: Mapping[str, Any]) -> Run:
         path = folder / f"{number:03d}-{safe_name(model)}"
         try:
             with atomic.translate_os_errors("create the folder", path):
-                # Making the folder is what claims the number, so two trainings at once get two.
+                # Creating the folder claims the number: two trainings at once get two.
                 path.mkdir()
             break
         except EnvironmentFailure as error:
@@ -118,135 +142,38 @@ def create(workspace: Path, model: str, record: Mapping[str, Any]) -> Run:
                 raise
             number += 1
     run = Run(path)
-    save(run, record)
+    run.save_record(record)
     return run
 
 
-def save(run: Run, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``."""
-    atomic.write_json(run.path / RUN, {"id": run.id, **record})
-    run.__dict__.pop("record", None)
-
-
-def append_history(run: Run, line: Mapping[str, Any]) -> None:
-    """Add an epoch to ``metrics.jsonl``."""
-    path = run.path / HISTORY
-    with atomic.translate_os_errors("write", path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
-
-
-def write_history(run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Put ``lines`` in the place of all that ``metrics.jsonl`` holds."""
-    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-    atomic.write_text(run.path / HISTORY, text)
-
-
-def settings_of(run: Run) -> dict[str, Any]:
-    """The settings that a run was made with, by dotted name.
-
-    Raises
-    ------
-    UsageError: its record has none.
-    """
-    config = run.record.get("config")
-    if not isinstance(config, dict):
-        raise UsageError(f"{run.path / RUN} holds no settings")
-    return flat(config)
-
-
-def without_onlookers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's ``config`` without those who look on: what they see does not hang on them."""
-    training = config.get("training")
-    kept = {name: value for name, value in config.items() if name != "evaluators"}
-    if isinstance(training, dict):
-        kept["training"] = {name: value for name, value in training.items() if name != "trackers"}
-    return kept
-
-
-def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a record's ``config`` by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": item for key, item in value.items()})
-        else:
-            flat[name] = value
-    return flat
-
-
-def all_of(workspace: Path) -> list[Run]:
-    """The workspace's runs that have a ``run.json``, oldest first."""
+def list_runs(workspace: Path) -> list[Run]:
+    """The workspace's runs, oldest first: folders with a ``run.json``."""
     folder = workspace / FOLDER
     if not folder.is_dir():
         return []
     return [Run(path) for path in sorted(folder.iterdir()) if (path / RUN).is_file()]
 
 
-def find(workspace: Path, name: str = "") -> Run:
-    """The run that ``name`` (its id, number, or path) names; without a name the newest finished one.
+def find_run(workspace: Path, name: str = "") -> Run:
+    """The run with this id, number or path; without a name the newest finished one.
 
     Raises
     ------
     UsageError: there is none.
     """
-    runs = all_of(workspace)
+    runs = list_runs(workspace)
     if not name:
         finished = [run for run in runs if run.finished]
         if not finished:
-            raise UsageError(f"there is no finished run in {workspace / FOLDER}", "Train one: 'toolbox finetune …'.")
+            raise UsageError(f"there is no finished run in {workspace / FOLDER}", _TRAIN_ONE)
         return finished[-1]
     if (Path(name) / RUN).is_file():
         return Run(Path(name))
     for run in runs:
         if run.id == name or (name.isdecimal() and _number(run.id) == int(name)):
             return run
-    hint = closest(name, [run.id for run in runs]) if runs else "Train one: 'toolbox finetune …'."
+    hint = closest(name, [run.id for run in runs]) if runs else _TRAIN_ONE
     raise UsageError(f"there is no run {name!r} in {workspace / FOLDER}", hint)
-
-
-def write_predictions(
-    run_path: Path, rows: Sequence[Mapping[str, str]], probabilities: npt.NDArray[np.float64], classes: Sequence[str]
-) -> None:
-    """Write ``predictions.csv``: id, path, label, group, split, pixels, prediction, and a probability for each class.
-
-    What ``rows`` don't hold of :data:`ROW_FIELDS` stays empty.
-
-    Probabilities are written so that reading gives the same float64 back.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*ROW_FIELDS, "prediction", *(f"p:{name}" for name in classes)])
-    for row, values in zip(rows, probabilities, strict=True):
-        fixed = [row.get(name, "") for name in ROW_FIELDS]
-        writer.writerow([*fixed, classes[int(values.argmax())], *(repr(float(value)) for value in values)])
-    atomic.write_text(run_path, buffer.getvalue())
-
-
-def read_predictions(path: Path) -> Iterator[dict[str, str]]:
-    """The lines of a ``predictions.csv``."""
-    try:
-        with atomic.translate_os_errors("read", path), path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is no file of predictions: {error}") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a run's.
-
-    Raises
-    ------
-    UsageError: there is none.
-    """
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no {path}", "Did the run come to its end?") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"{path} holds no JSON object")
-    return document
 
 
 def _number(name: str) -> int:

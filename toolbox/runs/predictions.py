@@ -1,86 +1,135 @@
-"""What a run said of samples, as ``predictions.csv`` keeps it."""
+"""``predictions.csv``: what a run predicts for samples, as arrays."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.errors import UsageError
-from toolbox.data.manifest import Row
-from toolbox.runs import folder as runs
+from toolbox.files import atomic
+
+_COLUMNS = ("id", "path", "label", "group", "split", "pixels")
+
+
+class SampleRow(Protocol):
+    """What is kept of a sample: a row of a manifest has it. ``pixels`` is the hash of the decoded image."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102  # see the class
+
+    @property
+    def path(self) -> str: ...  # noqa: D102  # see the class
+
+    @property
+    def label(self) -> str: ...  # noqa: D102  # see the class
+
+    @property
+    def group(self) -> str: ...  # noqa: D102  # see the class
+
+    @property
+    def split(self) -> str: ...  # noqa: D102  # see the class
+
+    @property
+    def pixels(self) -> str: ...  # noqa: D102  # see the class
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What ``predictions.csv`` holds. ``probabilities``: float64 ``[N, K]`` for ``classes``.
+    """N samples and what was predicted for them: ``probabilities``, float64 ``[N, K]`` for ``classes``.
 
     ``pixels``: the hash of each decoded image, empty where an older run kept none.
     """
 
     ids: tuple[str, ...]
+    paths: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...]
     splits: tuple[str, ...]
+    pixels: tuple[str, ...]
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float64]
-    pixels: tuple[str, ...] = ()
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[SampleRow], classes: Sequence[str], probabilities: npt.NDArray[np.float64]) -> Self:
+        """Predictions for the samples ``rows``."""
+        return cls(
+            ids=tuple(row.id for row in rows),
+            paths=tuple(row.path for row in rows),
+            labels=tuple(row.label for row in rows),
+            groups=tuple(row.group for row in rows),
+            splits=tuple(row.split for row in rows),
+            pixels=tuple(row.pixels for row in rows),
+            classes=tuple(classes),
+            probabilities=probabilities,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the file at ``path``.
+
+        Raises
+        ------
+        UsageError: it holds no predictions, or is no such file.
+        """
+        try:
+            with atomic.translate_os_errors("read", path), path.open(encoding="utf-8", newline="") as file:
+                lines = list(csv.DictReader(file))
+            if not lines:
+                raise UsageError(f"{path} holds no predictions", "Train the run again.")
+            columns = {name: tuple(line[name] for line in lines) for name in _COLUMNS if name in lines[0]}
+            classes = tuple(name.removeprefix("p:") for name in lines[0] if name and name.startswith("p:"))
+            return cls(
+                ids=columns["id"],
+                paths=columns.get("path", ("",) * len(lines)),
+                labels=columns["label"],
+                groups=columns["group"],
+                splits=columns["split"],
+                pixels=tuple(value or "" for value in columns.get("pixels", ("",) * len(lines))),
+                classes=classes,
+                probabilities=np.array([[float(line[f"p:{name}"]) for name in classes] for line in lines]),
+            )
+        except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{path} is no file of predictions: {error}", "Train the run again.") from error
+
+    def write(self, path: Path) -> None:
+        """Write a table: a column for each field, the likeliest class, and a probability for each class.
+
+        Probabilities are written so that reading gives the same float64 back.
+        """
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow([*_COLUMNS, "prediction", *(f"p:{name}" for name in self.classes)])
+        fields = zip(self.ids, self.paths, self.labels, self.groups, self.splits, self.pixels, strict=True)
+        for row, values in zip(fields, self.probabilities, strict=True):
+            writer.writerow([*row, self.classes[int(values.argmax())], *(repr(float(value)) for value in values)])
+        atomic.write_text(path, buffer.getvalue())
 
     def part(self, split: str) -> Predictions:
-        """Those of ``split``."""
-        chosen = [index for index, name in enumerate(self.splits) if name == split]
+        """The samples of ``split``."""
+        indices = [index for index, name in enumerate(self.splits) if name == split]
+
+        def pick(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(values[index] for index in indices)
+
         return Predictions(
-            ids=tuple(self.ids[index] for index in chosen),
-            labels=tuple(self.labels[index] for index in chosen),
-            groups=tuple(self.groups[index] for index in chosen),
-            splits=(split,) * len(chosen),
+            ids=pick(self.ids),
+            paths=pick(self.paths),
+            labels=pick(self.labels),
+            groups=pick(self.groups),
+            splits=pick(self.splits),
+            pixels=pick(self.pixels),
             classes=self.classes,
-            probabilities=self.probabilities[chosen],
-            pixels=tuple(self.pixels[index] for index in chosen) if self.pixels else (),
+            probabilities=self.probabilities[indices],
         )
 
-
-def read(path: Path) -> Predictions:
-    """The predictions in ``path``.
-
-    Raises
-    ------
-    UsageError: it isn't such a file.
-    """
-    lines = list(runs.read_predictions(path))
-    if not lines:
-        raise UsageError(f"{path} holds no predictions")
-    columns = [name for name in lines[0] if name.startswith("p:")]
-    try:
-        return Predictions(
-            ids=tuple(line["id"] for line in lines),
-            labels=tuple(line["label"] for line in lines),
-            groups=tuple(line["group"] for line in lines),
-            splits=tuple(line["split"] for line in lines),
-            classes=tuple(name.removeprefix("p:") for name in columns),
-            probabilities=np.array([[float(line[name]) for name in columns] for line in lines]),
-            pixels=tuple(line.get("pixels") or "" for line in lines),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is no file of predictions: {error}") from error
-
-
-def of_rows(rows: Sequence[Row], classes: Sequence[str], probabilities: npt.NDArray[np.float64]) -> Predictions:
-    """Predictions for samples that are at hand."""
-    return Predictions(
-        ids=tuple(row.id for row in rows),
-        labels=tuple(row.label for row in rows),
-        groups=tuple(row.group for row in rows),
-        splits=tuple(row.split for row in rows),
-        classes=tuple(classes),
-        probabilities=probabilities,
-        pixels=tuple(row.pixels for row in rows),
-    )
-
-
-def split_of(predictions: Predictions) -> str:
-    """The split that stands for unseen data: test, else validation, else training."""
-    return next(split for split in ("test", "val", "train") if split in predictions.splits)
+    @property
+    def evaluation_split(self) -> str:
+        """The split that stands for unseen data: test, else validation, else training."""
+        return next((split for split in ("test", "val", "train") if split in self.splits), "")

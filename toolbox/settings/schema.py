@@ -66,6 +66,10 @@ Unfreeze = Annotated[
 ]
 
 
+EXECUTION: dict[str, JsonValue] = {"affects_results": False}
+"""Marks a setting that says where a run is computed, or how it is watched or judged: its predictions stay the same."""
+
+
 class Section(BaseModel):
     """A table of settings: unknown keys are errors; instances are immutable."""
 
@@ -119,8 +123,12 @@ class AugmentSettings(Section):
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
     quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
     balance: bool = Field(False, description="balance the classes: more copies for smaller ones")
-    workers: int = Field(0, ge=0, le=1024, description="worker processes; 0: one for each core")
-    batch_size: int = Field(64, ge=1, le=65_536, description="copies of a source computed at once")
+    workers: int = Field(
+        0, ge=0, le=1024, description="worker processes; 0: one for each core", json_schema_extra=EXECUTION
+    )
+    batch_size: int = Field(
+        64, ge=1, le=65_536, description="copies of a source computed at once", json_schema_extra=EXECUTION
+    )
 
 
 class TrainingSettings(Section):
@@ -164,16 +172,26 @@ class TrainingSettings(Section):
     )
     weights_dir: str = Field("", description="folder of weight files, for machines without network")
     cache_gb: float = Field(
-        8.0, ge=0, le=100_000, description="disk space for results shared by all runs, GB; 0: no cache"
+        8.0,
+        ge=0,
+        le=100_000,
+        description="disk space for results shared by all runs, GB; 0: no cache",
+        json_schema_extra=EXECUTION,
     )
     cache_precision: Literal["float32", "float16"] = Field(
         "float32", description="precision of cached activations; float16 takes half the disk"
     )
     precision: Precision = Field("auto", description="auto: bf16 on cuda and mps, float32 on the CPU")
-    trackers: list[ComponentSpec] = Field([], description="experiment trackers: tensorboard, mlflow, or a plugin's")
+    trackers: list[ComponentSpec] = Field(
+        [], description="experiment trackers: tensorboard, mlflow, or a plugin's", json_schema_extra=EXECUTION
+    )
     compile: bool = Field(False, description="compile the model with torch.compile; worth it for long trainings")
     checkpoint_minutes: float = Field(
-        5.0, ge=0, le=100_000, description="longest time between two checkpoints, minutes; 0: after every step"
+        5.0,
+        ge=0,
+        le=100_000,
+        description="longest time between two checkpoints, minutes; 0: after every step",
+        json_schema_extra=EXECUTION,
     )
 
 
@@ -231,9 +249,15 @@ class Settings(Section):
         description="a folder, a manifest file, or a dataset; see 'toolbox list datasets'",
         json_schema_extra=SPEC,
     )
-    device: Device = Field("auto", description="where to compute; auto: cuda, else mps, else cpu")
-    threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: its own default")
-    evaluators: list[ComponentSpec] = Field(["classification"], description="evaluators; see 'toolbox list evaluators'")
+    device: Device = Field(
+        "auto", description="where to compute; auto: cuda, else mps, else cpu", json_schema_extra=EXECUTION
+    )
+    threads: int = Field(
+        0, ge=0, le=4096, description="CPU threads of torch; 0: its own default", json_schema_extra=EXECUTION
+    )
+    evaluators: list[ComponentSpec] = Field(
+        ["classification"], description="evaluators; see 'toolbox list evaluators'", json_schema_extra=EXECUTION
+    )
     split: SplitSettings = SplitSettings()
     audit: AuditSettings = AuditSettings()
     augment: AugmentSettings = AugmentSettings()
@@ -295,6 +319,18 @@ def known_names() -> tuple[str, ...]:
     for name, value in Settings():
         names += [f"{name}.{key}" for key in type(value).model_fields] if isinstance(value, Section) else [name]
     return tuple(names)
+
+
+@cache
+def execution_settings() -> frozenset[str]:
+    """The settings that don't affect what a run predicts: those marked with :data:`EXECUTION`."""
+    sections = {f"{name}.": value for name, value in Settings() if isinstance(value, Section)}
+    return frozenset(
+        prefix + name
+        for prefix, section in {"": Settings(), **sections}.items()
+        for name, field in type(section).model_fields.items()
+        if field.json_schema_extra == EXECUTION
+    )
 
 
 SECTIONS = tuple(name for name, value in Settings() if isinstance(value, Section))

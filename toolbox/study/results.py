@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from toolbox.api.errors import ToolboxError
 from toolbox.evaluation.compare import compare_arms
-from toolbox.runs import folder as runs
-from toolbox.runs import predictions
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import PREDICTIONS, Run
+from toolbox.runs.predictions import Predictions
 from toolbox.statistics import bootstrap
 from toolbox.statistics.proportions import holm
 from toolbox.study.file import Comparison
@@ -108,8 +107,8 @@ def _cell(members: Sequence[PlannedRun], finished: Mapping[str, Run], entries: M
         high=high,
         spread=_spread(members, finished),
         n=int(counts.sum() / max(1, len({planned.seed for planned in members if planned.key in finished}))),
-        leaky=any(run.record["leaky"] for run in made),
-        held_out=all(run.evaluation["held_out"] for run in made),
+        leaky=any(run.record.leaky for run in made),
+        held_out=all(run.evaluation.held_out for run in made),
         paths=tuple(str(run.path) for run in made),
     )
 
@@ -127,8 +126,7 @@ def _by_unit(made: Sequence[Run]) -> tuple[Floats, Floats]:
 
 def _answers(run: Run) -> list[tuple[str, bool]]:
     """For each sample that the run was tested on: its unit, and whether the answer was right."""
-    found = predictions.read(run.path / runs.PREDICTIONS)
-    tested = found.part(run.evaluation["split"])
+    tested = Predictions.read(run.path / PREDICTIONS).part(run.evaluation.split)
     guessed = tested.probabilities.argmax(1)
     return [
         (group or name, tested.classes[guess] == label)
@@ -157,8 +155,8 @@ def _spread(members: Sequence[PlannedRun], finished: Mapping[str, Run]) -> float
     by_seed: dict[int, list[float]] = {}
     for planned in members:
         if planned.key in finished:
-            value = finished[planned.key].metrics["accuracy"]["value"]
-            by_seed.setdefault(planned.seed, []).append(value)
+            value = finished[planned.key].metrics["accuracy"].value
+            by_seed.setdefault(planned.seed, []).append(value or 0.0)
     means = [mean(values) for values in by_seed.values()]
     return stdev(means) if len(means) > 1 else None
 

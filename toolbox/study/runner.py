@@ -15,8 +15,8 @@ from toolbox.augment.engines import Processes
 from toolbox.files import atomic
 from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import FOLDER as RUNS
+from toolbox.runs.folder import PREDICTIONS, Run
 from toolbox.study import ledger
 from toolbox.study.ledger import Entry
 from toolbox.study.plan import Plan, PlannedRun, write
@@ -81,7 +81,7 @@ def _is_whole(run: Run, folder: Path) -> bool:
     if not run.path.resolve().is_relative_to(folder.resolve()) or not run.finished:
         return False
     try:
-        return bool(run.evaluation) and (run.path / runs.PREDICTIONS).is_file()
+        return bool(run.evaluation) and (run.path / PREDICTIONS).is_file()
     except UsageError:
         return False
 
@@ -156,7 +156,7 @@ def _delete_unfinished(folder: Path) -> None:
     Only a run's own record says that it is unfinished. A finished run stays even if this plan does not know it (it
     belongs to an earlier version of the study file), and so does a folder whose record can't be read.
     """
-    for path in sorted(folder.glob(f"{SPLITS}/*/{runs.FOLDER}/*")):
+    for path in sorted(folder.glob(f"{SPLITS}/*/{RUNS}/*")):
         try:
             unfinished = not Run(path).finished and bool(Run(path).record)
         except UsageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,14 +21,15 @@ from toolbox.models import freeze
 from toolbox.models.build import resolve_device
 from toolbox.models.precision import Forward
 from toolbox.plugin.spec import parse
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
-from toolbox.training import loop, record
+from toolbox.runs.folder import CHECKPOINT, MANIFEST, Run, create_run
+from toolbox.runs.record import RunRecord, StageRecord, Status
+from toolbox.training import loop
 from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations, load_pixels
 from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
 from toolbox.training.inputs import Inputs, ModelInputs, augment_online
 from toolbox.training.memory import keep_freed_memory
+from toolbox.training.record import changes, describe, keep_model, keep_predictions
 from toolbox.training.session import Experiment, Session, torch_threads
 from toolbox.training.stages import Stage, layer_scales, plan_stages, unfrozen_parameters
 
@@ -38,7 +39,7 @@ def train(
     reporter: Reporter,
     *,
     resume: Run | None = None,
-    like: Mapping[str, Any] | None = None,
+    like: RunRecord | None = None,
 ) -> Run:
     """Train, save everything in a run folder, and return the run (not yet evaluated).
 
@@ -61,47 +62,47 @@ def train(
         process_group(device) as group,
     ):
         session = Session(experiment, folder, reporter if group.is_first else SilentReporter())
-        document = record.describe(session)
+        record = describe(session)
         if resume is not None:
-            _check_unchanged(resume.record, document, f"the run {resume.id} can't be resumed", reporter)
-            document = {**resume.record, "status": "running"}
+            _check_unchanged(resume.record, record, f"the run {resume.id} can't be resumed", reporter)
+            record = resume.record.updated(status="running")
         elif like is not None:
-            _check_unchanged(like, document, f"the run {like['id']} can't be repeated", reporter)
-        run = resume or group.broadcast(lambda: runs.create(experiment.workspace, experiment.spec.name, document))
+            _check_unchanged(like, record, f"the run {like.id} can't be repeated", reporter)
+        run = resume or group.broadcast(lambda: create_run(experiment.workspace, experiment.spec.name, record))
         trainer = Trainer(session, run, stages, group)
         if group.is_first:
-            write_table(session.manifest.rows, run.path / runs.MANIFEST)
-            with locks.hold_lock(trainer.checkpoints.folder, "training"), _record_failure(run, document, experiment):
-                trainer.run_and_save(document)
+            write_table(session.manifest.rows, run.path / MANIFEST)
+            with locks.hold_lock(trainer.checkpoints.folder, "training"), _record_failure(run, record, experiment):
+                trainer.run_and_save(record)
             trainer.checkpoints.clear()
         else:
             trainer.follow()
     return run
 
 
-def _check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], refusal: str, reporter: Reporter) -> None:
-    changes = record.changes(before, now)
-    if changes:
+def _check_unchanged(before: RunRecord, now: RunRecord, refusal: str, reporter: Reporter) -> None:
+    changed = changes(before, now)
+    if changed:
         raise UsageError(
-            f"{refusal}: {'; '.join(changes)} changed since it started", "Undo the change, or start a new run."
+            f"{refusal}: {'; '.join(changed)} changed since it started", "Undo the change, or start a new run."
         )
-    old, new = before.get("versions", {}), now["versions"]
+    old, new = before.versions, now.versions
     updates = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
     if updates:
         reporter.warn(f"the last digits may differ: {', '.join(updates)} since the run started")
 
 
 @contextmanager
-def _record_failure(run: Run, document: dict[str, Any], experiment: Experiment) -> Iterator[None]:
+def _record_failure(run: Run, record: RunRecord, experiment: Experiment) -> Iterator[None]:
     """If the training fails or is interrupted, write why into the run's record, and add how to resume to the error."""
     workspace = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
-    hint = f"Resume with: {shlex.join(['toolbox', document['kind'], '--resume', run.id, *workspace])}"
+    hint = f"Resume with: {shlex.join(['toolbox', record.kind, '--resume', run.id, *workspace])}"
 
-    def save(status: str, reason: str) -> None:
-        failed = {**document, "status": status, "error": reason}
+    def save(status: Status, reason: str) -> None:
+        failed = record.updated(status=status, error=reason)
         with suppress(EnvironmentFailure):  # on a full disk, report the first failure
-            runs.save(run, failed)
-        experiment.trackers.ended(failed)
+            run.save_record(failed)
+        experiment.trackers.ended(failed.document())
 
     try:
         yield
@@ -127,28 +128,28 @@ class Trainer:
         self.run = run
         self.stages = stages
         self.group = group
-        self.checkpoints = Checkpoints(run.path / runs.CHECKPOINT, session.settings.training.checkpoint_minutes)
+        self.checkpoints = Checkpoints(run.path / CHECKPOINT, session.settings.training.checkpoint_minutes)
         self.checkpoint: State | None = None
-        self.stage_records: list[dict[str, Any]] = []
+        self.stage_records: list[StageRecord] = []
         self.history: list[dict[str, Any]] = []
         self.started_at = time.perf_counter()
         self.held_out_pass: tuple[Forward, Inputs] | None = None
         """The held-out inputs, as the last stage cached them, and the forward pass from there to logits."""
 
-    def run_and_save(self, document: dict[str, Any]) -> None:
-        """Train all stages and save weights, predictions and ``document``, the run's record."""
+    def run_and_save(self, record: RunRecord) -> None:
+        """Train all stages and save weights, predictions and ``record``, which the results are added to."""
         session, run = self.session, self.run
         self._load_checkpoint()
-        runs.write_history(run, self.history)
-        runs.save(run, document)
-        session.experiment.trackers.started(run.path, document, list(self.history))
+        run.write_history(self.history)
+        run.save_record(record)
+        session.experiment.trackers.started(run.path, record.document(), list(self.history))
         self._run_stages()
-        document["stages"] = self.stage_records
-        document["untrained"] = not any(stage["epochs_run"] for stage in self.stage_records)
-        record.keep_model(session, run)
-        record.keep_predictions(session, run, self.held_out_pass)
-        document["seconds"] = round(time.perf_counter() - self.started_at, 2)
-        runs.save(run, {**document, "status": "trained"})
+        record.stages = self.stage_records
+        record.untrained = not any(stage.epochs_run for stage in self.stage_records)
+        keep_model(session, run)
+        keep_predictions(session, run, self.held_out_pass)
+        record.seconds = round(time.perf_counter() - self.started_at, 2)
+        run.save_record(record.updated(status="trained"))
 
     def follow(self) -> None:
         """Train along with the first process, without writing files."""
@@ -158,7 +159,7 @@ class Trainer:
     def _load_checkpoint(self) -> None:
         self.checkpoint = self.group.broadcast(self.checkpoints.load)
         if self.checkpoint:
-            self.stage_records = list(self.checkpoint["done"])
+            self.stage_records = [StageRecord(**stage) for stage in self.checkpoint["done"]]
             self.history = list(self.checkpoint["history"])
             self.started_at -= self.checkpoint["seconds"]
 
@@ -199,7 +200,7 @@ class Trainer:
         frozen: Forward | None = None,
     ) -> None:
         """Train the parameters ``trainable`` through ``forward``, which starts where ``frozen`` ends."""
-        if any(completed["name"] == stage.name for completed in self.stage_records):
+        if any(completed.name == stage.name for completed in self.stage_records):
             return
         session, settings = self.session, stage.settings
         module, parts = session.built.module, session.built.parts
@@ -240,23 +241,23 @@ class Trainer:
         hash_after = freeze.hash_frozen(module)
         module.eval()
         self.stage_records.append(
-            {
+            StageRecord(
                 **stage.to_dict(),
-                "epochs_run": outcome.epochs,
-                "best_epoch": outcome.best_epoch,
-                "stopped_early": outcome.stopped_early,
-                "trained_parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-                "frozen_before": hash_before,
-                "frozen_after": hash_after,
-                "cached": data.are_cached,
-            }
+                epochs_run=outcome.epochs,
+                best_epoch=outcome.best_epoch,
+                stopped_early=outcome.stopped_early,
+                trained_parameters=sum(p.numel() for p in module.parameters() if p.requires_grad),
+                frozen_before=hash_before,
+                frozen_after=hash_after,
+                cached=data.are_cached,
+            )
         )
         self.held_out_pass = (through, data.held_out.inputs) if data.held_out else None
 
     def _state(self, frozen_hash: str) -> State:
         """What a checkpoint holds beside the loop's state; of frozen tensors only their hash."""
         return {
-            "done": self.stage_records,
+            "done": [stage.model_dump(mode="json") for stage in self.stage_records],
             "history": self.history,
             "seconds": time.perf_counter() - self.started_at,
             "frozen": frozen_hash,
@@ -265,7 +266,7 @@ class Trainer:
     def _on_epoch(self, metrics: loop.EpochMetrics) -> None:
         self.history.append(asdict(metrics))
         if self.group.is_first:
-            runs.append_history(self.run, self.history[-1])
+            self.run.append_history(self.history[-1])
             self.session.experiment.trackers.epoch(self.history[-1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,67 +15,73 @@ from toolbox import environment
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
 from toolbox.models.precision import Forward
-from toolbox.runs import folder as runs
-from toolbox.runs.folder import Run
+from toolbox.runs.folder import MODEL, PREDICTIONS, Run
+from toolbox.runs.identity import differences, identity
+from toolbox.runs.predictions import Predictions
+from toolbox.runs.record import DataRecord, ModelRecord, RecipeRecord, RunRecord
+from toolbox.settings.schema import known_names
 from toolbox.training import loop
 from toolbox.training.activation_cache import load_pixels
 from toolbox.training.inputs import Inputs
 from toolbox.training.session import Session
 
-_SAME = {
+_WORDS = {
     "model": "the model",
     "kind": "the kind of training",
-    "config": "the settings",
-    "request": "what the model is built for",
+    "input": "what the model is built for",
     "weights": "the weights it starts from",
     "precision": "the precision",
-    "mean": "the normalisation",
-    "std": "the normalisation",
+    "mean": "the normalization",
+    "std": "the normalization",
     "data.fingerprint": "the data or their split",
+    "data.split_fingerprint": "the data or their split",
+    "train_on": "the images it trains on",
     "training_fingerprint": "the images it trains on",
-    "augmented_recipe": "the augmented set",
+    "augmented set": "the augmented set",
+    "leaky": "whether it is leaky",
 }
-"""What must be as it was for a run to be gone on with, or done again; and what to call it."""
+"""For people, what must not change between two parts of a run, or between a run and its repetition."""
 
 
-def describe(session: Session) -> dict[str, Any]:
-    """What ``run.json`` says before training begins: all that is needed to do it again."""
+def describe(session: Session) -> RunRecord:
+    """The record of a training that begins: all that is needed to repeat it."""
     experiment, request, built = session.experiment, session.model.request, session.built
+    recipe = session.data.recipe
     after = Counter(row.label for row in session.data.rows)
-    return {
-        "status": "running",
-        "command": experiment.command,
-        "kind": "finetune" if experiment.finetune else "train",
-        "model": str(experiment.spec),
-        "config": _settled(session),
-        "request": asdict(request),
-        "weights": built.weights,
-        "mean": list(built.mean),
-        "std": list(built.std),
-        "parameters": sum(parameter.numel() for parameter in built.module.parameters()),
-        "train_on": session.data.kind,
-        "augmented_set": session.data.set_name,
-        "augmented_recipe": session.data.recipe.document() if session.data.recipe else None,
-        "training_files": {label: after[label] for label in session.manifest.classes},
-        "training_fingerprint": _fingerprint(session.data.rows),
-        "data": {
-            "spec": experiment.prepared.source.spec,
-            "note": experiment.prepared.source.dataset.note,
-            "fingerprint": session.manifest.fingerprint,
-            "split_fingerprint": session.manifest.split_fingerprint,
-            "classes": list(session.manifest.classes),
-            "counts": session.manifest.counts(),
-            "quarantined": len(experiment.prepared.quarantined),
-        },
-        "leaky": experiment.leaky,
-        "leaks": dict(experiment.leaks),
-        "seed": session.settings.seed,
-        "device": str(session.device),
-        "threads": torch.get_num_threads(),
-        "precision": session.precision,
-        "processes": environment.process()[1],
-        "versions": environment.versions(),
-    }
+    return RunRecord(
+        status="running",
+        command=experiment.command,
+        kind="finetune" if experiment.finetune else "train",
+        model=str(experiment.spec),
+        config=_settled(session),
+        request=ModelRecord(**asdict(request)),
+        weights=built.weights,
+        mean=list(built.mean),
+        std=list(built.std),
+        parameters=sum(parameter.numel() for parameter in built.module.parameters()),
+        train_on=session.data.kind,
+        augmented_set=session.data.set_name,
+        augmented_recipe=RecipeRecord(**recipe.document()) if recipe else None,
+        training_files={label: after[label] for label in session.manifest.classes},
+        training_fingerprint=_fingerprint(session.data.rows),
+        data=DataRecord(
+            spec=experiment.prepared.source.spec,
+            note=experiment.prepared.source.dataset.note,
+            fingerprint=session.manifest.fingerprint,
+            split_fingerprint=session.manifest.split_fingerprint,
+            classes=list(session.manifest.classes),
+            counts=session.manifest.counts(),
+            quarantined=len(experiment.prepared.quarantined),
+        ),
+        leaky=experiment.leaky,
+        leaks=dict(experiment.leaks),
+        seed=session.settings.seed,
+        device=str(session.device),
+        threads=torch.get_num_threads(),
+        precision=session.precision,
+        processes=environment.process()[1],
+        versions=environment.versions(),
+    )
 
 
 def _settled(session: Session) -> dict[str, Any]:
@@ -90,14 +96,23 @@ def _settled(session: Session) -> dict[str, Any]:
     return config
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs of that which a training's result depends on, between two records; for people."""
-    before, now = ({**record, "config": runs.without_onlookers(record["config"])} for record in (before, now))
-    found = {said for name, said in _SAME.items() if _get(before, name) != _get(now, name)}
-    if "the settings" in found:
-        found.remove("the settings")
-        found.add(f"the settings ({', '.join(_changed_settings(before['config'], now['config']))})")
-    return sorted(found)
+def changes(before: RunRecord, now: RunRecord) -> list[str]:
+    """For people, what differs between two records of what decides every bit of a training's result."""
+    names = differences(_everything(before), _everything(now))
+    settings = sorted(set(names) & set(known_names()))
+    words = {_WORDS[name] for name in names if name not in settings}
+    return sorted([*words, *([f"the settings ({', '.join(settings)})"] if settings else [])])
+
+
+def _everything(record: RunRecord) -> dict[str, Any]:
+    return {
+        **identity(record),
+        "seed": record.seed,
+        "device": record.settings.device,
+        "threads": record.settings.threads,
+        "precision": record.precision,
+        "training_fingerprint": record.training_fingerprint,
+    }
 
 
 def keep_model(session: Session, kept: Run) -> None:
@@ -110,7 +125,7 @@ def keep_model(session: Session, kept: Run) -> None:
         "std": ",".join(map(repr, session.built.std)),
         "size": str(request.size),
     }
-    atomic.write_bytes(kept.path / runs.MODEL, save(state, metadata))
+    atomic.write_bytes(kept.path / MODEL, save(state, metadata))
 
 
 def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs] | None = None) -> None:
@@ -127,27 +142,8 @@ def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs]
         answer = module, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
-    fields = [{name: getattr(row, name) for name in runs.ROW_FIELDS} for row in rows]
-    runs.write_predictions(kept.path / runs.PREDICTIONS, fields, probabilities, session.manifest.classes)
+    Predictions.of_rows(rows, session.manifest.classes, probabilities).write(kept.path / PREDICTIONS)
 
 
 def _fingerprint(rows: Iterable[Row]) -> str:
     return fingerprint.of_rows((row.id, row.label, row.pixels) for row in rows)
-
-
-def _get(record: Mapping[str, Any], name: str) -> Any:
-    value: Any = record
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    names = []
-    for section in sorted({*before, *now}):
-        old, new = before.get(section), now.get(section)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            names += [f"{section}.{key}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        elif old != new:
-            names.append(section)
-    return names

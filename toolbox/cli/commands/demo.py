@@ -22,7 +22,7 @@ def demo(
 
     from rich.markup import escape
 
-    from toolbox.cli.views.render import run_result, runs_table
+    from toolbox.cli.views.runs import run_result, runs_table
     from toolbox.cli.views.tables import duration
     from toolbox.demo import steps
     from toolbox.workspace import REPORT
@@ -48,6 +48,6 @@ def demo(
             "path": str(folder),
             "report": str(folder / REPORT),
             "seconds": round(seconds, 1),
-            "runs": [run.evaluation for run in runs],
+            "runs": [run.evaluation.document() for run in runs],
         }
     )

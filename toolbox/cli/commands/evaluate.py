@@ -31,10 +31,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a run on its test split, or on another dataset."""
-    from toolbox.cli.views.render import evaluation_result
+    from toolbox.cli.views.runs import evaluation_result
 
     workspace = call.open_workspace()
-    document = workspace.evaluate(run, data=data)
-    call.terminal.show(*evaluation_result(document))
-    call.terminal.emit(document)
+    evaluation = workspace.evaluate(run, data=data)
+    call.terminal.show(*evaluation_result(evaluation))
+    call.terminal.emit(evaluation.document())
     call.terminal.end(workspace.quarantined)

@@ -31,7 +31,7 @@ def report(
     """Write one HTML file about the runs, and print their results with a verdict."""
     from rich.text import Text
 
-    from toolbox.cli.views.render import report_result
+    from toolbox.cli.views.runs import report_result
     from toolbox.report import formats
     from toolbox.report.document import document
 
@@ -41,6 +41,6 @@ def report(
     path = workspace.write_report(inputs, output, file_format, overwrite=call.force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
     if terminal.as_json:
-        evaluations = [run.evaluation for run in workspace.chosen_runs(runs or ())]
+        evaluations = [run.evaluation.document() for run in workspace.chosen_runs(runs or ())]
         parts = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")}
         terminal.emit({"path": str(path), "runs": evaluations, **parts})

@@ -123,7 +123,7 @@ def _json(predictions: Predictions, top: int | None, stream: IO[str]) -> Iterato
     counts: Counter[bool] = Counter()
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as file:
         run = predictions.run
-        head = {"schema": 1, "run": run.id, "model": run.record["model"], "classes": list(predictions.classes)}
+        head = {"schema": 1, "run": run.id, "model": run.record.model, "classes": list(predictions.classes)}
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "images": [')
 
         def add(result: Predicted | QuarantinedSample) -> None:

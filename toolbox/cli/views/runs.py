@@ -16,6 +16,7 @@ from toolbox.report.wording import interval, number
 
 if TYPE_CHECKING:
     from toolbox.report.inputs import ReportInputs
+    from toolbox.runs.evaluation import EvaluationRecord
     from toolbox.runs.folder import Run
 
 MAX_CURVES = 3
@@ -31,8 +32,8 @@ def run_result(run: Run, width: int) -> list[RenderableType]:
     things = [report.learning_curves(view, width), report.confusion_matrix(view), report.results_table([view])]
     return [
         *(thing for thing in things if thing is not None),
-        *_further(run.evaluation),
-        *_remarks(run.evaluation),
+        *_brief_tables(run.evaluation),
+        *_notes(run.evaluation),
         Text(f"Run: {run.path}"),
     ]
 
@@ -49,34 +50,14 @@ def training_plan(plan: Mapping[str, Any]) -> list[RenderableType]:
     ]
 
 
-def evaluation_result(document: Mapping[str, Any]) -> list[RenderableType]:
+def evaluation_result(evaluation: EvaluationRecord) -> list[RenderableType]:
     """An evaluation's metrics with their intervals."""
-    from toolbox.api.evaluator import Metric
-
     rows = table("metric", "value", "95 % interval", "by")
-    for name, metric in document["metrics"].items():
-        found = Metric(**metric)
-        rows.add_row(Text(found.label or name), number(found.value), interval(found), Text(found.method, "dim"))
-    where = document["external"] or f"the {document['split']} split"
-    head = Text(f"{document['run']} ({document['model']}) on {document['n']} images of {where}", "bold")
-    return [head, rows, *_further(document), *_remarks(document)]
-
-
-def _further(document: Mapping[str, Any]) -> list[RenderableType]:
-    """Brief tables, and where pictures are."""
-    things: list[RenderableType] = []
-    for found in document["tables"]:
-        if found.get("brief"):
-            rows = table(*map(escape, found["columns"]))
-            for row in found["rows"]:
-                rows.add_row(*(Text(number(value)) for value in row))
-            things += ["", Text(found["title"], "bold"), rows]
-    pictures = [picture for gallery in document.get("galleries", []) for picture in gallery["pictures"]]
-    if pictures:
-        titles = ", ".join(gallery["title"].lower() for gallery in document["galleries"])
-        text = f"{len(pictures):,} pictures in {document['path']}/figures ({titles}); 'toolbox report' shows them"
-        things += ["", Text(text)]
-    return things
+    for name, metric in evaluation.metrics.items():
+        rows.add_row(Text(metric.label or name), number(metric.value), interval(metric), Text(metric.method, "dim"))
+    where = evaluation.external or f"the {evaluation.split} split"
+    title = Text(f"{evaluation.run} ({evaluation.model}) on {evaluation.n} images of {where}", "bold")
+    return [title, rows, *_brief_tables(evaluation), *_notes(evaluation)]
 
 
 def runs_table(runs: Sequence[Run]) -> list[RenderableType]:
@@ -94,22 +75,35 @@ def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
     return [*things, report.summary(inputs)]
 
 
-def _remarks(document: Mapping[str, Any]) -> list[RenderableType]:
-    """What a reader of the figures must know."""
-    found = []
-    if document["note"]:
-        found.append(document["note"])
-    found += document.get("notes", [])
-    if document.get("untrained"):
-        found.append("untrained: no stage had an epoch, this is the baseline")
-    if not document["held_out"]:
-        found.append(f"not held out: the {document['split']} split took part in training")
-    if document.get("trained_on"):
-        found.append(f"leaky: {document['trained_on']:,} of these {document['n']:,} images were trained on")
-    elif document["leaky"]:
-        found.append("leaky: the test split, or relatives of it, were trained on")
-    if "looks" in document:
-        from toolbox.evaluation.test_set_uses import Looks
+def _brief_tables(evaluation: EvaluationRecord) -> list[RenderableType]:
+    """Brief tables, and where pictures are."""
+    result: list[RenderableType] = []
+    for item in evaluation.tables:
+        if item.brief:
+            rows = table(*map(escape, item.columns))
+            for row in item.rows:
+                rows.add_row(*(Text(number(value)) for value in row))
+            result += ["", Text(item.title, "bold"), rows]
+    pictures = [picture for gallery in evaluation.galleries for picture in gallery.pictures]
+    if pictures:
+        titles = ", ".join(gallery.title.lower() for gallery in evaluation.galleries)
+        text = f"{len(pictures):,} pictures in {evaluation.path}/figures ({titles}); 'toolbox report' shows them"
+        result += ["", Text(text)]
+    return result
 
-        found.append(Looks(**document["looks"]).words)
-    return [Text(f"note: {text}", "yellow") for text in found]
+
+def _notes(evaluation: EvaluationRecord) -> list[RenderableType]:
+    """What a reader of the figures must know."""
+    notes = [evaluation.note] if evaluation.note else []
+    notes += evaluation.notes
+    if evaluation.untrained:
+        notes.append("untrained: no stage had an epoch, this is the baseline")
+    if not evaluation.held_out:
+        notes.append(f"not held out: the {evaluation.split} split took part in training")
+    if evaluation.trained_on:
+        notes.append(f"leaky: {evaluation.trained_on:,} of these {evaluation.n:,} images were trained on")
+    elif evaluation.leaky:
+        notes.append("leaky: the test split, or relatives of it, were trained on")
+    if evaluation.looks:
+        notes.append(evaluation.looks.words)
+    return [Text(f"note: {text}", "yellow") for text in notes]
