@@ -25,6 +25,7 @@ from toolbox.augment import encode, engines, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
+from toolbox.files.atomic import append_lines
 from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
@@ -222,7 +223,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_written(
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on where an augmentation was" in told and "Traceback" not in told
+    assert process.returncode == 130 and "to continue an augmentation" in told and "Traceback" not in told
     (partial,) = (ws / "augmented").glob(".*.partial")
     kept = list(lineage.read(partial / lineage.FILE_NAME)) if (partial / lineage.FILE_NAME).exists() else []
     assert {str(path.relative_to(partial)) for path in partial.rglob("*.jpg")} == {line.path for line in kept}
@@ -260,13 +261,13 @@ def test_a_lineage_that_was_cut_off_anywhere_is_finished_to_the_same_bytes(tmp_p
     keys = [(line.source, line.copy) for line in lines]
     file = tmp_path / lineage.FILE_NAME
     file.unlink(missing_ok=True)
-    lineage.append(file, [line.text() for line in lines])
+    append_lines(file, [line.text() for line in lines])
     whole = file.read_bytes()
     # Cut off at any byte, or with lines of something else behind.
     file.write_bytes(whole[:cut])
     count = lineage.repair(file, keys)
     assert count == whole[:cut].count(b"\n")
-    lineage.append(file, [line.text() for line in lines[count:]])
+    append_lines(file, [line.text() for line in lines[count:]])
     assert file.read_bytes() == whole and lineage.repair(file, keys) == 12
     other = [*keys[:kept], ("elsewhere", 0), *keys[kept:]]
     assert lineage.repair(file, other) == kept and list(lineage.read(file)) == lines[:kept]
@@ -497,7 +498,7 @@ def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
 @pytest.mark.parametrize("path", ["../out.jpg", "/etc/passwd", "a/../../b.jpg", "c:/x.jpg", "a\\b.jpg", ""])
 def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / lineage.FILE_NAME
-    lineage.append(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
+    append_lines(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
     with pytest.raises(UsageError, match="leads out of the set"):
         list(lineage.read(file))
 

@@ -180,7 +180,7 @@ def test_a_run_without_anything_and_no_runs_at_all() -> None:
     bare = a_run("001", evaluation=None, history=(), facts=(), command="", n=0)
     assert "toolbox evaluate 001" in Page(render(report(bare))).text
     empty = Page(render(report(data=the_data())))
-    assert "No run has been made yet." in empty.text and not [a for a in empty.all("a") if a["href"] == "#results"]
+    assert "There are no runs yet." in empty.text and not [a for a in empty.all("a") if a["href"] == "#results"]
     empty_data = DataView(description="", counts_before={})
     assert "A report" in Page(render(report(data=empty_data))).text
 

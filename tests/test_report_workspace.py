@@ -195,7 +195,7 @@ def test_hostile_names_and_undefined_values_are_json(tmp_path: Path) -> None:
 def test_the_terminal_says_the_same(made: Path, toolbox: Toolbox) -> None:
     done = toolbox("report", "1", "3", "-C", made)
     assert done.code == 0
-    assert re.search(r"accuracy +[+−]\d+\.\d pts +−\d", done.stdout) and "⠒" in done.stdout
+    assert re.search(r"accuracy +[+−]\d+\.\d points", done.stdout) and "⠒" in done.stdout
     text = " ".join(done.stdout.split())
     assert "not distinguishable" in text or "is better" in text
     assert text.endswith("report.html")

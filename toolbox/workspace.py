@@ -257,13 +257,14 @@ class Workspace:
                 batch_size=chosen.batch_size,
                 early=early,
             )
-        if result.written:
+        chart = final.with_name(f"{final.name}-classes.png")
+        if result.written or not chart.exists():
             from toolbox.report.figures import to_png
             from toolbox.report.plots import files_by_class
 
             rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
             plot = files_by_class(rows, recipe.count_files(wanted, rows))
-            atomic.write_bytes(final.with_name(f"{final.name}-classes.png"), to_png(plot))
+            atomic.write_bytes(chart, to_png(plot))
         return result
 
     def preview(self, count: int = 8, path: Path | None = None, *, overwrite: bool = False) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -52,14 +51,6 @@ def describe_params(params: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def append(path: Path, texts: Iterable[str]) -> None:
-    """Add lines, as :meth:`Line.text` gives them, and make them durable."""
-    with translate_os_errors("write", path), path.open("ab") as file:
-        file.writelines(text.encode() for text in texts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read(path: Path) -> Iterator[Line]:
     """The lines of a lineage file.
 
@@ -70,9 +61,9 @@ def read(path: Path) -> Iterator[Line]:
     with translate_os_errors("read", path), path.open("rb") as file:
         for number, text in enumerate(file, start=1):
             try:
-                yield _checked(Line(**json.loads(text)))
+                yield _check(Line(**json.loads(text)))
             except (ValueError, TypeError) as error:
-                raise UsageError(f"{path}, line {number} is no lineage line: {error}") from error
+                raise UsageError(f"{path}, line {number} is not a lineage line: {error}") from error
 
 
 def count(path: Path) -> int:
@@ -81,29 +72,29 @@ def count(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _checked(line: Line) -> Line:
-    """``line``, unless its values are of another kind or its path leads out of the set."""
+def _check(line: Line) -> Line:
+    """Return ``line`` if its values have the right types and its path stays inside the set."""
     texts = (line.path, line.source, line.source_pixels, line.sha256)
     if not all(isinstance(text, str) for text in texts) or not isinstance(line.params, dict):
-        raise ValueError("a value of another kind")
+        raise ValueError("a value has the wrong type")
     if type(line.copy) is not int or type(line.seed) is not int:
         raise ValueError("copy and seed must be whole numbers")
     parts = line.path.split("/")
     if ".." in parts or "" in parts or "\\" in line.path or ":" in parts[0]:
-        raise ValueError(f"the path {line.path!r} leads out of the set")
+        raise ValueError(f"the path {line.path!r} leaves the set")
     return line
 
 
-def repair(path: Path, wanted: Iterable[tuple[str, int]]) -> int:
-    """How many lines a lineage holds that may have been cut off; what does not belong to it is taken away.
+def repair(path: Path, keys: Iterable[tuple[str, int]]) -> int:
+    """Cut an interrupted lineage after its last whole line, and return how many lines it holds.
 
-    ``wanted`` are the source and copy number of every line that it will have, in order.
+    ``keys``: source and copy number of every line of the finished lineage, in order.
     """
     if not path.exists():
         return 0
     count, end = 0, 0
     with translate_os_errors("read", path), path.open("rb+") as file:
-        for text, key in zip(file, wanted, strict=False):
+        for text, key in zip(file, keys, strict=False):
             if _key_of(text) != key:
                 break
             count += 1
@@ -113,7 +104,7 @@ def repair(path: Path, wanted: Iterable[tuple[str, int]]) -> int:
 
 
 def _key_of(text: bytes) -> tuple[str, int] | None:
-    """The source and copy number that a line names; ``None`` for one that was cut off."""
+    """The source and copy number that a line names, or ``None`` if it was cut off."""
     try:
         document = json.loads(text)
         return (document["source"], document["copy"]) if text.endswith(b"\n") else None

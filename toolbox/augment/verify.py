@@ -1,4 +1,4 @@
-"""Checks an augmented set against its lineage, and makes one again from it."""
+"""Verify an augmented set against its lineage, or replay the lineage."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
-from toolbox.files.locks import hold_lock
+from toolbox.files.resumable_folder import ResumableFolder
 
 _OWN = frozenset({FILE_NAME, lineage.FILE_NAME, manifests.FILE_NAME, "manifest.json"})
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """How a set compares with its lineage: paths within the set."""
+    """The differences between a set and its lineage, as paths within the set."""
 
     path: Path
     files: int
@@ -39,13 +39,13 @@ class VerifyResult:
 
     @property
     def clean(self) -> bool:
-        """Whether every file is there, as it was made, and no other."""
+        """Whether every file is there and unchanged, and no other."""
         return not (self.missing or self.changed or self.extra)
 
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay made: ``different`` files have other bytes than the lineage says, ``lost`` no source here."""
+    """A replay: ``different`` files have other bytes than the lineage says, ``lost`` ones have no source here."""
 
     path: Path
     written: int
@@ -58,20 +58,20 @@ def verify(folder: Path, reporter: Reporter) -> VerifyResult:
 
     Raises
     ------
-    UsageError: ``folder`` is no augmented set.
+    UsageError: ``folder`` is not an augmented set.
     """
     load_set(folder)
     path = folder / lineage.FILE_NAME
-    total = sum(1 for _ in lineage.read(path))
-    found = map_in_threads(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
-    known: set[str] = set(_OWN)
+    total = lineage.count(path)
+    states = map_in_threads(lambda line: (line.path, _state(folder / line.path, line)), lineage.read(path))
+    known = set(_OWN)
     bad: dict[str, list[str]] = {"missing": [], "changed": []}
-    for name, state in tracked(found, reporter, "verifying", total, "files"):
+    for name, state in tracked(states, reporter, "verifying", total, "files"):
         known.add(name)
         if state:
             bad[state].append(name)
-    there = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
-    extra = sorted(name for name in there if name not in known)
+    names = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    extra = sorted(name for name in names if name not in known)
     return VerifyResult(folder, total, tuple(bad["missing"]), tuple(bad["changed"]), tuple(extra))
 
 
@@ -84,63 +84,62 @@ def replay(
     reporter: Reporter,
     workers: int = 0,
 ) -> ReplayResult:
-    """Make every file of the lineage at ``path`` again, from its parameters, as ``out``.
+    """Write every file of the lineage at ``path`` to ``out`` again, from its parameters.
 
-    ``recipe.json`` beside it says by which augmenter, size and format; sources are found by their pixels, whatever
-    they are called now. Nothing is drawn: the lineage's parameters are enough.
+    ``recipe.json`` beside the lineage names augmenter, size and format; sources are identified by their pixels.
 
     Raises
     ------
-    UsageError: the lineage or its recipe can't be read, or ``out`` holds something already.
-    EnvironmentFailure: another process is at it, or the disk can't take it.
+    UsageError: the lineage or its recipe can't be read; ``out`` is not empty, or lies in the dataset.
+    EnvironmentFailure: another process replays it, or the disk can't take it.
     """
     recipe = load_set(path.parent).recipe
+    if source.holds(out):
+        raise UsageError(f"{out} lies in the dataset's own folder", "Choose another folder with --out.")
     if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", "Give another folder with --out.")
+        raise UsageError(f"{out} is not empty", "Choose another folder with --out.")
     by_pixels = {row.pixels: row for row in manifest.rows}
-    partial = out.with_name(f".{out.name}.partial")
-    total = sum(1 for _ in lineage.read(path))
-    count = 0
-    different: list[str] = []
-    lost: list[str] = []
-    with hold_lock(out.parent, "replaying", f".{out.name}.lock"):
-        with atomic.translate_os_errors("write", partial):
-            shutil.rmtree(partial, ignore_errors=True)
-            for folder in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
-                (partial / folder).mkdir(parents=True, exist_ok=True)
-        job = ReplayWorker(Worker(recipe, source, augmenter, partial), by_pixels)
+    total = lineage.count(path)
+    results: list[ReplayResult] = []
+    folder = ResumableFolder(out, FILE_NAME, recipe.document(), lineage.FILE_NAME)
+    with folder.lock("replaying"):
+        folder.begin(resume=False)
+        for name in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
+            atomic.make_folder(folder.partial / name)
+        work = ReplayWorker(Worker(recipe, source, augmenter, folder.partial), by_pixels)
+        engine = engines.choose(workers, work, total)
         bar = reporter.task("replaying", total, "images")
-        with contextlib.closing(engines.choose(workers, job, total).map(job, _families(path))) as results:
-            for done in results:
-                bar.advance(done.written + len(done.lost))
-                count += done.written
-                different.extend(done.different)
-                lost.extend(done.lost)
+        with contextlib.closing(engine.map(work, _families(path))) as parts:
+            for part in parts:
+                bar.advance(part.written + len(part.lost))
+                results.append(part)
         bar.close()
-        if count + len(lost) != total:
-            raise RuntimeError(f"an engine made {count + len(lost)} of {total} files")
-        _complete(path, recipe, by_pixels, partial, out)
-    (out.parent / f".{out.name}.lock").unlink(missing_ok=True)
-    return ReplayResult(out, count, tuple(different), tuple(lost))
+        if (count := sum(part.written + len(part.lost) for part in results)) != total:
+            raise RuntimeError(f"an engine wrote {count} of {total} files")
+        _write_tables(path, recipe, by_pixels, folder.partial)
+        folder.finish()
+    different = tuple(name for part in results for name in part.different)
+    lost = tuple(name for part in results for name in part.lost)
+    return ReplayResult(out, sum(part.written for part in results), different, lost)
 
 
 @dataclass(frozen=True)
 class ReplayWorker:
-    """What a worker does: some files of one source, by their lines. Picklable."""
+    """Replay some files of one source. Picklable."""
 
-    job: Worker
+    worker: Worker
     by_pixels: Mapping[str, Row]
 
     def __call__(self, lines: list[Line]) -> ReplayResult:
         """Write the files of ``lines``, which have one source."""
-        folder = self.job.folder
+        folder = self.worker.folder
         row = self.by_pixels.get(lines[0].source_pixels)
         if row is None:
             return ReplayResult(folder, 0, (), tuple(line.path for line in lines))
         different = []
         numbers, params = [line.copy for line in lines], [line.params for line in lines]
-        made = self.job.again(self.job.source.image(row), numbers, params)
-        for line, (_, _, data) in zip(lines, made, strict=True):
+        files = self.worker.again(self.worker.source.image(row), numbers, params)
+        for line, (_, _, data) in zip(lines, files, strict=True):
             write_file(f"{folder}/{line.path}", data)
             if fingerprint.of_bytes(data) != line.sha256:
                 different.append(line.path)
@@ -155,7 +154,7 @@ def recipe_beside(path: Path) -> Recipe:
     UsageError: there is no lineage, or no recipe beside it.
     """
     if not path.is_file():
-        raise UsageError(f"there is no lineage {path}", "Give augmented/NAME/lineage.jsonl.")
+        raise UsageError(f"no lineage at {path}", "Give augmented/NAME/lineage.jsonl.")
     return load_set(path.parent).recipe
 
 
@@ -166,20 +165,16 @@ def _families(path: Path) -> Iterator[list[Line]]:
             yield lines
 
 
-def _complete(path: Path, recipe: Recipe, by_pixels: Mapping[str, Row], partial: Path, out: Path) -> None:
-    """The set's tables, the lineage as it was; then it takes its name."""
-    with atomic.translate_os_errors("write", partial):
-        shutil.copyfile(path, partial / lineage.FILE_NAME)
-        shutil.copyfile(path.parent / FILE_NAME, partial / FILE_NAME)
+def _write_tables(path: Path, recipe: Recipe, by_pixels: Mapping[str, Row], folder: Path) -> None:
+    """Write the recipe and the lineage as they were, and a manifest; make the whole folder durable."""
+    with atomic.translate_os_errors("write", folder):
+        shutil.copyfile(path, folder / lineage.FILE_NAME)
+        shutil.copyfile(path.parent / FILE_NAME, folder / FILE_NAME)
     origins = {line.source: by_pixels.get(line.source_pixels) for line in lineage.read(path)}
-    write_manifest(recipe, {name: row for name, row in origins.items() if row is not None}, partial)
-    with atomic.translate_os_errors("rename", partial):
-        atomic.sync_files(
-            partial, [each.relative_to(partial).as_posix() for each in partial.rglob("*") if each.is_file()]
-        )
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
+    write_manifest(recipe, {name: row for name, row in origins.items() if row is not None}, folder)
+    files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    with atomic.translate_os_errors("write", folder):
+        atomic.sync_files(folder, files)
 
 
 def _state(path: Path, line: Line) -> str:

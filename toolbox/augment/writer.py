@@ -1,9 +1,7 @@
-"""Makes an augmented set: shard by shard, safe to kill, and the same however often it was interrupted.
+"""Write an augmented set, shard by shard: safe to kill, and the same bytes however often it was interrupted.
 
-A shard's files are written into a staging folder of this run alone, made durable together, renamed into the set, and
-then named in the lineage. So a file that the lineage names is whole, whatever happened, and workers that outlive a
-killed run by a moment have nowhere to write. The lineage is always the beginning of the one that the finished set
-will have: what is behind its end is made again.
+The lineage is the log of a :class:`~toolbox.files.resumable_folder.ResumableFolder`. It is always the beginning of the
+finished set's lineage: copies after its end are made again.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,8 +27,8 @@ from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic
-from toolbox.files.locks import hold_lock
 from toolbox.files.names import safe_name
+from toolbox.files.resumable_folder import ResumableFolder
 
 SHARD = 128
 """Files that a worker makes at a time."""
@@ -40,7 +37,6 @@ SYNC = 2048
 """Files between two syncs: a sync for each costs more than making them."""
 
 _PACKAGES = ("vision-toolbox", "numpy", "pillow", "opencv-python-headless", "simplejpeg", "kornia")
-_STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
@@ -69,14 +65,14 @@ class Estimate:
 
 
 def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter, workers: int = 0) -> Estimate:
-    """Disk and time for the copies of ``rows``, from making some of the first one (in memory)."""
-    job = Worker(recipe, source, augmenter, Path())
-    wanted = count_files(recipe, rows)
-    _size_of_one(job, rows[0], wanted)  # the first call pays for imports and warming up
+    """Estimate disk and time for the copies of ``rows`` from some copies of the first, made in memory."""
+    worker = Worker(recipe, source, augmenter, Path())
+    counts = count_files(recipe, rows)
+    _size_of_one(worker, rows[0], counts)  # warm up: the first call pays for imports
     start = time.perf_counter()
-    size = _size_of_one(job, rows[0], wanted)
-    seconds = (time.perf_counter() - start) / min(wanted[rows[0].id], _SAMPLE)
-    files = sum(wanted.values())
+    size = _size_of_one(worker, rows[0], counts)
+    seconds = (time.perf_counter() - start) / min(counts[rows[0].id], _SAMPLE)
+    files = sum(counts.values())
     return Estimate(files, files * size, seconds * files / (workers or os.cpu_count() or 1))
 
 
@@ -92,188 +88,135 @@ def write_set(
     batch_size: int = 64,
     early: engines.Processes | None = None,
 ) -> AugmentResult:
-    """Make the set of ``recipe`` at ``final``, or go on where an interrupted run left it.
+    """Write the set of ``recipe`` to ``final``, or resume an interrupted call.
 
-    The set is built under a hidden name and takes its own when it is complete. Neither ``workers`` (0: as many as
-    there are cores) nor ``batch_size`` (copies of a source at a time) changes a byte of it. ``early``: workers that
-    are there already.
+    Neither ``workers`` (0: one per core) nor ``batch_size`` (copies of a source at a time) changes a byte of it.
+    ``early``: worker processes that are already running.
 
     Raises
     ------
-    EnvironmentFailure: another process is at it, the disk is too small, full or read-only.
-    UsageError: there is something else at ``final``.
+    EnvironmentFailure: another process writes the set; the disk is too small, full or read-only.
+    UsageError: ``final`` lies in the dataset or holds something else.
     """
+    if source.holds(final):
+        raise UsageError(
+            f"{final} lies in the dataset's own folder, where its copies would become images of the dataset",
+            "Choose another folder with --out.",
+        )
     rows = select_sources(recipe.protocol, manifest)
-    wanted = count_files(recipe, rows)
-    total = sum(wanted.values())
+    counts = count_files(recipe, rows)
+    total = sum(counts.values())
     start = time.perf_counter()
-    lock = f".{final.name}.lock"
-    with hold_lock(final.parent, "augmenting", lock):
+    content = {**recipe.document(), "made_by": environment.versions_of(_PACKAGES)}
+    folder = ResumableFolder(final, FILE_NAME, content, lineage.FILE_NAME)
+    with folder.lock("augmenting"):
         if final.exists() and any(final.iterdir()):
             check_same(recipe, final)
-            done = total
+            skipped = total
         else:
-            partial = final.with_name(f".{final.name}.partial")
-            _begin(recipe, rows, partial)
-            keys = ((row.id, number) for row in rows for number in range(wanted[row.id]))
-            done = lineage.repair(partial / lineage.FILE_NAME, keys)
-            if done < total:
-                with _staging(rows, partial) as staging:
-                    job = Worker(recipe, source, augmenter, staging, batch_size)
-                    _check_disk(total - done, (total - done) * _size_of_one(job, rows[0], wanted), partial, reporter)
-                    engine = engines.choose(workers, job, total - done, early)
-                    _write(job, _shards(rows, wanted, done), engine, partial, total - done, reporter)
-            if (whole := lineage.count(partial / lineage.FILE_NAME)) != total:
-                raise RuntimeError(f"an engine made {whole} of {total} files")
-            _finish(recipe, manifest, partial, final)
-        if os.name != "nt":  # which deletes no open file; it stays, and is in nobody's way
-            (final.parent / lock).unlink(missing_ok=True)
-    return AugmentResult(final, len(rows), total - done, done, time.perf_counter() - start if done < total else 0.0)
+            folder.begin()
+            skipped = lineage.repair(folder.log, ((row.id, number) for row in rows for number in range(counts[row.id])))
+            if skipped < total:
+                with folder.staging() as staging:
+                    for name in {safe_name(row.label) for row in rows}:
+                        atomic.make_folder(staging / name)
+                    worker = Worker(recipe, source, augmenter, staging, batch_size)
+                    left = total - skipped
+                    _check_disk(left, left * _size_of_one(worker, rows[0], counts), folder.partial, reporter)
+                    engine = engines.choose(workers, worker, left, early)
+                    _write(worker, _shards(rows, counts, skipped), engine, folder, left, reporter)
+            if (written := lineage.count(folder.log)) != total:
+                raise RuntimeError(f"an engine wrote {written} of {total} files")
+            write_manifest(recipe, {row.id: row for row in manifest.rows}, folder.partial)
+            folder.finish()
+    seconds = time.perf_counter() - start if skipped < total else 0.0
+    return AugmentResult(final, len(rows), total - skipped, skipped, seconds)
 
 
 def check_same(recipe: Recipe, folder: Path) -> None:
-    """Refuse a folder that holds anything but the set of ``recipe``.
+    """Check that ``folder`` holds the set of ``recipe``.
 
     Raises
     ------
-    UsageError: it does.
+    UsageError: it holds something else.
     """
-    found = load_set(folder).recipe
-    if found.document() != recipe.document():
+    other = load_set(folder).recipe
+    if other.document() != recipe.document():
         raise UsageError(
-            f"{folder} holds a set of another recipe ({found.name}, not {recipe.name})",
+            f"{folder} holds a set of another recipe ({other.name}, not {recipe.name})",
             "Choose another folder with --out, or delete that one.",
         )
 
 
-def _begin(recipe: Recipe, rows: Sequence[Row], partial: Path) -> None:
-    """Make the folders. What is there of another recipe, or was made by other versions, goes: sets never mix."""
-    document = {**recipe.document(), "made_by": environment.versions_of(_PACKAGES)}
-    text = atomic.json_text(document)
-    atomic.make_folder(partial)
-    with atomic.translate_os_errors("read", partial):
-        path = partial / FILE_NAME
-        if not path.exists() or path.read_text("utf-8") != text:
-            for other in partial.iterdir():
-                shutil.rmtree(other) if other.is_dir() else other.unlink()
-            atomic.write_text(path, text)
-    _sweep(partial)
-    for folder in _class_folders(rows):
-        atomic.make_folder(partial / folder)
-
-
-@contextlib.contextmanager
-def _staging(rows: Sequence[Row], partial: Path) -> Iterator[Path]:
-    """A folder for this run alone, with class folders in it; gone when the block ends."""
-    with atomic.translate_os_errors("write", partial):
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=partial))
-        for folder in _class_folders(rows):
-            (staging / folder).mkdir()
-    try:
-        yield staging
-    finally:
-        # A thread that was just being started when the user interrupted is waited for by nobody.
-        _taken_away(staging)
-
-
-def _sweep(partial: Path) -> None:
-    """Take away what killed runs were about to write. Their workers end with them, but it may take a moment."""
-    for path in [path for path in partial.iterdir() if path.name.startswith(_STAGING)]:
-        if not _taken_away(path):
-            raise EnvironmentFailure(f"can't delete {path}", "Stop what writes there, and run this again.")
-
-
-def _taken_away(folder: Path) -> bool:
-    """Delete ``folder``, into which somebody may write for a moment more; whether it is gone."""
-    deadline = time.monotonic() + 10
-    while folder.exists() and time.monotonic() < deadline:
-        shutil.rmtree(folder, ignore_errors=True)
-    return not folder.exists()
-
-
-def _class_folders(rows: Sequence[Row]) -> list[str]:
-    return sorted({safe_name(row.label) for row in rows})
-
-
-def _shards(rows: Sequence[Row], wanted: Mapping[str, int], done: int) -> Iterator[list[CopyRange]]:
-    """What is left after ``done`` files, in order, about :data:`SHARD` files at a time."""
+def _shards(rows: Sequence[Row], counts: Mapping[str, int], skipped: int) -> Iterator[list[CopyRange]]:
+    """Yield what is left after ``skipped`` files, in order, about :data:`SHARD` files at a time."""
     shard: list[CopyRange] = []
     for row in rows:
-        count = wanted[row.id]
-        for first in range(min(done, count), count, SHARD):
-            task = CopyRange(row, first, min(first + SHARD, count))
-            if shard and sum(map(len, shard)) + len(task) > SHARD:
+        count = counts[row.id]
+        for first in range(min(skipped, count), count, SHARD):
+            copies = CopyRange(row, first, min(first + SHARD, count))
+            if shard and sum(map(len, shard)) + len(copies) > SHARD:
                 yield shard
                 shard = []
-            shard.append(task)
-        done = max(0, done - count)
+            shard.append(copies)
+        skipped = max(0, skipped - count)
     if shard:
         yield shard
 
 
 def _write(
-    job: Worker, shards: Iterable[list[CopyRange]], engine: engines.Engine, folder: Path, total: int, reporter: Reporter
+    worker: Worker,
+    shards: Iterable[list[CopyRange]],
+    engine: engines.Engine,
+    folder: ResumableFolder,
+    total: int,
+    reporter: Reporter,
 ) -> None:
-    """Have the shards made, and settle them while the next ones are being made."""
+    """Have the shards made, and commit them in a thread while the next ones are being made."""
     bar = reporter.task("augmenting", total, "images")
     pending: list[Shard] = []
-    settling: Future[None] | None = None
-    with ThreadPoolExecutor(1) as clerk:
+    commit: Future[None] | None = None
+
+    def commit_shards(shards: Sequence[Shard]) -> None:
+        paths = [path for shard in shards for path in shard.paths]
+        folder.commit(worker.folder, paths, (line for shard in shards for line in shard.lines))
+
+    with ThreadPoolExecutor(1) as writer_thread:
         try:
-            # Closed at once if it is left early: nobody writes any more when the staging folder goes.
-            with contextlib.closing(engine.map(job, shards)) as results:
-                for made in results:
-                    pending.append(made)
-                    bar.advance(len(made.paths))
+            # Closing ends the workers, so that none writes to the staging folder after it is deleted.
+            with contextlib.closing(engine.map(worker, shards)) as results:
+                for shard in results:
+                    pending.append(shard)
+                    bar.advance(len(shard.paths))
                     if sum(len(each.paths) for each in pending) >= SYNC:
-                        if settling is not None:
-                            settling.result()
-                        settling = clerk.submit(_settle, pending, job.folder, folder)
+                        if commit is not None:
+                            commit.result()
+                        commit = writer_thread.submit(commit_shards, pending)
                         pending = []
         except BaseException:
-            # Interrupted, or the disk is full: what is whole is kept, if it can be.
-            if settling is None or settling.exception() is None:
+            # Interrupted, or the disk is full: keep the shards that are whole, if possible.
+            if commit is None or commit.exception() is None:
                 with contextlib.suppress(EnvironmentFailure):
-                    _settle(pending, job.folder, folder)
+                    commit_shards(pending)
             raise
         else:
-            if settling is not None:
-                settling.result()
-            # By the clerk too: an interruption waits for it, and leaves no file that the lineage does not name.
-            clerk.submit(_settle, pending, job.folder, folder).result()
+            if commit is not None:
+                commit.result()
+            # In the thread too: an interruption waits for it, so that the log names every file in place.
+            writer_thread.submit(commit_shards, pending).result()
         finally:
             bar.close()
 
 
-def _settle(shards: Sequence[Shard], staging: Path, folder: Path) -> None:
-    """Make files durable, then give them their names, then name them in the lineage."""
-    paths = [path for made in shards for path in made.paths]
-    with atomic.translate_os_errors("write", folder):
-        atomic.sync_files(staging, paths)
-        for path in paths:
-            os.replace(f"{staging}/{path}", f"{folder}/{path}")  # noqa: PTH105  # thousands a second
-        for name in {path.rpartition("/")[0] for path in paths}:
-            atomic.sync_folder(folder / name)
-    lineage.append(folder / lineage.FILE_NAME, (line for made in shards for line in made.lines))
-
-
-def _finish(recipe: Recipe, manifest: Manifest, partial: Path, final: Path) -> None:
-    write_manifest(recipe, {row.id: row for row in manifest.rows}, partial)
-    _sweep(partial)
-    with atomic.translate_os_errors("rename", partial):
-        if final.exists():
-            final.rmdir()  # empty: it was made for this
-        partial.rename(final)
-        atomic.sync_folder(final.parent)
-
-
 def write_manifest(recipe: Recipe, origins: Mapping[str, Row], folder: Path) -> None:
-    """Write the set's manifest from its lineage, line by line: a set may be a thousand times larger than its
-    dataset. ``origins`` are the sources by their ids; copies of others are left out."""
+    """Write the set's manifest from its lineage, line by line, since a set may be far larger than its dataset.
+
+    ``origins``: the sources by id. Copies of other sources are left out.
+    """
     lines = lineage.read(folder / lineage.FILE_NAME)
-    found = (_row(line, origins[line.source], recipe) for line in lines if line.source in origins)
-    rows = split_copies(recipe, found)
-    # The set may be moved as a folder: no root, paths are relative to the manifest.
+    copies = (_row(line, origins[line.source], recipe) for line in lines if line.source in origins)
+    rows = split_copies(recipe, copies)
+    # No root: paths are relative to the manifest, since the folder may be moved.
     manifests.write_table(rows, folder / manifests.FILE_NAME, extra=("copy", "source"))
 
 
@@ -282,7 +225,7 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
         id=line.path,
         path=line.path,
         label=origin.label,
-        # Copies of one source never part, whoever splits this set again.
+        # Copies of one source stay together when this set is split again.
         group=origin.group or origin.id,
         split="train",
         sha256=line.sha256,
@@ -295,9 +238,9 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
 _SAMPLE = 20
 
 
-def _size_of_one(job: Worker, row: Row, wanted: Mapping[str, int]) -> int:
-    """Bytes on disk of a copy, from some of the first source. A file takes whole blocks, 4 KiB on the usual disks."""
-    sizes = [len(data) for _, data in job.files_of(CopyRange(row, 0, min(wanted[row.id], _SAMPLE)))]
+def _size_of_one(worker: Worker, row: Row, counts: Mapping[str, int]) -> int:
+    """Estimate the bytes of a copy on disk from some copies of ``row``. Files take whole blocks, usually of 4 KiB."""
+    sizes = [len(data) for _, data in worker.files_of(CopyRange(row, 0, min(counts[row.id], _SAMPLE)))]
     return int(sum(sizes) / len(sizes) // 4096 + 1) * 4096
 
 

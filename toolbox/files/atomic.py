@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,19 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     NaN and infinities are refused (ValueError): they are no JSON and other programs choke on them.
     """
     write_text(path, json_text(document))
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Append ``lines`` (each with its line end) to a UTF-8 text file, and make them durable.
+
+    Raises
+    ------
+    EnvironmentFailure: disk full, no permission, …; a part of the last line may have been written.
+    """
+    with translate_os_errors("write", path), path.open("ab") as file:
+        file.writelines(line.encode() for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def json_text(document: dict[str, Any]) -> str:

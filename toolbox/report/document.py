@@ -14,16 +14,11 @@ from toolbox.report.wording import clean
 
 def document(inputs: ReportInputs) -> dict[str, Any]:
     """What ``report.json`` holds. Values that are not defined are ``null``."""
-    summary = summarize(inputs)
-    found: dict[str, Any] = _plain(
+    content: dict[str, Any] = _to_json(
         {
             "title": inputs.title,
             "workspace": inputs.workspace,
-            "summary": {
-                "finding": summary.finding,
-                "limits": summary.limits,
-                "caveats": [asdict(each) for each in summary.caveats],
-            },
+            "summary": asdict(summarize(inputs)),
             "runs": [_run(run) for run in inputs.runs],
             "comparisons": [asdict(each) for each in inputs.comparisons],
             "refused": inputs.not_comparable,
@@ -33,36 +28,31 @@ def document(inputs: ReportInputs) -> dict[str, Any]:
             "notes": inputs.notes,
         }
     )
-    return found
+    return content
 
 
 def _run(run: RunView) -> dict[str, Any]:
+    names = ("id", "model", "command", "split", "n", "held_out", "leaky", "warnings")
     evaluation = run.evaluation
     return {
-        "id": run.id,
-        "model": run.model,
-        "command": run.command,
-        "split": run.split,
-        "n": run.n,
-        "held_out": run.held_out,
-        "leaky": run.leaky,
-        "metrics": {key: asdict(metric) for key, metric in evaluation.metrics.items()} if evaluation else None,
+        **{name: getattr(run, name) for name in names},
+        "metrics": _metrics(evaluation.metrics) if evaluation else None,
         "tables": [asdict(table) for table in evaluation.tables] if evaluation else [],
         "figures": [asdict(figure) for figure in evaluation.figures] if evaluation else [],
         "history": [asdict(epoch) for epoch in run.history],
         "facts": dict(run.facts),
-        "warnings": run.warnings,
         "external": [
             {
-                "data": each.data,
-                "n": each.n,
-                "leaky": each.leaky,
-                "trained_on": each.trained_on,
-                "metrics": {key: asdict(metric) for key, metric in each.evaluation.metrics.items()},
+                **{name: getattr(each, name) for name in ("data", "n", "leaky", "trained_on")},
+                "metrics": _metrics(each.evaluation.metrics),
             }
             for each in run.external
         ],
     }
+
+
+def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: asdict(metric) for key, metric in metrics.items()}
 
 
 def _data(data: DataView) -> dict[str, Any]:
@@ -79,14 +69,14 @@ def _data(data: DataView) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """``value`` as JSON can say it: what is not finite becomes ``null``, what UTF-8 can't hold is replaced."""
+def _to_json(value: Any) -> Any:
+    """``value`` as JSON can hold it: what is not finite becomes ``null``, what UTF-8 can't hold is replaced."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(key)): _plain(each) for key, each in value.items()}
+        return {clean(str(key)): _to_json(each) for key, each in value.items()}
     if isinstance(value, Sequence):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     return value

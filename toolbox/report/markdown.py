@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import toolbox
-from toolbox.api.evaluator import Figure
 from toolbox.report import tables
 from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
-from toolbox.report.tables import Cell, Column, TextTable
-from toolbox.report.wording import clean, counted, number, result_columns, run_name
+from toolbox.report.tables import Cell, TextTable
+from toolbox.report.wording import clean, counted, result_columns, run_name
 
 # What could begin an element wherever it stands in a line.
 _ACTIVE = re.compile(r"([\\`*_\[\]<>|&#~$])")
@@ -82,7 +81,7 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     if run.evaluation:
         for figure in run.evaluation.figures:
             if figure.kind == "matrix" and len(figure.columns) <= 12:
-                yield table(_matrix(figure))
+                yield table(tables.matrix(figure))
         for grid in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
             if grid is not None:
                 yield table(grid)
@@ -90,15 +89,6 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     if external is not None:
         yield table(external)
     yield bullets([f"{label}: {value}" for label, value in run.facts])
-
-
-def _matrix(figure: Figure) -> TextTable:
-    rows = [
-        [Cell(name), *(Cell(f"{value:,.0f}" if float(value).is_integer() else number(value)) for value in values)]
-        for name, values in zip(figure.rows, figure.values, strict=True)
-    ]
-    heads = [Column(f"{figure.y_label} \\ {figure.x_label}"), *(Column(name, numeric=True) for name in figure.columns)]
-    return TextTable(figure.title, heads, rows)
 
 
 def _data(data: DataView) -> Iterator[str]:

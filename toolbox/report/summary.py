@@ -1,15 +1,16 @@
-"""A report in two sentences, and what speaks against them."""
+"""A report in two sentences, and its caveats."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolbox.api.evaluator import Metric
-from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView, Verdict
-from toolbox.report.wording import HEADLINE, NBSP, has_interval, interval, listing, metric_of, number, run_name
+from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView
+from toolbox.report.wording import HEADLINE, NBSP, counted, has_interval, interval, listing, metric_of, number, run_name
+
+SYNTHETIC = "The images are made by a program; figures from them say nothing about real images."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,184 +33,156 @@ class Summary:
 def summarize(inputs: ReportInputs) -> Summary:
     """The report in two sentences, with its caveats.
 
-    A best run is named among runs that were evaluated on the same held-out samples without a leak; that its
-    interval overlaps with others' is said, and then no winner is called.
+    A best run is named among runs that were evaluated on the same held-out samples without a leak. The second sentence
+    is the verdict of the comparison: where that finds no difference, no winner is called.
     """
-    finding, limits = _sentences(inputs)
-    return Summary(finding, limits, tuple(_caveats(inputs)))
+    return Summary(*_sentences(inputs), tuple(_caveats(inputs)))
 
 
 def _sentences(inputs: ReportInputs) -> tuple[str, str]:
-    runs = inputs.runs
-    scored = [(run, metric) for run in runs if (metric := metric_of(run, HEADLINE))]
-    if not runs:
-        return "No run has been made yet.", "This report describes the data alone."
+    if not inputs.runs:
+        return "There are no runs yet.", "This report describes the data alone."
+    scored = sorted((run for run in inputs.runs if metric_of(run, HEADLINE)), key=_score, reverse=True)
     if not scored:
-        text = f"None of the runs ({len(runs)}) has an accuracy yet." if len(runs) > 1 else "The run has no accuracy."
-        return text, "Evaluate with “toolbox evaluate” to see how a model does on held-out images."
-    fair = [(run, metric) for run, metric in scored if _fair(run)]
+        text = f"None of the runs ({len(inputs.runs)}) has" if len(inputs.runs) > 1 else "The run does not have"
+        return f"{text} an accuracy yet.", "Run “toolbox evaluate” to see how a model does on held-out images."
+    fair = [run for run in scored if _is_fair(run)]
     if not fair:
-        run, metric = max(scored, key=_score)
         return (
             "No run was evaluated on a held-out split without a leak, so no figure here says how a model does on "
             "new images.",
-            f"The highest accuracy is that of {run_name(run)} on the {run.split} split: {_said(metric, run.n)}.",
+            f"The highest accuracy is that of {run_name(scored[0])} on the {scored[0].split} split: "
+            f"{_value(scored[0])}.",
         )
+    best = fair[0]
     if len(fair) == 1:
-        return _one(*fair[0])
-    compared, held = _compared(inputs, fair)
-    if compared is None:
-        run, metric = max(fair, key=_score)
+        metric = metric_of(best, HEADLINE) or Metric(None)
         return (
-            f"The highest accuracy on held-out images is that of {run_name(run)} on the {run.split} split: "
-            f"{_said(metric, run.n)}.",
+            f"{run_name(best)} reached an {HEADLINE} of {_value(best)} on the held-out {best.split} split.",
+            "The interval covers the choice of these images only: one run says nothing about another seed or another "
+            "split."
+            if has_interval(metric)
+            else "It has no interval, so how far chance moves this figure is open.",
+        )
+    comparison = _comparison_of(inputs, fair)
+    if comparison is None:
+        return (
+            f"The highest accuracy on held-out images is that of {run_name(best)} on the {best.split} split: "
+            f"{_value(best)}.",
             "The runs were not all compared on the same images, so no winner is called.",
         )
-    seeds = any(len(arm.runs) > 1 for arm in compared.arms)
-    return _arms(compared, held) if seeds else _several(compared, held)
+    return _ranking(comparison, [run for run in fair if comparison.arm_of(run.id)])
 
 
-def _compared(
-    inputs: ReportInputs, fair: Sequence[tuple[RunView, Metric]]
-) -> tuple[ComparisonView | None, list[tuple[RunView, Metric]]]:
-    """The comparison by accuracy that holds the most of ``fair``, and those that it holds; two at least."""
-    found: tuple[ComparisonView | None, list[tuple[RunView, Metric]]] = (None, [])
-    for each in inputs.comparisons:
-        held = [(run, metric) for run, metric in fair if each.arm_of(run.id) is not None]
-        if each.metric == HEADLINE and len(held) > max(1, len(found[1])):
-            found = each, held
-    return found
+def _comparison_of(inputs: ReportInputs, fair: Sequence[RunView]) -> ComparisonView | None:
+    """The comparison by accuracy that covers the most ``fair`` runs, two at least."""
+
+    def covered(comparison: ComparisonView) -> int:
+        return sum(comparison.arm_of(run.id) is not None for run in fair)
+
+    by_accuracy = [each for each in inputs.comparisons if each.metric == HEADLINE and covered(each) > 1]
+    return max(by_accuracy, key=covered, default=None)
 
 
-def _one(run: RunView, metric: Metric) -> tuple[str, str]:
-    return (
-        f"{run_name(run)} reached an {HEADLINE} of {_said(metric, run.n)} on the held-out {run.split} split.",
-        "The interval covers the choice of these images only: one run says nothing about another seed or another split."
-        if has_interval(metric)
-        else "No interval is known for it, so how far chance moves this figure is open.",
-    )
-
-
-def _several(compared: ComparisonView, fair: Sequence[tuple[RunView, Metric]]) -> tuple[str, str]:
-    """Runs that are an arm each."""
-    ranked = sorted(fair, key=_score, reverse=True)
-    run, best = ranked[0]
-    level = [other for other, metric in ranked if metric.value == best.value]
-    where = f"the highest {HEADLINE} on the held-out {run.split} split: {_said(best, run.n)}."
-    if len(level) > 1:
-        finding = f"{listing([run_name(other) for other in level])} share {where}"
+def _ranking(comparison: ComparisonView, fair: Sequence[RunView]) -> tuple[str, str]:
+    """The best of ``fair`` runs (the best first) or, where an arm has several, of their arms; and the verdict."""
+    arms = dict.fromkeys(arm.letter for run in fair if (arm := comparison.arm_of(run.id)))
+    ranked = [comparison.arm(letter) for letter in arms]
+    if all(len(arm.runs) == 1 for arm in comparison.arms):
+        names = {arm.letter: run_name(run) for arm, run in zip(ranked, fair, strict=True)}
+        level = [run_name(run) for run in fair if _score(run) == _score(fair[0])]
+        best = f"{listing(level)} share" if len(level) > 1 else f"Of {len(fair)} runs, {level[0]} has"
+        finding = f"{best} the highest {HEADLINE} on the held-out {fair[0].split} split: {_value(fair[0])}."
     else:
-        finding = f"Of {len(ranked)} runs, {run_name(run)} has {where}"
-    names = {arm.letter: run_name(run) for run, _ in ranked if (arm := compared.arm_of(run.id))}
-    return finding, _verdict(compared, list(names), names)
+        ranked.sort(key=lambda arm: -1.0 if arm.value is None else arm.value, reverse=True)
+        names = {arm.letter: arm.name for arm in ranked}
+        mean = _mean(ranked[0], comparison.n)
+        if len(ranked) == 1:
+            return (
+                f"{len(fair)} runs of {ranked[0].name} reached a mean {HEADLINE} of {mean}.",
+                "They differ in their seed alone, so there is nothing to compare.",
+            )
+        of = f"Of {len(fair)} runs in {len(ranked)} arms"
+        finding = f"{of}, {ranked[0].name} has the highest mean {HEADLINE}: {mean}."
+    return finding, _verdict(comparison, [arm.letter for arm in ranked], names)
 
 
-def _arms(compared: ComparisonView, fair: Sequence[tuple[RunView, Metric]]) -> tuple[str, str]:
-    """Runs of several seeds. Arms are ranked by their means."""
-    letters = {arm.letter for run, _ in fair if (arm := compared.arm_of(run.id))}
-    arms = sorted((arm for arm in compared.arms if arm.letter in letters), key=_mean, reverse=True)
-    if len(arms) == 1:
-        return (
-            f"{len(fair)} runs of {arms[0].name} reached a mean {HEADLINE} of {_mean_said(arms[0], compared.n)}.",
-            "They differ in their seed alone, so there is nothing to compare.",
-        )
-    finding = f"Of {len(fair)} runs in {len(arms)} arms, {arms[0].name} has the highest mean {HEADLINE}: "
-    finding += f"{_mean_said(arms[0], compared.n)}."
-    return finding, _verdict(compared, [arm.letter for arm in arms], {arm.letter: arm.name for arm in arms})
-
-
-def _mean(arm: ArmView) -> float:
-    return -math.inf if arm.value is None else arm.value
-
-
-def _mean_said(arm: ArmView, n: int) -> str:
-    spread = f", standard deviation {number(arm.sd)} between seeds" if arm.sd is not None else ""
-    return f"{number(arm.value)} ({len(arm.runs)} run{'s' * (len(arm.runs) > 1)} on {n:,} images{spread})"
-
-
-def _verdict(compared: ComparisonView, ranked: Sequence[str], names: dict[str, str]) -> str:
+def _verdict(comparison: ComparisonView, ranked: Sequence[str], names: dict[str, str]) -> str:
     """Whether the first of ``ranked`` (letters, the best first) is better than the others, in a sentence."""
-    best, second, *rest = ranked
-    against = [found for other in ranked[1:] if (found := compared.between(best, other))]
-    deciding = compared.between(best, second)
+    best, second = ranked[:2]
+    verdicts = {other: verdict for other in ranked[1:] if (verdict := comparison.between(best, other))}
+    deciding = verdicts.get(second)
     if deciding is None:
-        return "By this metric they could not be compared, so no winner is called."
-    if not rest:
-        return _sentence(deciding, "Paired image by image, ", "the two are ")
-    lost = [found for found in against if found.winner != best]
-    if not lost:
-        return _sentence(deciding, "It is better than each of the others; against the next best, ", "")
-    if len(lost) == len(against):
-        return _sentence(deciding, f"Paired image by image with the next best, {names[second]}, ", "it is ")
-    them = listing([names[found.a if found.b == best else found.b] for found in lost])
-    return _sentence(
-        deciding, f"It can't be told apart from {them}; against the next best, {names[second]}, ", "it is "
-    )
+        return "They could not be compared by this metric, so no winner is called."
+    unbeaten = [other for other, verdict in verdicts.items() if verdict.winner != best]
+    if len(ranked) == 2:
+        start, subject = "Paired image by image, ", "the two are "
+    elif not unbeaten:
+        start, subject = "It is better than each of the others; against the next best, ", ""
+    elif len(unbeaten) == len(verdicts):
+        start, subject = f"Paired image by image with the next best, {names[second]}, ", "it is "
+    else:
+        others = listing([names[other] for other in unbeaten])
+        start, subject = f"It can't be told apart from {others}; against the next best, {names[second]}, ", "it is "
+    return f"{start}{'' if deciding.winner else subject}{deciding.words}."
 
 
-def _sentence(found: Verdict, before: str, subject: str) -> str:
-    return f"{before}{'' if found.winner else subject}{found.words}."
+def _score(run: RunView) -> float:
+    metric = metric_of(run, HEADLINE)
+    return -1.0 if metric is None or metric.value is None else metric.value
 
 
-def _score(item: tuple[RunView, Metric]) -> float:
-    value = item[1].value
-    return -math.inf if value is None else value
+def _value(run: RunView) -> str:
+    metric = metric_of(run, HEADLINE) or Metric(None)
+    ends = f"95{NBSP}% interval {interval(metric)}, " if has_interval(metric) else ""
+    return f"{number(metric.value)} ({ends}n{NBSP}={NBSP}{run.n:,})"
 
 
-def _said(metric: Metric, n: int) -> str:
-    ends = interval(metric)
-    inner = [f"95{NBSP}% interval {ends}"] if ends else []
-    return f"{number(metric.value)} ({', '.join([*inner, f'n{NBSP}={NBSP}{n:,}'])})"
-
-
-def _data_caveat(note: str) -> Caveat:
-    if note.casefold() == "synthetic":
-        text = "The images are made by a program; figures from them say nothing about real images."
-        return Caveat("Synthetic data", text)
-    title = "Synthetic data" if "synthetic" in note.casefold() else "About the data"
-    text = re.sub(r"^synthetic:\s*", "", note, flags=re.IGNORECASE)  # the title says it
-    return Caveat(title, text[:1].upper() + text[1:])
+def _mean(arm: ArmView, n: int) -> str:
+    spread = f", standard deviation {number(arm.sd)} between seeds" if arm.sd is not None else ""
+    return f"{number(arm.value)} ({counted(len(arm.runs), 'run')} on {n:,} images{spread})"
 
 
 def _caveats(inputs: ReportInputs) -> list[Caveat]:
-    runs, data = inputs.runs, inputs.data
-    caveats = [_data_caveat(data.note.strip())] if data and data.note.strip() else []
-    evaluated = [run for run in runs if run.evaluation]
-    for title, concerned, text in (
+    note = inputs.data.note.strip() if inputs.data else ""
+    caveats = [_data_caveat(note)] if note else []
+    fair = [run for run in inputs.runs if _is_fair(run) and metric_of(run, HEADLINE)]
+    comparison = _comparison_of(inputs, fair)
+    unranked = [run for run in fair if comparison and comparison.arm_of(run.id) is None]
+    for title, runs, text in (
         (
             "Leaky",
-            [run for run in runs if run.leaky],
+            [run for run in inputs.runs if run.leaky],
             "Relatives of the evaluated images were trained on, which inflates every figure of {runs}.",
         ),
         (
             "Not held out",
-            [run for run in evaluated if not run.held_out],
-            "{runs}: evaluated on images that training had a part in.",
+            [run for run in inputs.runs if run.evaluation and not run.held_out],
+            "{runs}: evaluated on images that were used in training.",
         ),
         (
             "Random weights",
-            [run for run in runs if run.random_weights],
+            [run for run in inputs.runs if run.random_weights],
             "{runs}: training began from random weights, not from pretrained ones.",
         ),
         (
             "Tested on other images",
-            _left_out(inputs),
+            unranked,
             "{runs}: not ranked with the other runs, which were all tested on the same images.",
         ),
     ):
-        if concerned:
-            named = "all runs" if len(concerned) == len(runs) > 1 else listing([run_name(r) for r in concerned])
+        if runs:
+            named = "all runs" if len(runs) == len(inputs.runs) > 1 else listing([run_name(run) for run in runs])
             text = text.format(runs=named)
             caveats.append(Caveat(title, text[0].upper() + text[1:]))
     return caveats
 
 
-def _left_out(inputs: ReportInputs) -> list[RunView]:
-    """Fair runs that the summary's ranking does not hold."""
-    fair = [(run, metric) for run in inputs.runs if _fair(run) and (metric := metric_of(run, HEADLINE))]
-    compared, held = _compared(inputs, fair)
-    return [run for run, _ in fair if run not in [other for other, _ in held]] if compared else []
+def _data_caveat(note: str) -> Caveat:
+    title = "Synthetic data" if "synthetic" in note.casefold() else "About the data"
+    text = re.sub(r"^synthetic:\s*", "", note, flags=re.IGNORECASE)  # the title says it
+    return Caveat(title, SYNTHETIC if note.casefold() == "synthetic" else text[:1].upper() + text[1:])
 
 
-def _fair(run: RunView) -> bool:
+def _is_fair(run: RunView) -> bool:
     return run.held_out and not run.leaky

@@ -6,17 +6,19 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolbox.api.evaluator import Metric, Table
+from toolbox.api.evaluator import Figure, Metric, Table
 from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, ExternalView, RunView, Verdict
 from toolbox.report.plots import classes_of
 from toolbox.report.wording import (
     UNDEFINED,
     UNDEFINED_MEANING,
+    count_or_number,
     interval,
     metric_label,
     number,
     p_text,
     run_name,
+    shorten,
     signed,
     signed_interval,
 )
@@ -225,6 +227,19 @@ def all_metrics(run: RunView) -> TextTable | None:
 def _spread(metric: Metric) -> tuple[Cell, Cell]:
     cell = value_cell(metric)
     return Cell(cell.text, hint=cell.hint if cell.text == UNDEFINED else ""), Cell(cell.below, below=metric.method)
+
+
+def matrix(figure: Figure) -> TextTable:
+    """A matrix figure's values under their headings."""
+    corner = f"{figure.y_label} \\ {figure.x_label}"
+    return TextTable(
+        figure.title,
+        [Column(corner), *(Column(shorten(name, 40), numeric=True) for name in figure.columns)],
+        [
+            [Cell(shorten(name, 40)), *(Cell(count_or_number(value)) for value in values)]
+            for name, values in zip(figure.rows, figure.values, strict=True)
+        ],
+    )
 
 
 def from_plugin(table: Table) -> TextTable:

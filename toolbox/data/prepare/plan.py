@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -82,11 +83,15 @@ def make_plan(
     """
     _check_values(size, channels, kind)
     _check_place(source, out, place)
-    found = index.build_index(source, reporter)
-    recipe = PrepareRecipe(size, channels, kind, _fingerprint(found))
+    dataset_index = index.build_index(source, reporter)
+    recipe = PrepareRecipe(size, channels, kind, _fingerprint(dataset_index))
     folder = (out if out is not None else place / recipe.name).resolve()
-    exists = out is None and (folder / FILE_NAME).is_file()
-    return PreparePlan(recipe, source, found, folder, name_files(found.manifest.rows, source, _SUFFIX[kind]), exists)
+    exists = _holds(folder, recipe)
+    if out is not None and not exists:
+        _check_empty(out)
+    return PreparePlan(
+        recipe, source, dataset_index, folder, name_files(dataset_index.manifest.rows, source, _SUFFIX[kind]), exists
+    )
 
 
 def _check_values(size: int, channels: str, kind: str) -> None:
@@ -105,47 +110,59 @@ def _check_place(source: Source, out: Path | None, place: Path) -> None:
             f"{folder} lies in the dataset's own folder, where its files would become images of the dataset",
             "Give --out a folder elsewhere, or --workspace another place to work in.",
         )
-    if out is None:
-        return
-    with atomic.translate_os_errors("look into", out):
+    if out is not None and not (out / FILE_NAME).is_file():
+        _check_empty(out)
+
+
+def _check_empty(out: Path) -> None:
+    with atomic.translate_os_errors("read", out):
         if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file", "Give --out the name of a new folder.")
+            raise UsageError(f"{out} is a file", "Choose a new folder with --out.")
         if out.is_dir() and any(out.iterdir()):
-            raise UsageError(f"{out} exists and is not empty", "Give --out the name of a new folder.")
+            raise UsageError(f"{out} exists and is not empty", "Choose a new folder with --out.")
 
 
-def estimate(todo: PreparePlan) -> Estimate:
+def _holds(folder: Path, recipe: PrepareRecipe) -> bool:
+    """Whether ``folder`` is the complete result of ``recipe``: an earlier call may have been killed at its very end."""
+    try:
+        document = json.loads((folder / FILE_NAME).read_text("utf-8"))
+        return bool(document.items() >= asdict(recipe).items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def estimate(plan: PreparePlan) -> Estimate:
     """Disk and time, from some images spread over the dataset; writes nothing."""
-    rows = todo.index.manifest.rows
+    rows = plan.index.manifest.rows
     probed = rows[:: max(1, len(rows) // _PROBED)][:_PROBED]
     start = time.perf_counter()
-    sizes = [len(render(row, todo)[1]) for row in probed]
+    sizes = [len(render(row, plan)[1]) for row in probed]
     seconds = (time.perf_counter() - start) / len(probed) * len(rows)
     # A file takes whole blocks of the disk, 4 KiB on the usual ones.
     blocks = sum(size // 4096 + 1 for size in sizes) / len(sizes) * 4096
     return Estimate(len(rows), int(blocks * len(rows)), seconds)
 
 
-def _fingerprint(found: Index) -> str:
-    rows = sorted(found.manifest.rows, key=lambda row: row.id)
-    return fingerprint.of_record([[asdict(row) for row in rows], sorted(found.notes)])
+def _fingerprint(dataset_index: Index) -> str:
+    rows = sorted(dataset_index.manifest.rows, key=lambda row: row.id)
+    return fingerprint.of_record([[asdict(row) for row in rows], sorted(dataset_index.notes)])
 
 
-def render(row: Row, todo: PreparePlan) -> tuple[Row, bytes]:
+def render(row: Row, plan: PreparePlan) -> tuple[Row, bytes]:
     """The sample as a file of the new folder, in memory, and its row there.
 
     Raises
     ------
     toolbox.data.source.ImageChanged: the source is gone, or no longer what it was when the plan was made.
     """
-    source = todo.source.image(row)
-    image = resize_to_square(source, todo.recipe.size)
-    if todo.recipe.channels != "keep":
-        image = image.convert("L" if todo.recipe.channels == "1" else "RGB")
-    data = _encoded(image, todo.recipe.format)
+    source = plan.source.image(row)
+    image = resize_to_square(source, plan.recipe.size)
+    if plan.recipe.channels != "keep":
+        image = image.convert("L" if plan.recipe.channels == "1" else "RGB")
+    data = _encoded(image, plan.recipe.format)
     prepared = replace(
         row,
-        path=todo.files[row.id],
+        path=plan.files[row.id],
         sha256=fingerprint.of_bytes(data),
         # What a reader will see: of a JPEG not what was put in.
         pixels=fingerprint.of_pixels(decode(data).image),

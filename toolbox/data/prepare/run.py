@@ -1,32 +1,34 @@
-"""Preprocessing, saved: every image resized, and made grey if asked, in a new folder with a manifest of its own."""
+"""Write preprocessed images: resized, grayscale if asked for, to a new folder with a manifest."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolbox.api.errors import EnvironmentFailure, UsageError
+from toolbox import environment
+from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter
 from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest as manifests
 from toolbox.data.index import QuarantinedSample, write_quarantine
 from toolbox.data.manifest import Row
-from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, PrepareRecipe, estimate, render
+from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, estimate, render
 from toolbox.files import atomic
-from toolbox.files.locks import hold_lock
+from toolbox.files.resumable_folder import ResumableFolder
 
 _SHARD = 1000
-_JOURNAL = "done.jsonl"
+_LOG = "done.jsonl"
+_PACKAGES = ("vision-toolbox", "pillow")
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What was done: ``written`` images now, ``skipped`` there already."""
+    """A prepared folder: ``written`` images by this call, ``skipped`` by earlier ones."""
 
     path: Path
     written: int
@@ -37,174 +39,123 @@ class PrepareResult:
 
     @property
     def manifest(self) -> Path:
-        """What to give as ``--data``."""
+        """The manifest, for ``--data``."""
         return self.path / manifests.FILE_NAME
 
 
-def write_folder(todo: PreparePlan, reporter: Reporter) -> PrepareResult:
-    """Make the folder, or go on where an interrupted run left it.
-
-    It is made under a hidden name beside its own and takes that when it is complete. Equal inputs give equal bytes.
+def write_folder(plan: PreparePlan, reporter: Reporter) -> PrepareResult:
+    """Write the folder, or resume an interrupted call. Equal inputs give equal bytes.
 
     Raises
     ------
-    EnvironmentFailure: another process is at it; the disk is too small, full or read-only; a source is gone.
-    UsageError: the folder has come into being meanwhile.
+    EnvironmentFailure: another process writes it; the disk is too small, full or read-only; a source is gone.
+    UsageError: something else has taken the folder's name meanwhile.
     """
-    rows, counts = todo.index.manifest.rows, todo.index.manifest.counts()
-    if todo.exists:
-        return PrepareResult(todo.out, 0, len(rows), counts, todo.index.quarantined, 0.0)
+    rows, counts = plan.index.manifest.rows, plan.index.manifest.counts()
     start = time.perf_counter()
-    # The lock lies beside the folder that is renamed: Windows renames none with an open file in it.
-    workshop = todo.out.with_name(f".{todo.out.name}.partial")
-    with hold_lock(workshop, "preparing images"):
-        partial = _begun(workshop / "folder", todo.recipe)
-        journal = workshop / _JOURNAL
-        done = {row.id: row for row in _read_journal(journal, partial)}
-        rest = [row for row in rows if row.id not in done]
-        if rest:
-            _check_disk(estimate(todo), len(rest) / len(rows), workshop)
-            done |= {row.id: row for row in _write(rest, todo, partial, journal, reporter)}
-        _finish([done[row.id] for row in rows], todo, partial)
-        _take_name(partial, todo.out)
-        journal.unlink(missing_ok=True)
-    _clear_away(workshop)
-    seconds = time.perf_counter() - start
-    return PrepareResult(todo.out, len(rest), len(rows) - len(rest), counts, todo.index.quarantined, seconds)
+    content = {**asdict(plan.recipe), "made_by": environment.versions_of(_PACKAGES)}
+    folder = ResumableFolder(plan.out, FILE_NAME, content, _LOG)
+    with folder.lock("preparing images"):
+        prepared: dict[str, Row] = {}
+        if plan.exists:
+            left: list[Row] = []
+        else:
+            folder.begin()
+            prepared = {row.id: row for row in _read_log(folder.log)}
+            left = [row for row in rows if row.id not in prepared]
+            if left:
+                _check_disk(estimate(plan), len(left) / len(rows), folder.partial)
+                prepared |= {row.id: row for row in _write(left, plan, folder, reporter)}
+            _write_tables([prepared[row.id] for row in rows], plan, content, folder.partial)
+            folder.finish()
+        (plan.out / _LOG).unlink(missing_ok=True)
+    seconds = time.perf_counter() - start if left else 0.0
+    return PrepareResult(plan.out, len(left), len(rows) - len(left), counts, plan.index.quarantined, seconds)
 
 
-def document(todo: PreparePlan, done: PrepareResult | None) -> dict[str, Any]:
-    """What was done, or what would be (``done`` is ``None``), as ``--json`` prints it."""
-    recipe = todo.recipe
+def document(plan: PreparePlan, result: PrepareResult | None) -> dict[str, Any]:
+    """What ``--json`` prints: the result, or without one what the plan would take."""
+    recipe = plan.recipe
     facts = {
-        "path": str(todo.out),
-        "manifest": str(todo.out / manifests.FILE_NAME),
+        "path": str(plan.out),
+        "manifest": str(plan.out / manifests.FILE_NAME),
         "size": recipe.size,
         "channels": recipe.channels,
         "format": recipe.format,
-        "images": len(todo.index.manifest.rows),
-        "counts": todo.index.manifest.counts(),
-        "quarantined": len(todo.index.quarantined),
+        "images": len(plan.index.manifest.rows),
+        "counts": plan.index.manifest.counts(),
+        "quarantined": len(plan.index.quarantined),
     }
-    if done is not None:
-        return {**facts, "written": done.written, "skipped": done.skipped, "seconds": round(done.seconds, 1)}
-    needed = estimate(todo)
-    plan = {"files": needed.files, "bytes": needed.bytes, "seconds": round(needed.seconds, 1), "exists": todo.exists}
-    return {"dry_run": True, **facts, **plan}
+    if result is not None:
+        return {**facts, "written": result.written, "skipped": result.skipped, "seconds": round(result.seconds, 1)}
+    needed = estimate(plan)
+    cost = {"files": needed.files, "bytes": needed.bytes, "seconds": round(needed.seconds, 1), "exists": plan.exists}
+    return {"dry_run": True, **facts, **cost}
 
 
-def _begun(folder: Path, recipe: PrepareRecipe) -> Path:
-    """The folder to fill. What an interrupted run with another recipe left is cleared away.
-
-    Raises
-    ------
-    UsageError: there is a folder that no run has marked as its own.
-    """
-    mark, document = folder.with_name(FILE_NAME), asdict(recipe)
-    if folder.exists() and not mark.is_file():
-        raise UsageError(f"{folder} is none of the toolbox's folders", "Move it away, or give another --out.")
-    try:
-        same = json.loads(mark.read_text("utf-8")).items() >= document.items()
-    except (OSError, ValueError, AttributeError):
-        same = False
-    if not same:
-        with atomic.translate_os_errors("clear away", folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.with_name(_JOURNAL).unlink(missing_ok=True)
-        atomic.write_json(mark, document)
-    return atomic.make_folder(folder)
-
-
-def _read_journal(journal: Path, folder: Path) -> Iterator[Row]:
-    """The rows of files that an interrupted run wrote whole; a line that was cut off doesn't count."""
-    if not journal.is_file():
+def _read_log(log: Path) -> Iterator[Row]:
+    """The rows of the files that an interrupted call wrote; a line that was cut off does not count."""
+    if not log.is_file():
         return
-    with atomic.translate_os_errors("read", journal):
-        data = journal.read_bytes()
+    with atomic.translate_os_errors("read", log):
+        data = log.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
-            with journal.open("rb+") as file:
+            with log.open("rb+") as file:
                 file.truncate(len(whole))
     for line in whole.splitlines():
         row = Row(**json.loads(line))
-        if (folder / row.path).is_file():
+        if (log.parent / row.path).is_file():
             yield row
 
 
-def _write(rows: Sequence[Row], todo: PreparePlan, folder: Path, journal: Path, reporter: Reporter) -> Iterator[Row]:
-    task = reporter.task("preparing", len(rows), "images")
-    make: Callable[[Row], tuple[Row, bytes]] = lambda row: render(row, todo)  # noqa: E731
+def _write(rows: Sequence[Row], plan: PreparePlan, folder: ResumableFolder, reporter: Reporter) -> Iterator[Row]:
+    bar = reporter.task("preparing", len(rows), "images")
     try:
         for start in range(0, len(rows), _SHARD):
             shard: list[Row] = []
-            for done, data in map_in_threads(make, rows[start : start + _SHARD]):
-                path = folder / done.path
-                # Until the journal names it a file doesn't count, so no rename is needed.
-                with atomic.translate_os_errors("write", path):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(data)
-                shard.append(done)
-                task.advance()
-            atomic.sync_all()
-            with (
-                atomic.translate_os_errors("write", journal),
-                journal.open("a", encoding="utf-8", newline="\n") as file,
-            ):
-                file.writelines(json.dumps(asdict(row)) + "\n" for row in shard)
+            with folder.staging() as staging:
+                for row, data in map_in_threads(lambda row: render(row, plan), rows[start : start + _SHARD]):
+                    path = staging / row.path
+                    with atomic.translate_os_errors("write", path):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(data)
+                    shard.append(row)
+                    bar.advance()
+                lines = (json.dumps(asdict(row)) + "\n" for row in shard)
+                folder.commit(staging, [row.path for row in shard], lines)
             yield from shard
     finally:
-        task.close()
+        bar.close()
 
 
-def _finish(rows: Sequence[Row], todo: PreparePlan, folder: Path) -> None:
-    notes = dict(todo.index.notes)
+def _write_tables(rows: Sequence[Row], plan: PreparePlan, content: Mapping[str, Any], folder: Path) -> None:
+    notes = dict(plan.index.notes)
     if notes:
-        before = todo.index.manifest.rows
-        rows = [_noted(row, notes.get(source.path, "")) for row, source in zip(rows, before, strict=True)]
+        sources = plan.index.manifest.rows
+        rows = [_add_note(row, notes.get(source.path, "")) for row, source in zip(rows, sources, strict=True)]
     manifests.write_table(rows, folder / manifests.FILE_NAME)
-    write_quarantine(todo.index.quarantined, folder / "quarantine.csv")
-    document: dict[str, Any] = {
-        **asdict(todo.recipe),
-        "data": todo.source.spec,
+    write_quarantine(plan.index.quarantined, folder / "quarantine.csv")
+    document = {
+        **content,
+        "data": plan.source.spec,
         "images": len(rows),
-        "quarantined": len(todo.index.quarantined),
+        "quarantined": len(plan.index.quarantined),
     }
     atomic.write_json(folder / FILE_NAME, document)
-    # No root: the folder may be moved, its paths are relative to the manifest. What must be said of figures made
-    # with the dataset must be said of those made with this one.
-    atomic.write_json(folder / "manifest.json", {"note": todo.source.dataset.note})
-    atomic.sync_all()
+    # No root: paths are relative to the manifest, since the folder may be moved. The dataset's note (synthetic, say)
+    # holds for figures made with this folder too.
+    atomic.write_json(folder / "manifest.json", {"note": plan.source.dataset.note})
 
 
-def _noted(row: Row, note: str) -> Row:
+def _add_note(row: Row, note: str) -> Row:
     return row if "source_note" in row.columns else replace(row, columns={**row.columns, "source_note": note})
 
 
-def _take_name(partial: Path, out: Path) -> None:
-    with atomic.translate_os_errors("rename to", out):
-        if out.is_dir():
-            if any(out.iterdir()):
-                raise UsageError(f"{out} exists and is not empty", "Give --out the name of a new folder.")
-            out.rmdir()
-        partial.rename(out)
-        atomic.sync_folder(out.parent)
-
-
-def _clear_away(workshop: Path) -> None:
-    """Take the empty workshop away; what can't be removed is in nobody's way."""
-    for name in (FILE_NAME, ".lock"):
-        (workshop / name).unlink(missing_ok=True)
-    try:
-        workshop.rmdir()
-    except OSError:
-        return
-
-
 def _check_disk(needed: Estimate, share: float, folder: Path) -> None:
-    free, wanted = shutil.disk_usage(folder).free, needed.bytes * share
-    if wanted > free:
+    free, size = shutil.disk_usage(folder).free, needed.bytes * share
+    if size > free:
         raise EnvironmentFailure(
-            f"the images need about {wanted / 1e6:,.0f} MB; {folder.parent} has {free / 1e6:,.0f} MB",
+            f"the images need about {size / 1e6:,.0f} MB; {folder.parent} has {free / 1e6:,.0f} MB",
             "Free some space, lower --size, or choose another folder with --out.",
         )
