@@ -82,7 +82,8 @@ class Terminal:
         from rich.markup import escape
 
         number = len(quarantined)
-        self.messages.print(f"[yellow]{number} file{'s' * (number > 1)} could not be read and were left out:[/]")
+        files = f"{number} files" if number > 1 else "1 file"
+        self.messages.print(f"[yellow]{files} could not be read, skipped:[/]")
         for item in quarantined[:10]:
             self.messages.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
         if number > 10:
