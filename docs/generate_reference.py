@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _subcommands(group: Any, path: str) -> Iterator[str]:
         if command.hidden:
             continue
         words = f"{path} {name}"
-        yield from ("", f"##{'#' * words.count(' ')} `{words}`".replace("###", "##", 1), "")
+        yield from ("", f"##{'#' * words.count(' ')} `{words}`", "")
         yield _text(command.help or "")
         if hasattr(command, "commands"):
             yield from _subcommands(command, words)
@@ -86,7 +86,8 @@ def _options(command: Any) -> Iterator[str]:
 
 def _metavar(item: Any) -> str:
     annotation = item.type_descriptor.annotation
-    return {"str": "TEXT", "Path": "PATH"}.get(annotation.__name__, annotation.__name__.upper())
+    name = str(annotation.__name__)
+    return {"str": "TEXT", "Path": "PATH"}.get(name, name.upper())
 
 
 def _default(item: Any) -> str:
@@ -175,7 +176,7 @@ def _value(value: Any) -> str:
     return _code(json.dumps(value, ensure_ascii=False) if isinstance(value, str | list | dict | bool) else value)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if rows:
         yield f"| {' | '.join(header)} |"
         yield f"|{' --- |' * len(header)}"
@@ -218,12 +219,13 @@ def render() -> dict[Path, str]:
 
 def main(check: bool) -> int:
     """Write the pages, or with ``check`` report those that are stale."""
-    stale = [path for path, text in render().items() if not path.is_file() or path.read_text("utf-8") != text]
-    for path in stale:
+    pages = render().items()
+    stale = {path: text for path, text in pages if not path.is_file() or path.read_text("utf-8") != text}
+    for path, text in stale.items():
         if check:
             print(f"{path} is stale. Run: {COMMAND}")
         else:
-            path.write_text(render()[path], "utf-8")
+            path.write_text(text, "utf-8")
     return int(check and bool(stale))
 
 

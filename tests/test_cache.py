@@ -240,6 +240,19 @@ def test_a_damaged_shape_is_noticed(own_cache: Path) -> None:
     assert right(Maker()(["a", "b"]), ["a", "b"])
 
 
+def test_without_room_for_the_features_the_head_starts_at_the_trunk(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Table.missing
+
+    def too_large(table: Table, *arguments: Any) -> int:
+        return 10**12 if table.about["of"] == activation_cache.FEATURES else missing(table, *arguments)
+
+    monkeypatch.setattr(Table, "missing", too_large)
+    run = Workspace(tmp_path, data=photos, settings={**QUICK, "head.epochs": 1}).finetune(TINY, unfreeze_last=True)
+    assert run.finished and [stage["cached"] for stage in run.record["stages"]] == [True, True]
+
+
 def test_a_folder_that_cannot_be_created_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TOOLBOX_CACHE_DIR", str(tmp_path / "file"))

@@ -78,16 +78,16 @@ def test_onnx_gives_the_modules_answers_for_any_batch(
     path, run = Path(done.document["path"]), run_of(ours, number)
     assert done.document["difference"] <= done.document["bound"] <= 1e-3 and path.parent == run.path / "export"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    assert (given.name, given.type, given.shape) == ("images", "tensor(uint8)", ["batch", channels, 32, 32])
+    (argument,) = session.get_inputs()
+    assert (argument.name, argument.type, argument.shape) == ("images", "tensor(uint8)", ["batch", channels, 32, 32])
     for count in (1, 2, 7):
         images = pixels(count, channels)
         logits, probabilities = session.run(["logits", "probabilities"], {"images": images})
-        wanted = expected(run, registry, images)
-        assert np.allclose(logits, wanted, rtol=0, atol=1e-4)
-        assert np.allclose(probabilities, torch.softmax(wanted, 1), rtol=0, atol=1e-4)
-    told = session.get_modelmeta().custom_metadata_map
-    check_description({name: _value(text) for name, text in told.items()}, run, channels)
+        logits_of_run = expected(run, registry, images)
+        assert np.allclose(logits, logits_of_run, rtol=0, atol=1e-4)
+        assert np.allclose(probabilities, torch.softmax(logits_of_run, 1), rtol=0, atol=1e-4)
+    description = session.get_modelmeta().custom_metadata_map
+    check_description({name: _value(text) for name, text in description.items()}, run, channels)
     onnx.checker.check_model(str(path), full_check=True)
 
 
@@ -127,15 +127,15 @@ def _value(text: str) -> Any:
         return text
 
 
-def check_description(told: dict[str, Any], run: Run, channels: int) -> None:
+def check_description(description: dict[str, Any], run: Run, channels: int) -> None:
     record = run.record
-    assert told["classes"] == ["left", "right"] and told["run"] == run.id
-    assert (told["size"], told["channels"]) == (32, channels)
-    assert (told["mean"], told["std"]) == (record.mean, record.std)
-    assert told["data_fingerprint"] == record.data.fingerprint
-    assert told["split_fingerprint"] == record.data.split_fingerprint
-    assert told["weights_sha256"] == fingerprint.of_bytes((run.path / "model.safetensors").read_bytes())
-    assert told["leaky"] is False and f"[batch, {channels}, 32, 32]" in told["input"]
+    assert description["classes"] == ["left", "right"] and description["run"] == run.id
+    assert (description["size"], description["channels"]) == (32, channels)
+    assert (description["mean"], description["std"]) == (record.mean, record.std)
+    assert description["data_fingerprint"] == record.data.fingerprint
+    assert description["split_fingerprint"] == record.data.split_fingerprint
+    assert description["weights_sha256"] == fingerprint.of_bytes((run.path / "model.safetensors").read_bytes())
+    assert description["leaky"] is False and f"[batch, {channels}, 32, 32]" in description["input"]
 
 
 def test_what_differs_is_never_put_in_place(ours: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

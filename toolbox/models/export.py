@@ -89,11 +89,11 @@ def export(run: Run, form: str, out: Path | None, registry: Registry, overwrite:
     built.module.to(memory_format=torch.contiguous_format)
     request = run.record.request
     shape = (request.channels, request.size, request.size)
-    told = _description(run, built, form, shape)
+    description = _description(run, built, form, shape)
     write = {"safetensors": _safetensors, "torch-export": _torch_export, "onnx": _onnx}[form]
     with atomic.replace_file(path) as temporary, quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
-        difference, bound = write(built, shape, told, temporary)
-    return Exported(run.id, form, path, path.stat().st_size, difference, bound, told)
+        difference, bound = write(built, shape, description, temporary)
+    return Exported(run.id, form, path, path.stat().st_size, difference, bound, description)
 
 
 def _place(run: Run, form: str, out: Path | None, overwrite: bool) -> Path:
@@ -109,8 +109,8 @@ def _place(run: Run, form: str, out: Path | None, overwrite: bool) -> Path:
 
 def _description(run: Run, built: BuiltModel, form: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     """What goes into the file beside the weights."""
-    record, colours = run.record, "RGB" if shape[0] == 3 else "grey"
-    pixels = f"[batch, {', '.join(map(str, shape))}], {colours}, the whole picture resized bilinearly, antialiased"
+    record, colors = run.record, "RGB" if shape[0] == 3 else "grey"  # as earlier versions wrote it
+    pixels = f"[batch, {', '.join(map(str, shape))}], {colors}, the whole picture resized bilinearly, antialiased"
     plain = form == "safetensors"
     return {
         "toolbox": __version__,

@@ -29,7 +29,7 @@ from toolbox.training.checkpoint import Checkpoints, State
 from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
 from toolbox.training.inputs import Inputs, ModelInputs, augment_online
 from toolbox.training.memory import keep_freed_memory
-from toolbox.training.record import changes, describe, keep_model, keep_predictions
+from toolbox.training.record import changes, describe, save_model, save_predictions
 from toolbox.training.session import Experiment, Session, torch_threads
 from toolbox.training.stages import Stage, layer_scales, plan_stages, unfrozen_parameters
 
@@ -146,8 +146,8 @@ class Trainer:
         self._run_stages()
         record.stages = self.stage_records
         record.untrained = not any(stage.epochs_run for stage in self.stage_records)
-        keep_model(session, run)
-        keep_predictions(session, run, self.held_out_pass)
+        save_model(session, run)
+        save_predictions(session, run, self.held_out_pass)
         record.seconds = round(time.perf_counter() - self.started_at, 2)
         run.save_record(record.updated(status="trained"))
 

@@ -1,4 +1,4 @@
-"""What a run folder keeps of a training: its record, its weights, its predictions."""
+"""Writes a training into its run folder: record, weights, predictions."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ _WORDS = {
     "augmented set": "the augmented set",
     "leaky": "whether it is leaky",
 }
-"""For people, what must not change between two parts of a run, or between a run and its repetition."""
+"""What must not change when a run is resumed or repeated, in words for messages."""
 
 
 def describe(session: Session) -> RunRecord:
-    """The record of a training that begins: all that is needed to repeat it."""
+    """The record of a training at its start: everything needed to repeat it."""
     experiment, request, built = session.experiment, session.model.request, session.built
     recipe = session.data.recipe
-    after = Counter(row.label for row in session.data.rows)
+    counts = Counter(row.label for row in session.data.rows)
     return RunRecord(
         status="running",
         command=experiment.command,
         kind="finetune" if experiment.finetune else "train",
         model=str(experiment.spec),
-        config=_settled(session),
+        config=_resolve_settings(session),
         request=ModelRecord(**asdict(request)),
         weights=built.weights,
         mean=list(built.mean),
@@ -62,7 +62,7 @@ def describe(session: Session) -> RunRecord:
         train_on=session.data.kind,
         augmented_set=session.data.set_name,
         augmented_recipe=RecipeRecord(**recipe.document()) if recipe else None,
-        training_files={label: after[label] for label in session.manifest.classes},
+        training_files={label: counts[label] for label in session.manifest.classes},
         training_fingerprint=_fingerprint(session.data.rows),
         data=DataRecord(
             spec=experiment.prepared.source.spec,
@@ -84,8 +84,8 @@ def describe(session: Session) -> RunRecord:
     )
 
 
-def _settled(session: Session) -> dict[str, Any]:
-    """The settings, with what depends on where and how the command was given made explicit."""
+def _resolve_settings(session: Session) -> dict[str, Any]:
+    """The settings, with values that depend on the machine or the current folder made explicit."""
     config = session.settings.model_dump(mode="json")
     config["data"] = session.experiment.prepared.source.spec
     config["device"] = session.device.type
@@ -97,7 +97,7 @@ def _settled(session: Session) -> dict[str, Any]:
 
 
 def changes(before: RunRecord, now: RunRecord) -> list[str]:
-    """For people, what differs between two records of what decides every bit of a training's result."""
+    """The differences between two records that can change a bit of the result, in words for messages."""
     names = differences(_everything(before), _everything(now))
     settings = sorted(set(names) & set(known_names()))
     words = {_WORDS[name] for name in names if name not in settings}
@@ -115,7 +115,7 @@ def _everything(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def keep_model(session: Session, kept: Run) -> None:
+def save_model(session: Session, run: Run) -> None:
     """Write ``model.safetensors``."""
     request = session.model.request
     state = {name: value.detach().cpu().contiguous() for name, value in session.built.module.state_dict().items()}
@@ -125,24 +125,24 @@ def keep_model(session: Session, kept: Run) -> None:
         "std": ",".join(map(repr, session.built.std)),
         "size": str(request.size),
     }
-    atomic.write_bytes(kept.path / MODEL, save(state, metadata))
+    atomic.write_bytes(run.path / MODEL, save(state, metadata))
 
 
-def keep_predictions(session: Session, kept: Run, answer: tuple[Forward, Inputs] | None = None) -> None:
-    """Write predictions for validation and test (for training images only where there is neither).
+def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, Inputs] | None = None) -> None:
+    """Write predictions for validation and test; for the training images only if there is neither.
 
-    ``answer``: what of the held-out samples is computed already, and what leads from there to logits. It is not
-    used where training computes in less than single precision.
+    ``held_out_pass``: the cached activations of the held-out samples, and the forward pass from there to logits. Not
+    used if the training computed in less than single precision.
     """
-    training, module = session.data, session.built.module
-    rows, source = training.held_out, training.held_out_source
+    data, module = session.data, session.built.module
+    rows, source = data.held_out, data.held_out_source
     if not rows:
         rows, source = session.manifest.rows, session.experiment.prepared.source
-    if answer is None or session.precision != "float32":
-        answer = module, load_pixels(session, rows, source, "evaluation images")
-    logits = loop.predict_logits(module, *answer, session.settings.training.batch_size)
+    if held_out_pass is None or session.precision != "float32":
+        held_out_pass = module, load_pixels(session, rows, source, "evaluation images")
+    logits = loop.predict_logits(module, *held_out_pass, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
-    Predictions.of_rows(rows, session.manifest.classes, probabilities).write(kept.path / PREDICTIONS)
+    Predictions.of_rows(rows, session.manifest.classes, probabilities).write(run.path / PREDICTIONS)
 
 
 def _fingerprint(rows: Iterable[Row]) -> str:
