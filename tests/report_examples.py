@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
 from string import ascii_uppercase
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,12 +21,13 @@ from toolbox.report.inputs import (
     ComparisonView,
     DataView,
     Epoch,
-    ExternalView,
     ReportInputs,
     RunView,
     Verdict,
 )
 from toolbox.report.pictures import Thumbnail
+from toolbox.runs.evaluation import EvaluationRecord
+from toolbox.runs.record import DataRecord, RunRecord
 
 SCRIPT, ATTRIBUTE = "<script>alert(1)</script>", '" onerror="alert(1)'
 HOSTILE = (SCRIPT, ATTRIBUTE, "$x^2$", "_hidden", "\x1b[31m\x00", "caf\udcff", "[red]", "گربه", "a" * 300, "-->]]>")
@@ -82,20 +84,32 @@ def history(head: int, last: int = 0, validation: bool = True) -> list[Epoch]:
     ]
 
 
-def a_run(name: str, accuracy: float | None = 0.9, **changes: object) -> RunView:
+def evaluation_record(results: Evaluation, **changes: Any) -> EvaluationRecord:
+    """``model_construct`` checks nothing: hostile names are no valid JSON."""
+    values = {"split": "test", "n": 100, "held_out": True, "leaky": False, **changes}
+    return EvaluationRecord.model_construct(
+        **{name: list(getattr(results, name)) for name in ("tables", "figures")},
+        metrics=dict(results.metrics),
+        **values,
+    )
+
+
+def a_run(name: str, accuracy: float | None = 0.9, **changes: Any) -> RunView:
+    """``changes`` are fields of the view, of its record, or of its evaluation."""
+    command = f"toolbox finetune resnet50 --seed {name}"
+    record = {"kind": "finetune", "model": "resnet50", "weights": "ImageNet", "leaky": False, "command": command}
+    record |= {key: changes.pop(key) for key in record if key in changes}
+    data = DataRecord.model_construct(spec="photos/", counts={})
+    results = changes.pop("evaluation", evaluation(accuracy))
+    evaluated = {key: changes.pop(key) for key in ("split", "n", "held_out") if key in changes}
     run = RunView(
         id=name,
-        model="resnet50",
-        command=f"toolbox finetune resnet50 --seed {name}",
-        split="test",
-        n=100,
-        held_out=True,
-        leaky=False,
-        evaluation=evaluation(accuracy),
+        record=RunRecord.model_construct(**record, data=data, train_on="originals"),
+        evaluation=evaluation_record(results, **evaluated),
         history=history(3, 2),
-        facts=[("weights", "ImageNet"), ("seed", "0")],
+        facts=[("weights", record["weights"]), ("seed", "0")],
     )
-    return replace(run, **changes)  # type: ignore[arg-type]
+    return replace(run, **changes)
 
 
 def thumbnail(label: str, caption: str = "train/1.png", mode: str = "RGB", side: int = 300) -> Thumbnail:
@@ -148,7 +162,7 @@ def verdict(a: str = "A", b: str = "B", winner: str = "", difference: float = 0.
 def comparison(*runs: RunView, verdicts: Sequence[Verdict] = (), **changes: object) -> ComparisonView:
     """Each of ``runs`` an arm of its own: A, B, …; nothing is distinguishable unless ``verdicts`` says so."""
     arms = [
-        ArmView(letter=letter, name=run.id, runs=[run.id], value=run.evaluation.metrics["accuracy"].value)  # type: ignore[union-attr]  # evaluated
+        ArmView(letter=letter, name=run.id, runs=[run.id], value=run.evaluation.metrics["accuracy"].value)
         for letter, run in zip(ascii_uppercase, runs, strict=False)
     ]
     pairs = [verdict(a.letter, b.letter) for a, b in combinations(arms, 2)]
@@ -167,7 +181,7 @@ def compared(*runs: RunView, verdicts: Sequence[Verdict] = (), **changes: object
 
 
 def full() -> ReportInputs:
-    external = ExternalView(data="elsewhere/", n=40, evaluation=evaluation(0.7), leaky=True, trained_on=3)
+    external = evaluation_record(evaluation(0.7), external="elsewhere/", n=40, leaky=True, trained_on=3)
     gallery = Gallery(
         "worst", "Worst mistakes", [Picture(thumbnail("cats").image, "a cat taken for a dog", "1.png")], "why"
     )
@@ -193,7 +207,7 @@ def hostile() -> ReportInputs:
             evaluation=evaluation(0.9, classes=HOSTILE),
             facts=[(text, text)],
             warnings=[text],
-            external=[ExternalView(data=text, n=1, evaluation=evaluation(0.9, classes=HOSTILE[:3]))],
+            external=[evaluation_record(evaluation(0.9, classes=HOSTILE[:3]), external=text, n=1)],
             galleries=[Gallery(text, text, [Picture(thumbnail(text, side=8).image, text, text)], text)],
         )
         for text in (SCRIPT, ATTRIBUTE, HOSTILE[5], "a" * 300)

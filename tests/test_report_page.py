@@ -177,8 +177,8 @@ def test_undefined_values_are_a_dash_with_an_explanation() -> None:
 
 
 def test_a_run_without_anything_and_no_runs_at_all() -> None:
-    bare = a_run("001", evaluation=None, history=(), facts=(), command="", n=0)
-    assert "toolbox evaluate 001" in Page(render(report(bare))).text
+    bare = a_run("001", evaluation=Evaluation(), history=(), facts=(), command="", n=0)
+    assert "The run does not have an accuracy yet." in Page(render(report(bare))).text
     empty = Page(render(report(data=the_data())))
     assert "There are no runs yet." in empty.text and not [a for a in empty.all("a") if a["href"] == "#results"]
     empty_data = DataView(description="", counts_before={})

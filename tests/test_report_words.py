@@ -89,7 +89,7 @@ def test_runs_that_were_not_compared_are_not_ranked() -> None:
     [
         ({"leaky": True}, "Leaky"),
         ({"held_out": False, "split": "val"}, "Not held out"),
-        ({"facts": [("weights", "random")]}, "Random weights"),
+        ({"weights": "random"}, "Random weights"),
     ],
 )
 def test_caveats_stand_in_the_summary(change: dict[str, object], title: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from toolbox.report.inputs import DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
 from toolbox.report.wording import clean
+from toolbox.runs.evaluation import EvaluationRecord
 
 
 def document(inputs: ReportInputs) -> dict[str, Any]:
@@ -32,27 +33,36 @@ def document(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _run(run: RunView) -> dict[str, Any]:
-    names = ("id", "model", "command", "split", "n", "held_out", "leaky", "warnings")
     evaluation = run.evaluation
     return {
-        **{name: getattr(run, name) for name in names},
-        "metrics": _metrics(evaluation.metrics) if evaluation else None,
-        "tables": [asdict(table) for table in evaluation.tables] if evaluation else [],
-        "figures": [asdict(figure) for figure in evaluation.figures] if evaluation else [],
+        "id": run.id,
+        "model": run.record.model,
+        "command": run.record.command,
+        "split": evaluation.split,
+        "n": evaluation.n,
+        "held_out": evaluation.held_out,
+        "leaky": run.record.leaky,
+        "metrics": _metrics(evaluation),
+        "tables": [asdict(table) for table in evaluation.tables],
+        "figures": [asdict(figure) for figure in evaluation.figures],
         "history": [asdict(epoch) for epoch in run.history],
         "facts": dict(run.facts),
+        "warnings": run.warnings,
         "external": [
             {
-                **{name: getattr(each, name) for name in ("data", "n", "leaky", "trained_on")},
-                "metrics": _metrics(each.evaluation.metrics),
+                "data": each.external,
+                "n": each.n,
+                "leaky": each.leaky,
+                "trained_on": each.trained_on or 0,
+                "metrics": _metrics(each),
             }
             for each in run.external
         ],
     }
 
 
-def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: asdict(metric) for key, metric in metrics.items()}
+def _metrics(evaluation: EvaluationRecord) -> dict[str, Any]:
+    return {key: asdict(metric) for key, metric in evaluation.metrics.items()}
 
 
 def _data(data: DataView) -> dict[str, Any]:

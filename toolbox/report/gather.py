@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolbox.api.evaluator import Evaluation
 from toolbox.evaluation.galleries import read_galleries
 from toolbox.evaluation.test_set_uses import uses_of
 from toolbox.plugin.registry import Registry
 from toolbox.report import comparing, repeating
 from toolbox.report.gather_data import data_view
-from toolbox.report.inputs import Epoch, ExternalView, ReportInputs, RunView
+from toolbox.report.inputs import Epoch, ReportInputs, RunView
 from toolbox.report.wording import counted
-from toolbox.runs.evaluation import EvaluationRecord
 from toolbox.runs.folder import Run
 from toolbox.runs.record import RunRecord, StageRecord
 
@@ -29,7 +26,6 @@ def gather(
     to files of the workspace.
     """
     newest = chosen[-1]
-    views = [run_view(run) if images else without_pictures(run_view(run)) for run in chosen]
     compared, refused = comparing.comparisons(chosen)
     notes = []
     if len({run.record.data.fingerprint for run in chosen}) > 1:
@@ -43,7 +39,7 @@ def gather(
         title="Experiment report",
         created="",
         workspace=workspace.resolve().name,
-        runs=views,
+        runs=[run_view(run, images) for run in chosen],
         data=data_view(workspace, newest, chosen, registry, images, beside or workspace),
         notes=notes,
         comparisons=compared,
@@ -53,46 +49,20 @@ def gather(
     )
 
 
-def run_view(run: Run) -> RunView:
-    """One run as reports and the terminal show it."""
-    record, evaluation = run.record, run.evaluation
+def run_view(run: Run, images: bool = True) -> RunView:
+    """One run as reports and the terminal show it; without ``images`` no gallery that shows the data."""
+    galleries = read_galleries(run, run.evaluation.galleries)
     return RunView(
         id=run.id,
-        model=record.model,
-        command=record.command,
-        split=evaluation.split,
-        n=evaluation.n,
-        held_out=evaluation.held_out,
-        leaky=record.leaky,
-        evaluation=_results(evaluation),
+        record=run.record,
+        evaluation=run.evaluation,
         history=[_epoch(line) for line in run.history()],
-        facts=[*_facts(record), *_looks(run)],
-        warnings=[*_warnings(record), *evaluation.notes],
-        galleries=read_galleries(run, evaluation.galleries),
-        external=[_external(evaluation) for evaluation in run.external_evaluations()],
-        counts=record.data.counts,
-        files=None if record.train_on == "originals" else record.training_files,
+        facts=[*_facts(run.record), *_looks(run)],
+        warnings=[*_warnings(run.record), *run.evaluation.notes],
+        galleries=[gallery for gallery in galleries if images or not gallery.shows_data],
+        external=run.external_evaluations(),
         folder=run.path,
     )
-
-
-def without_pictures(run: RunView) -> RunView:
-    """The run without those galleries that show something of the data."""
-    return replace(run, galleries=[gallery for gallery in run.galleries if not gallery.shows_data])
-
-
-def _external(evaluation: EvaluationRecord) -> ExternalView:
-    return ExternalView(
-        data=evaluation.external,
-        n=evaluation.n,
-        evaluation=_results(evaluation),
-        leaky=evaluation.leaky,
-        trained_on=evaluation.trained_on or 0,
-    )
-
-
-def _results(evaluation: EvaluationRecord) -> Evaluation:
-    return Evaluation(evaluation.metrics, evaluation.tables, evaluation.figures, notes=evaluation.notes)
 
 
 def _epoch(line: Mapping[str, Any]) -> Epoch:
@@ -103,7 +73,7 @@ def _epoch(line: Mapping[str, Any]) -> Epoch:
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     files = sum(record.training_files.values())
     kinds = {"originals": "originals", "augmented": f"copies in {record.augmented_set}", "online": "fresh copies"}
-    facts = [
+    return [
         ("weights", "none: trained from scratch" if record.kind == "train" else record.weights),
         ("trained on", f"{files:,} {kinds.get(record.train_on, record.train_on)}"),
         ("input", f"{record.request.size} × {record.request.size}, {counted(record.request.channels, 'channel')}"),
@@ -115,7 +85,6 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("split", record.data.split_fingerprint[:12]),
         ("data", record.data.fingerprint[:12]),
     ]
-    return facts
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
@@ -132,11 +101,9 @@ def _stage_words(stage: StageRecord) -> str:
 
 
 def _warnings(record: RunRecord) -> list[str]:
-    found = []
-    if record.data.note:
-        found.append(record.data.note)
+    warnings = [record.data.note] if record.data.note else []
     if record.untrained:
-        found.append("untrained: no stage had an epoch, this is the baseline.")
+        warnings.append("Untrained: no stage had an epoch. This is the baseline.")
     if record.data.quarantined:
-        found.append(f"{record.data.quarantined} files could not be read and were left out.")
-    return found
+        warnings.append(f"{counted(record.data.quarantined, 'file')} could not be read and were left out.")
+    return warnings

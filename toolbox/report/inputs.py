@@ -11,8 +11,10 @@ from toolbox.runs.folder import FIGURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toolbox.api.evaluator import Evaluation, Gallery, Metric
+    from toolbox.api.evaluator import Gallery, Metric
     from toolbox.report.pictures import Thumbnail
+    from toolbox.runs.evaluation import EvaluationRecord
+    from toolbox.runs.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,42 +36,21 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExternalView:
-    """A run's evaluation on another dataset. ``trained_on``: how many of its images the run had trained on."""
-
-    data: str
-    n: int
-    evaluation: Evaluation
-    leaky: bool = False
-    trained_on: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run. ``facts`` are label and value pairs (weights, device, …), ``command`` the line to repeat it.
+    """One run: its files, and what is derived from them.
 
-    ``split`` and ``n`` say what was evaluated and how many samples; ``held_out`` is true if that split took no
-    part in training; ``leaky`` if relatives of what was evaluated were trained on. ``evaluation`` is ``None``
-    for a run that has not been evaluated. ``galleries``: the pictures that its evaluators gave. ``counts`` and
-    ``files``: images by split and class, and training files by class (``None`` where the images themselves were
-    trained on). ``folder``: where the run is kept.
+    ``facts`` are label and value pairs (weights, device, …). ``galleries``: the pictures of its evaluators.
+    ``external``: its evaluations on other datasets. ``folder``: where the run is kept.
     """
 
     id: str
-    model: str
-    command: str
-    split: str
-    n: int
-    held_out: bool
-    leaky: bool
-    evaluation: Evaluation | None
+    record: RunRecord
+    evaluation: EvaluationRecord
     history: Sequence[Epoch] = ()
     facts: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
     galleries: Sequence[Gallery] = ()
-    external: Sequence[ExternalView] = ()
-    counts: Mapping[str, Mapping[str, int]] | None = None
-    files: Mapping[str, int] | None = None
+    external: Sequence[EvaluationRecord] = ()
     folder: Path | None = None
 
     @property
@@ -78,14 +59,14 @@ class RunView:
         return self.folder / FIGURES if self.folder else None
 
     @property
-    def weights(self) -> str:
-        """The fact called ``weights``; empty where there is none."""
-        return next((value for label, value in self.facts if label.casefold() == "weights"), "")
+    def is_fair(self) -> bool:
+        """Whether it was evaluated on images that training had no part in."""
+        return self.evaluation.held_out and not self.record.leaky
 
     @property
     def random_weights(self) -> bool:
-        """Whether training began from random values."""
-        return self.weights.casefold().startswith("random")
+        """Whether fine-tuning began from random weights."""
+        return self.record.kind == "finetune" and self.record.weights.casefold().startswith("random")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

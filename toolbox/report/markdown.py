@@ -78,13 +78,12 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield from (f"> {text(warning)}" for warning in run.warnings)
     if run.history:
         yield text(f"Trained for {counted(len(run.history), 'epoch')}.")
-    if run.evaluation:
-        for figure in run.evaluation.figures:
-            if figure.kind == "matrix" and len(figure.columns) <= 12:
-                yield table(tables.matrix(figure))
-        for grid in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
-            if grid is not None:
-                yield table(grid)
+    for figure in run.evaluation.figures:
+        if figure.kind == "matrix" and len(figure.columns) <= 12:
+            yield table(tables.matrix(figure))
+    for content in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
+        if content is not None:
+            yield table(content)
     external = tables.external(run, columns)
     if external is not None:
         yield table(external)

@@ -11,8 +11,9 @@ from itertools import pairwise
 
 from toolbox.api.evaluator import Figure, Metric, Series
 from toolbox.data.manifest import Row
-from toolbox.report.inputs import Epoch, ExternalView, RunView
+from toolbox.report.inputs import Epoch, RunView
 from toolbox.report.wording import counted, metric_of, number, shorten, with_interval
+from toolbox.runs.evaluation import EvaluationRecord
 
 MAX_BARS = 40
 """Categories that a bar chart shows; a table has the rest."""
@@ -198,9 +199,7 @@ def intervals(name: str, label: str, rows: Sequence[IntervalRow]) -> list[Plot]:
 
 def metric_intervals(key: str, label: str, runs: Sequence[RunView]) -> list[Plot]:
     """A metric of every run that has it."""
-    rows = [
-        IntervalRow(run.id, metric, run.leaky or not run.held_out) for run in runs if (metric := metric_of(run, key))
-    ]
+    rows = [IntervalRow(run.id, metric, not run.is_fair) for run in runs if (metric := metric_of(run, key))]
     return intervals(f"intervals-{key}", label, rows)
 
 
@@ -226,22 +225,22 @@ def of_run(run: RunView) -> RunPlots:
     def named(plots: Sequence[Plot]) -> list[Plot]:
         return [replace(plot, figure=replace(plot.figure, name=_unique(plot.figure.name, taken))) for plot in plots]
 
+    files = None if run.record.train_on == "originals" else run.record.training_files
     return RunPlots(
         training=named(learning_curves(run.history)),
-        evaluation=named([Plot(f) for f in (run.evaluation.figures if run.evaluation else ()) if is_drawable(f)]),
+        evaluation=named([Plot(figure) for figure in run.evaluation.figures if is_drawable(figure)]),
         external=named([plot for number, each in enumerate(run.external, 1) for plot in _external(number, each)]),
-        classes=named(class_counts(run.counts, run.files) if run.counts else []),
+        classes=named(class_counts(run.record.data.counts, files)),
     )
 
 
-def _external(number: int, view: ExternalView) -> list[Plot]:
+def _external(number: int, evaluation: EvaluationRecord) -> list[Plot]:
     """The matrices of an evaluation on another dataset, which their titles name."""
+    where = shorten(evaluation.external, 60)
+    matrices = [figure for figure in evaluation.figures if figure.kind == "matrix" and is_drawable(figure)]
     return [
-        Plot(
-            replace(figure, name=f"external-{number}-{figure.name}", title=f"{figure.title}, {shorten(view.data, 60)}")
-        )
-        for figure in view.evaluation.figures
-        if figure.kind == "matrix" and is_drawable(figure)
+        Plot(replace(figure, name=f"external-{number}-{figure.name}", title=f"{figure.title}, {where}"))
+        for figure in matrices
     ]
 
 

@@ -46,19 +46,19 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
     if not scored:
         text = f"None of the runs ({len(inputs.runs)}) has" if len(inputs.runs) > 1 else "The run does not have"
         return f"{text} an accuracy yet.", "Run “toolbox evaluate” to see how a model does on held-out images."
-    fair = [run for run in scored if _is_fair(run)]
+    fair = [run for run in scored if run.is_fair]
     if not fair:
         return (
             "No run was evaluated on a held-out split without a leak, so no figure here says how a model does on "
             "new images.",
-            f"The highest accuracy is that of {run_name(scored[0])} on the {scored[0].split} split: "
+            f"The highest accuracy is that of {run_name(scored[0])} on the {scored[0].evaluation.split} split: "
             f"{_value(scored[0])}.",
         )
-    best = fair[0]
+    best, split = fair[0], fair[0].evaluation.split
     if len(fair) == 1:
         metric = metric_of(best, HEADLINE) or Metric(None)
         return (
-            f"{run_name(best)} reached an {HEADLINE} of {_value(best)} on the held-out {best.split} split.",
+            f"{run_name(best)} reached an {HEADLINE} of {_value(best)} on the held-out {split} split.",
             "The interval covers the choice of these images only: one run says nothing about another seed or another "
             "split."
             if has_interval(metric)
@@ -67,7 +67,7 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
     comparison = _comparison_of(inputs, fair)
     if comparison is None:
         return (
-            f"The highest accuracy on held-out images is that of {run_name(best)} on the {best.split} split: "
+            f"The highest accuracy on held-out images is that of {run_name(best)} on the {split} split: "
             f"{_value(best)}.",
             "The runs were not all compared on the same images, so no winner is called.",
         )
@@ -92,7 +92,7 @@ def _ranking(comparison: ComparisonView, fair: Sequence[RunView]) -> tuple[str, 
         names = {arm.letter: run_name(run) for arm, run in zip(ranked, fair, strict=True)}
         level = [run_name(run) for run in fair if _score(run) == _score(fair[0])]
         best = f"{listing(level)} share" if len(level) > 1 else f"Of {len(fair)} runs, {level[0]} has"
-        finding = f"{best} the highest {HEADLINE} on the held-out {fair[0].split} split: {_value(fair[0])}."
+        finding = f"{best} the highest {HEADLINE} on the held-out {fair[0].evaluation.split} split: {_value(fair[0])}."
     else:
         ranked.sort(key=lambda arm: -1.0 if arm.value is None else arm.value, reverse=True)
         names = {arm.letter: arm.name for arm in ranked}
@@ -135,7 +135,7 @@ def _score(run: RunView) -> float:
 def _value(run: RunView) -> str:
     metric = metric_of(run, HEADLINE) or Metric(None)
     ends = f"95{NBSP}% interval {interval(metric)}, " if has_interval(metric) else ""
-    return f"{number(metric.value)} ({ends}n{NBSP}={NBSP}{run.n:,})"
+    return f"{number(metric.value)} ({ends}n{NBSP}={NBSP}{run.evaluation.n:,})"
 
 
 def _mean(arm: ArmView, n: int) -> str:
@@ -146,18 +146,18 @@ def _mean(arm: ArmView, n: int) -> str:
 def _caveats(inputs: ReportInputs) -> list[Caveat]:
     note = inputs.data.note.strip() if inputs.data else ""
     caveats = [_data_caveat(note)] if note else []
-    fair = [run for run in inputs.runs if _is_fair(run) and metric_of(run, HEADLINE)]
+    fair = [run for run in inputs.runs if run.is_fair and metric_of(run, HEADLINE)]
     comparison = _comparison_of(inputs, fair)
     unranked = [run for run in fair if comparison and comparison.arm_of(run.id) is None]
     for title, runs, text in (
         (
             "Leaky",
-            [run for run in inputs.runs if run.leaky],
+            [run for run in inputs.runs if run.record.leaky],
             "Relatives of the evaluated images were trained on, which inflates every figure of {runs}.",
         ),
         (
             "Not held out",
-            [run for run in inputs.runs if run.evaluation and not run.held_out],
+            [run for run in inputs.runs if not run.evaluation.held_out],
             "{runs}: evaluated on images that were used in training.",
         ),
         (
@@ -182,7 +182,3 @@ def _data_caveat(note: str) -> Caveat:
     title = "Synthetic data" if "synthetic" in note.casefold() else "About the data"
     text = re.sub(r"^synthetic:\s*", "", note, flags=re.IGNORECASE)  # the title says it
     return Caveat(title, SYNTHETIC if note.casefold() == "synthetic" else text[:1].upper() + text[1:])
-
-
-def _is_fair(run: RunView) -> bool:
-    return run.held_out and not run.leaky

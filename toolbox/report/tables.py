@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolbox.api.evaluator import Figure, Metric, Table
-from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, ExternalView, RunView, Verdict
+from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, RunView, Verdict
 from toolbox.report.plots import classes_of
 from toolbox.report.wording import (
     UNDEFINED,
@@ -22,6 +22,7 @@ from toolbox.report.wording import (
     signed,
     signed_interval,
 )
+from toolbox.runs.evaluation import EvaluationRecord
 
 LONG, CARDS = 30, 6
 """Rows up to which a table stands open; rows that a phone shows as cards at most."""
@@ -103,9 +104,9 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Text
         [Column("run"), Column("evaluated on"), *(Column(label, numeric=True) for _, label in columns)],
         [
             [
-                Cell(run.id, below="" if run_name(run) == run.id else run.model, link=f"#run-{at}"),
-                Cell(f"{run.split}, n = {run.n:,}" if run.evaluation else "nothing yet", below=", ".join(flags(run))),
-                *(value_cell(run.evaluation.metrics.get(key) if run.evaluation else None) for key, _ in columns),
+                Cell(run.id, below="" if run_name(run) == run.id else run.record.model, link=f"#run-{at}"),
+                Cell(f"{run.evaluation.split}, n = {run.evaluation.n:,}", below=", ".join(flags(run))),
+                *(value_cell(run.evaluation.metrics.get(key)) for key, _ in columns),
             ]
             for at, run in enumerate(runs, start=1)
         ],
@@ -188,16 +189,16 @@ def external(run: RunView, columns: Sequence[tuple[str, str]]) -> TextTable | No
         [Column("dataset"), Column("images", True), *(Column(label, numeric=True) for _, label in columns)],
         [
             [
-                Cell(each.data, below=_trained_on(each)),
+                Cell(each.external, below=_trained_on(each)),
                 Cell(f"{each.n:,}"),
-                *(value_cell(each.evaluation.metrics.get(key)) for key, _ in columns),
+                *(value_cell(each.metrics.get(key)) for key, _ in columns),
             ]
             for each in run.external
         ],
     )
 
 
-def _trained_on(found: ExternalView) -> str:
+def _trained_on(found: EvaluationRecord) -> str:
     if found.trained_on:
         return f"leaky: {found.trained_on:,} of these images were trained on"
     return "leaky" if found.leaky else ""
@@ -208,8 +209,8 @@ def flags(run: RunView) -> list[str]:
     return [
         text
         for text, holds in (
-            ("leaky", run.leaky),
-            ("not held out", run.evaluation is not None and not run.held_out),
+            ("leaky", run.record.leaky),
+            ("not held out", not run.evaluation.held_out),
             ("random weights", run.random_weights),
         )
         if holds
@@ -218,8 +219,7 @@ def flags(run: RunView) -> list[str]:
 
 def all_metrics(run: RunView) -> TextTable | None:
     """Every metric of a run with its interval and, below that, its method; ``None`` where there is none."""
-    metrics = run.evaluation.metrics if run.evaluation else {}
-    rows = [[Cell(metric_label(key, metric.label)), *_spread(metric)] for key, metric in metrics.items()]
+    rows = [[Cell(metric_label(key, metric.label)), *_spread(metric)] for key, metric in run.evaluation.metrics.items()]
     headings = [Column("metric"), Column("value", True), Column("95 % interval", True)]
     return TextTable("All metrics, with the method of each interval", headings, rows) if rows else None
 

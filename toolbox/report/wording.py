@@ -85,7 +85,7 @@ def with_interval(metric: Metric) -> str:
 
 def metric_of(run: RunView, key: str) -> Metric | None:
     """The run's metric of that name, if it has a defined value."""
-    metric = run.evaluation.metrics.get(key) if run.evaluation else None
+    metric = run.evaluation.metrics.get(key)
     return metric if metric and metric.value is not None and math.isfinite(metric.value) else None
 
 
@@ -93,7 +93,7 @@ def result_columns(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
     """Key and heading of the metrics for the table of results: the usual six, else the first six there are."""
     labels: dict[str, str] = {}
     for run in runs:
-        for key, metric in run.evaluation.metrics.items() if run.evaluation else ():
+        for key, metric in run.evaluation.metrics.items():
             labels.setdefault(key, metric.label)
     keys = [key for key in COLUMNS if key in labels] or list(labels)[: len(COLUMNS)]
     return tuple((key, metric_label(key, labels[key])) for key in keys)
@@ -106,7 +106,8 @@ def metric_label(key: str, label: str = "") -> str:
 
 def run_name(run: RunView) -> str:
     """The run's id, with its model where the id doesn't name it: ``003-resnet50``, ``resnet50 (run 3f2a)``."""
-    return run.id if run.model.casefold() in run.id.casefold() else f"{run.model} (run {run.id})"
+    model = run.record.model
+    return run.id if model.casefold() in run.id.casefold() else f"{model} (run {run.id})"
 
 
 def listing(items: Sequence[str], limit: int = 4) -> str:

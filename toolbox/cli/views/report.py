@@ -54,12 +54,11 @@ def results_table(runs: Sequence[RunView]) -> RenderableType:
     parts: list[RenderableType] = [
         _values([_text(column.text, "bold") for column in results.columns if column.numeric])
     ]
-    for run, (name, evaluated, *values) in zip(runs, results.rows, strict=True):
+    for name, evaluated, *values in results.rows:
         line = _text(name.text, "bold")
         line.append(clean(f"  {name.below}  {evaluated.text}" if name.below else f"  {evaluated.text}"), "dim")
         parts.append(line.append(f"  {evaluated.below}" if evaluated.below else "", "yellow"))
-        if run.evaluation is not None:
-            parts.append(_values([_cell(cell) for cell in values]))
+        parts.append(_values([_cell(cell) for cell in values]))
     return Group(*parts)
 
 
@@ -98,7 +97,7 @@ def differences(comparison: ComparisonView) -> RenderableType:
 
 def confusion_matrix(run: RunView) -> RenderableType | None:
     """The run's confusion matrix; ``None`` where it has none, or one too wide for a terminal."""
-    for figure in run.evaluation.figures if run.evaluation else ():
+    for figure in run.evaluation.figures:
         if figure.kind == "matrix" and "confusion" in figure.name and figure.rows == figure.columns:
             return text_table(tables.matrix(figure)) if len(figure.columns) <= MAX_CLASSES else None
     return None
