@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,13 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.images import as_array
-from toolbox.augment import encode, engines, lineage, planes, recipe, writer
+from toolbox.augment import encode, lineage, planes, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
 from toolbox.files.atomic import append_lines
 from toolbox.files.locks import hold_lock
+from toolbox.plugin.engines import FEW, build_engine
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
 
@@ -453,8 +454,9 @@ def square(number: int) -> int:
     return number * number
 
 
-@pytest.mark.parametrize("engine", [engines.Inline(), engines.Processes(2)], ids=["inline", "processes"])
-def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: engines.Engine) -> None:
+@pytest.mark.parametrize("spec", ["inline", "processes:workers=2"])
+def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(spec: str, registry: Registry) -> None:
+    engine = registry.engine(spec)
     asked: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -475,10 +477,19 @@ def test_an_engine_keeps_the_order_works_lazily_and_hands_on_failures(engine: en
     assert (caught.value.message, caught.value.hint) == ("below zero", "give more")
 
 
-def test_work_that_cannot_travel_stays_here() -> None:
-    assert isinstance(engines.choose(3, lambda x: x, 10**6), engines.Inline)
-    assert isinstance(engines.choose(3, square, 10**6), engines.Processes)
-    assert isinstance(engines.choose(1, square, 10**6), engines.Inline)
+def process_id(_: object) -> int:
+    return os.getpid()
+
+
+def test_auto_takes_processes_for_much_work_that_can_be_pickled(registry: Registry) -> None:
+    def ids(workers: int, items: int, work: Callable[[object], int] = process_id) -> set[int]:
+        return set(build_engine(registry, "auto", workers).map(work, range(items)))
+
+    here = {os.getpid()}
+    assert ids(2, 3).isdisjoint(here), "the user asked for two"
+    assert ids(1, 100) == ids(0, FEW - 1) == ids(2, 100, lambda _: os.getpid()) == here
+    if (os.cpu_count() or 1) > 1:
+        assert ids(0, FEW).isdisjoint(here)
 
 
 @given(

@@ -66,9 +66,9 @@ def test_the_whole_guide(tmp_path: Path) -> None:
 
 
 def test_the_hook_reference_is_up_to_date() -> None:
-    assert reference.renewed(TEXT) == TEXT, "python -m toolbox.plugin.reference plugins/README.md"
+    assert reference.update(TEXT) == TEXT, "python -m toolbox.plugin.reference plugins/README.md"
     with pytest.raises(UsageError, match="no place"):
-        reference.renewed("# Another file")
+        reference.update("# Another file")
 
 
 @pytest.mark.parametrize("name", reference.hooks())
@@ -84,4 +84,4 @@ def test_the_references_examples_work(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.delitem(sys.modules, module)
     assert not registry.failures()
     (offer,) = registry.offers()
-    assert type(offer.component) is reference.offered_by(hook) and callable(registry.factory(offer))
+    assert type(offer.component) is reference.descriptor_of(hook) and callable(registry.factory(offer))

@@ -1,12 +1,12 @@
-"""Ten broken plugins at once: whatever one does wrong, every command works, and each is named with its reason."""
+"""Nine broken plugins at once: whatever one does wrong, every command works, and each is named with its reason."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +30,30 @@ audit.near = false
 
 
 @pytest.fixture(scope="module")
-def ten(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which the ten are installed."""
-    return broken.ten(tmp_path_factory.mktemp("site"))
+def nine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment variables of a process that sees them."""
+    return broken.install_all(tmp_path_factory.mktemp("site"))
 
 
-def test_the_list_names_the_ten_with_their_reasons(ten: dict[str, str]) -> None:
-    start = time.perf_counter()
-    listed = in_a_process("plugins", "list", "--json", env=ten)
-    assert listed.code == 0 and time.perf_counter() - start < 1 + 10
+def test_the_list_names_each_with_their_reasons(nine: dict[str, str]) -> None:
+    listed = in_a_process("plugins", "list", "--json", env=nine)
+    assert listed.code == 0
     failed = {row["name"]: row["error"] for row in listed.document["plugins"] if row["error"]}
     assert failed.keys() == broken.BROKEN.keys()
     assert [name for name, (_, reason) in broken.BROKEN.items() if reason not in failed[name]] == []
     assert "hello" in listed.stderr and "hello" not in listed.stdout
 
 
-def test_doctor_tells_how_to_mend_each(ten: dict[str, str]) -> None:
-    done = in_a_process("doctor", env=ten)
+def test_doctor_says_how_to_fix_each(nine: dict[str, str]) -> None:
+    done = in_a_process("doctor", env=nine)
     assert done.code == 0
     for name in broken.BROKEN:
         assert f"toolbox plugins uninstall toolbox-{name}\n" in done.stdout
-    assert "TOOLBOX_PLUGIN_TIMEOUT" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["augment", "--help"], ["plugins", "--help"], ["--version"]])
-def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str], ten: dict[str, str]) -> None:
-    imported = modules_after(arguments, ten)
+def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str], nine: dict[str, str]) -> None:
+    imported = modules_after(arguments, nine)
     assert imported.isdisjoint(HEAVY)
     assert not {name for name in imported if name.startswith(("toolbox_", "broken_"))}
 
@@ -63,13 +61,13 @@ def test_help_imports_nothing_heavy_and_no_plugin(arguments: list[str], ten: dic
 @pytest.mark.slow
 def test_help_is_nearly_as_quick_as_a_minimal_programs() -> None:
     """Marked slow since a machine that is busy with other tests says nothing of time."""
-    alone, with_ten, minimal = startup.measure(rounds=7)
-    assert alone / minimal <= 1.5 and with_ten / minimal <= 1.5
+    alone, with_broken, minimal = startup.measure(rounds=7)
+    assert alone / minimal <= 1.5 and with_broken / minimal <= 1.5
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["plugins", "list"], ["plugins", "freeze"]])
-def test_listings_import_nothing_heavy(arguments: list[str], ten: dict[str, str]) -> None:
-    assert modules_after(arguments, ten).isdisjoint(NEVER)
+def test_listings_import_nothing_heavy(arguments: list[str], nine: dict[str, str]) -> None:
+    assert modules_after(arguments, nine).isdisjoint(NEVER)
 
 
 def modules_after(arguments: list[str], env: dict[str, str]) -> set[str]:
@@ -80,8 +78,8 @@ def modules_after(arguments: list[str], env: dict[str, str]) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
-def test_every_core_command_works(ten: dict[str, str], tmp_path: Path) -> None:
-    """In one process, as a notebook would, so that the one that hangs is waited for once."""
+def test_every_core_command_works(nine: dict[str, str], tmp_path: Path) -> None:
+    """In one process, as in a notebook."""
     photos, ws = write_photos(tmp_path / "photos"), tmp_path / "ws"
     tiny = ["--no-pretrained", "--size", 32, "--epochs", 1]
     study = tmp_path / "study.toml"
@@ -113,7 +111,7 @@ def test_every_core_command_works(ten: dict[str, str], tmp_path: Path) -> None:
         ["export", "2", "-C", ws],
         ["cache"],
     ]
-    outcome = run_all([[str(word) for word in command] for command in commands], ten, tmp_path / "log")
+    outcome = run_all([[str(word) for word in command] for command in commands], nine, tmp_path / "log")
     assert [(words, told) for words, code, told in outcome if code != 0] == []
     for words, _, told in outcome:
         assert told.count("plugins have a fault") <= 1, words
@@ -138,9 +136,24 @@ for words in json.loads(sys.argv[1]):
     return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
 
 
-def test_without_plugins_nothing_is_said_of_them(ten: dict[str, str]) -> None:
-    listed = in_a_process("plugins", "list", "--json", "--no-plugins", env=ten).document["plugins"]
+def test_without_plugins_nothing_is_said_of_them(nine: dict[str, str]) -> None:
+    listed = in_a_process("plugins", "list", "--json", "--no-plugins", env=nine).document["plugins"]
     assert not [row for row in listed if row["error"]]
     assert {row["name"] for row in listed if not row["enabled"]} == broken.BROKEN.keys()
-    some = in_a_process("list", env={**ten, "TOOLBOX_DISABLE_PLUGINS": "hangs, toolbox-exits"})
-    assert "8 plugins have a fault" in some.stderr and "hangs" not in some.stderr
+    some = in_a_process("list", env={**nine, "TOOLBOX_DISABLE_PLUGINS": "raises, toolbox-exits"})
+    assert "7 plugins have a fault" in some.stderr and "exits" not in some.stderr
+
+
+def test_ctrl_c_names_a_plugin_that_hangs(tmp_path: Path) -> None:
+    text = "import sys, time\nprint('hanging', file=sys.stderr, flush=True)\ntime.sleep(600)"
+    broken.distribution(tmp_path, "hangs", "broken_hangs", text)
+    env = {**os.environ, **broken.environment(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "toolbox", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+    assert process.stderr is not None and process.stderr.readline() == "hanging\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "while the plugin hangs was being loaded" in stderr
+    assert "toolbox plugins disable hangs" in stderr and "Traceback" not in stderr
+    assert in_a_process("list", "--no-plugins", env=broken.environment(tmp_path)).code == 0

@@ -11,7 +11,7 @@ from torch import nn
 from toolbox.api.errors import UsageError, WeightsUnavailable
 from toolbox.api.heads import WIDEST, DenseHead, HeadPlan, parse_head
 from toolbox.api.model import BuiltModel, ModelRequest
-from toolbox.plugin.schema import validated
+from toolbox.plugin.schema import validate
 from toolbox_alzheimer.model import AlzheimerModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -239,7 +239,7 @@ def test_dense_sizes_and_a_flatten_head_contradict_each_other() -> None:
 )
 def test_bad_parameters_are_usage_errors(parameters: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(parameters))):
-        validated(AlzheimerModel, parameters, "the model 'alzheimer-cnn'")
+        validate(AlzheimerModel, parameters, "the model 'alzheimer-cnn'")
 
 
 @pytest.mark.parametrize("units", [0, -1, WIDEST + 1])

@@ -11,7 +11,7 @@ from torch import nn
 
 from toolbox.api.errors import UsageError
 from toolbox.api.model import BuiltModel, ModelRequest, Parts
-from toolbox.plugin.schema import parameters, validated
+from toolbox.plugin.schema import parameters, validate
 from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.build import build
@@ -252,7 +252,7 @@ def test_the_architecture_is_the_one_parameter_and_is_required() -> None:
     assert (arch.name, arch.required) == ("arch", True)
     assert arch.description
     with pytest.raises(UsageError, match="arch"):
-        validated(models.timm_model, {}, "the model 'timm'")
+        validate(models.timm_model, {}, "the model 'timm'")
 
 
 def test_a_transformer_is_built_for_another_size() -> None:

@@ -13,7 +13,7 @@ from tests import broken
 from tests.conftest import write_photos
 from tests.fresh import Environment, environment
 
-KINDS = ("dataset", "augmenter", "model", "evaluator")
+KINDS = ("dataset", "augmenter", "model", "evaluator", "tracker", "engine")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_one_of_every_kind(fresh: Environment, tmp_path: Path) -> None:
     assert [item["kind"] for item in mine["components"]] == list(KINDS) and mine["api_version"] == 1
     trained = fresh.toolbox(
         *("train", "my-own:filters=4", "--data", "my-own:count=24,size=32", "--evaluator", "my-own", "--epochs", 1),
-        *("--augmenter", "my-own", "--train-on", "online", "--json"),
+        *("--augmenter", "my-own", "--train-on", "online", "--set", "training.trackers=['my-own']", "--json"),
         cwd=tmp_path,
     )
     assert trained.code == 0, trained.stderr
@@ -90,7 +90,7 @@ def test_install_shows_asks_and_loads_nothing(fresh: Environment, tmp_path: Path
 
 def test_uninstall_removes_what_fails_at_import(fresh: Environment, tmp_path: Path) -> None:
     broken.distribution(fresh.site, "raises", "broken_raises", broken.BROKEN["raises"][0])
-    broken.distribution(fresh.site, "hangs", "broken_hangs", broken.BROKEN["hangs"][0])
+    broken.distribution(fresh.site, "hangs", "broken_hangs", "import time\nwhile True: time.sleep(0.01)")
     for name in ("raises", "toolbox-hangs"):
         done = fresh.toolbox("plugins", "uninstall", name, "--yes", cwd=tmp_path)
         assert done.code == 0 and "no luck" not in done.stderr, done.stderr

@@ -100,7 +100,7 @@ def test_each_component_is_shown_with_an_example(offer: Offer, toolbox: Toolbox)
     assert program == "toolbox"
     parse_command_line(words)
     spec = next(parse(word) for word in words if word.partition(":")[0] == offer.component.name)
-    schema.validated(FIRST_PARTY.factory(offer), spec.parameters, "the example")
+    schema.validate(FIRST_PARTY.factory(offer), spec.parameters, "the example")
 
 
 def test_show_prints_the_example_or_makes_one(toolbox: Toolbox) -> None:

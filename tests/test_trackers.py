@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from tests.conftest import Toolbox
-from toolbox import Workspace
+from toolbox import TrackerComponent, Workspace, hookimpl
 from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
 from toolbox.api.progress import SilentReporter
 from toolbox.api.tracker import Tracker
+from toolbox.plugin import discovery
 from toolbox.runs.folder import Run
-from toolbox.training import trackers
 
 QUICK = {"training.size": 32, "training.epochs": 3, "training.early_stopping": False, "audit.near": False}
 
@@ -67,6 +67,13 @@ def test_a_server_that_is_away_holds_nothing_up(photos: Path) -> None:
     assert run.finished and any("mlflow" in text and "failed" in text for text in reporter.warnings)
 
 
+@hookimpl
+def toolbox_trackers() -> Iterator[TrackerComponent]:
+    yield TrackerComponent("recorder", "keeps what it gets", f"{__name__}:Recorder")
+    yield TrackerComponent("absent", "is not installed", "no_such_package_here:Tracker", requires=("no-such",))
+    yield TrackerComponent("broken", "has no factory", f"{__name__}:no_such_name")
+
+
 class Recorder(Tracker):
     """Keeps what it was told; fails or interrupts where it is told to."""
 
@@ -96,12 +103,9 @@ class Recorder(Tracker):
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """What a third party's tracker called ``recorder`` was told."""
-    points = [
-        EntryPoint("recorder", f"{__name__}:Recorder", trackers.GROUP),
-        EntryPoint("absent", "no_such_package_here:Tracker", trackers.GROUP),
-        EntryPoint("broken", f"{__name__}:no_such_name", trackers.GROUP),
-    ]
-    monkeypatch.setattr(trackers, "entry_points", lambda group: points)
+    points = [*entry_points(group="toolbox"), EntryPoint("third-party", __name__, "toolbox")]
+    plugins = [discovery.metadata_of(point) for point in points]
+    monkeypatch.setattr(discovery, "installed", lambda: discovery.in_order(plugins))
     monkeypatch.setattr(Recorder, "told", [])
     return Recorder.told
 

@@ -17,10 +17,19 @@ _LAZY = {
     "AugmenterComponent": "toolbox.api.components",
     "ModelComponent": "toolbox.api.components",
     "EvaluatorComponent": "toolbox.api.components",
+    "TrackerComponent": "toolbox.api.components",
+    "EngineComponent": "toolbox.api.components",
 }
 
 if TYPE_CHECKING:
-    from toolbox.api.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
+    from toolbox.api.components import (
+        AugmenterComponent,
+        DatasetComponent,
+        EngineComponent,
+        EvaluatorComponent,
+        ModelComponent,
+        TrackerComponent,
+    )
     from toolbox.api.hooks import hookimpl
     from toolbox.study.study import Study
     from toolbox.workspace import Workspace
@@ -28,9 +37,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AugmenterComponent",
     "DatasetComponent",
+    "EngineComponent",
     "EvaluatorComponent",
     "ModelComponent",
     "Study",
+    "TrackerComponent",
     "Workspace",
     "__version__",
     "hookimpl",

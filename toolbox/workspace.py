@@ -14,6 +14,7 @@ The commands are thin over this class, and a notebook uses it directly::
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -238,12 +239,15 @@ class Workspace:
 
         They go to ``augmented/`` in the workspace, where training looks for them, or to the folder ``out``.
         """
-        from toolbox.augment import engines, recipe, writer
+        from toolbox.augment import recipe, writer
+        from toolbox.plugin.engines import build_engine
 
         # An unknown augmenter is told before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
         chosen = self.settings.augment
-        with engines.early(chosen.workers, chosen.factor) as early:
+        with closing(build_engine(self.registry, chosen.engine, chosen.workers)) as engine:
+            if chosen.workers or chosen.factor >= writer.MANY:
+                engine.start(writer.WORKER_MODULES)  # while the sources are still being read
             wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
             final = out or self.path / recipe.FOLDER / wanted.name
             result = writer.write_set(
@@ -253,9 +257,8 @@ class Workspace:
                 augmenter,
                 final,
                 self.reporter,
-                workers=chosen.workers,
+                engine=engine,
                 batch_size=chosen.batch_size,
-                early=early,
             )
         chart = final.with_name(f"{final.name}-classes.png")
         if result.written or not chart.exists():
@@ -293,14 +296,14 @@ class Workspace:
     def replay(self, path: Path, out: Path | None = None) -> ReplayResult:
         """Make every file of a lineage again, from the images of this workspace's data, below ``out``."""
         from toolbox.augment import verify
+        from toolbox.plugin.engines import build_engine
 
         wanted = verify.recipe_beside(path)
         augmenter = self.registry.augmenter(wanted.spec)
         found = self.prepared
         target = out or self.path / "replayed" / path.resolve().parent.name
-        return verify.replay(
-            path, found.manifest, found.source, augmenter, target, self.reporter, self.settings.augment.workers
-        )
+        engine = build_engine(self.registry, self.settings.augment.engine, self.settings.augment.workers)
+        return verify.replay(path, found.manifest, found.source, augmenter, target, self.reporter, engine)
 
     def plan_prepare(
         self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None
@@ -542,7 +545,8 @@ class Workspace:
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
             raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
-        run_trackers = trackers.made([] if self._follows else self.settings.training.trackers, self.reporter)
+        specs = [] if self._follows else self.settings.training.trackers
+        run_trackers = trackers.build_trackers(specs, self.registry, self.reporter)
         from toolbox.data.audit import gate
 
         leaks_on_purpose = self.settings.split.protocol == "augment-then-split"

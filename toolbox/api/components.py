@@ -1,7 +1,6 @@
-"""What a plugin says of a component before anything heavy is imported.
+"""Descriptors: what a hook returns for each component that a plugin offers.
 
-A hook returns these small frozen descriptors. The factory is a string that is imported only when the component
-is used, so a listing, a help text or a completion never pays for torch.
+The factory is a string, imported only when the component is used, so that listing components never imports torch.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 if TYPE_CHECKING:
     from toolbox.api.augmenter import Augmenter
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from toolbox.api.evaluator import Evaluator
     from toolbox.api.model import Model
 
-Kind = Literal["dataset", "augmenter", "model", "evaluator"]
-KINDS: tuple[Kind, ...] = ("dataset", "augmenter", "model", "evaluator")
+Kind = Literal["dataset", "augmenter", "model", "evaluator", "tracker", "engine"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 API_VERSION = 1
 """Version of the contract between core and plugins; raised when a plugin written for the old one would break."""
@@ -40,13 +39,13 @@ class Component:
     factory: ``"package.module:callable"``. Its keyword parameters, with annotations and defaults, are the
         component's parameters: they give the options, their validation, and what ``toolbox show`` prints.
     requires: distributions (or extras) that the factory needs beyond the plugin's own dependencies.
-    api_version: the :data:`API_VERSION` the component was written for. What doesn't say is of the first version, and
-        stays so: a later toolbox knows from it that the plugin is older.
-    example: a command line that uses it, ``toolbox …``, which ``toolbox show`` prints; without one, a plain one.
+    api_version: the :data:`API_VERSION` the component was written for. State it: it is 1 where it is missing, and
+        a later toolbox can tell from it that the plugin is older.
+    example: a command line for ``toolbox show`` to print, ``toolbox …``; a plain one is made up without it.
 
     Raises
     ------
-    ValueError: a name, factory, summary or example that is not of this form.
+    ValueError: a name, factory, summary or example not of this form.
     """
 
     name: str
@@ -95,6 +94,20 @@ class EvaluatorComponent(Component):
     """An evaluator; the factory returns a :class:`toolbox.api.evaluator.Evaluator`."""
 
     kind: ClassVar[Kind] = "evaluator"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerComponent(Component):
+    """A tracker; the factory returns a :class:`toolbox.api.tracker.Tracker`."""
+
+    kind: ClassVar[Kind] = "tracker"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineComponent(Component):
+    """An engine; the factory returns a :class:`toolbox.api.engine.Engine`."""
+
+    kind: ClassVar[Kind] = "engine"
 
 
 class Components(ABC):

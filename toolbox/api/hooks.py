@@ -1,4 +1,4 @@
-"""The hooks: four, one for each kind of component.
+"""The hooks: six, one for each kind of component.
 
 A plugin is a module (or object) behind an entry point in the group ``toolbox`` that implements any of them::
 
@@ -17,7 +17,14 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from toolbox.api.components import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent
+from toolbox.api.components import (
+    AugmenterComponent,
+    DatasetComponent,
+    EngineComponent,
+    EvaluatorComponent,
+    ModelComponent,
+    TrackerComponent,
+)
 
 PROJECT = "toolbox"
 F = TypeVar("F", bound=Any)
@@ -32,7 +39,7 @@ class Hooks:
 
     @hookspec
     def toolbox_datasets(self) -> Iterable[DatasetComponent]:
-        """Where samples come from: ``--data NAME``.
+        """Datasets, which yield samples: ``--data NAME``.
 
         Example::
 
@@ -48,7 +55,7 @@ class Hooks:
 
     @hookspec
     def toolbox_augmenters(self) -> Iterable[AugmenterComponent]:
-        """What makes copies, or mixes batches: ``--augmenter NAME``.
+        """Augmenters, which make copies or mix batches: ``--augmenter NAME``.
 
         Example::
 
@@ -64,7 +71,7 @@ class Hooks:
 
     @hookspec
     def toolbox_models(self) -> Iterable[ModelComponent]:
-        """What is trained: ``toolbox train NAME`` and ``finetune NAME``.
+        """Models to train: ``toolbox train NAME`` and ``finetune NAME``.
 
         Example::
 
@@ -81,7 +88,7 @@ class Hooks:
 
     @hookspec
     def toolbox_evaluators(self) -> Iterable[EvaluatorComponent]:
-        """What judges predictions: ``--evaluator NAME``.
+        """Evaluators, which turn predictions into metrics, tables and figures: ``--evaluator NAME``.
 
         Example::
 
@@ -91,6 +98,39 @@ class Hooks:
                     name="classification",
                     summary="confusion matrix, accuracy, precision, recall, F1, ROC and AUC",
                     factory="toolbox_classification.heavy.evaluator:Classification",
+                )
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def toolbox_trackers(self) -> Iterable[TrackerComponent]:
+        """Trackers, which log runs elsewhere: ``--set 'training.trackers=["NAME"]'``.
+
+        Example::
+
+            @hookimpl
+            def toolbox_trackers():
+                yield TrackerComponent(
+                    name="mlflow",
+                    summary="MLflow, on a server or in the workspace",
+                    factory="toolbox_trackers.heavy.flow:MLflow",
+                    requires=("vision-toolbox[mlflow]",),
+                )
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def toolbox_engines(self) -> Iterable[EngineComponent]:
+        """Engines, which run work in processes or on a cluster: ``--set augment.engine=NAME``.
+
+        Example::
+
+            @hookimpl
+            def toolbox_engines():
+                yield EngineComponent(
+                    name="processes",
+                    summary="several processes on this machine",
+                    factory="toolbox_engines.processes:Processes",
                 )
         """
         raise NotImplementedError

@@ -10,10 +10,11 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from toolbox.api.augmenter import Augmenter
+from toolbox.api.engine import Engine
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
-from toolbox.augment import engines, lineage
+from toolbox.augment import lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, load_set
 from toolbox.augment.worker import Worker, write_file
@@ -82,7 +83,7 @@ def replay(
     augmenter: Augmenter,
     out: Path,
     reporter: Reporter,
-    workers: int = 0,
+    engine: Engine,
 ) -> ReplayResult:
     """Write every file of the lineage at ``path`` to ``out`` again, from its parameters.
 
@@ -107,7 +108,6 @@ def replay(
         for name in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
             atomic.make_folder(folder.partial / name)
         work = ReplayWorker(Worker(recipe, source, augmenter, folder.partial), by_pixels)
-        engine = engines.choose(workers, work, total)
         bar = reporter.task("replaying", total, "images")
         with contextlib.closing(engine.map(work, _families(path))) as parts:
             for part in parts:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from toolbox import environment
 from toolbox.api.augmenter import Augmenter
+from toolbox.api.engine import Engine
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
-from toolbox.augment import engines, lineage
+from toolbox.augment import lineage
 from toolbox.augment.lineage import Line
 from toolbox.augment.recipe import FILE_NAME, Recipe, count_files, load_set, select_sources, split_copies
 from toolbox.augment.worker import CopyRange, Shard, Worker
@@ -32,6 +33,12 @@ from toolbox.files.resumable_folder import ResumableFolder
 
 SHARD = 128
 """Files that a worker makes at a time."""
+
+MANY = 20
+"""Copies of each source from which on a set is likely to be worth several processes."""
+
+WORKER_MODULES = ("cv2", "simplejpeg", "toolbox.augment.worker")
+"""What a worker process can import while the sources are still being read."""
 
 SYNC = 2048
 """Files between two syncs: a sync for each costs more than making them."""
@@ -84,14 +91,12 @@ def write_set(
     final: Path,
     reporter: Reporter,
     *,
-    workers: int = 0,
+    engine: Engine,
     batch_size: int = 64,
-    early: engines.Processes | None = None,
 ) -> AugmentResult:
     """Write the set of ``recipe`` to ``final``, or resume an interrupted call.
 
-    Neither ``workers`` (0: one per core) nor ``batch_size`` (copies of a source at a time) changes a byte of it.
-    ``early``: worker processes that are already running.
+    Neither ``engine`` nor ``batch_size`` (copies of a source at a time) changes a byte of it.
 
     Raises
     ------
@@ -123,7 +128,6 @@ def write_set(
                     worker = Worker(recipe, source, augmenter, staging, batch_size)
                     left = total - skipped
                     _check_disk(left, left * _size_of_one(worker, rows[0], counts), folder.partial, reporter)
-                    engine = engines.choose(workers, worker, left, early)
                     _write(worker, _shards(rows, counts, skipped), engine, folder, left, reporter)
             if (written := lineage.count(folder.log)) != total:
                 raise RuntimeError(f"an engine wrote {written} of {total} files")
@@ -167,7 +171,7 @@ def _shards(rows: Sequence[Row], counts: Mapping[str, int], skipped: int) -> Ite
 def _write(
     worker: Worker,
     shards: Iterable[list[CopyRange]],
-    engine: engines.Engine,
+    engine: Engine,
     folder: ResumableFolder,
     total: int,
     reporter: Reporter,

@@ -1,8 +1,7 @@
 """Shell completion: components, their parameters, settings and runs.
 
-Pressing TAB costs no more than a listing: plugins give their descriptors, and parameters are read from the factory's
-source text (:mod:`toolbox.plugin.signature`). On any error nothing is offered: a message would land in the middle of
-the user's command line.
+Pressing TAB costs no more than a listing; only to complete a component's parameters is its factory imported. On any
+error nothing is offered: a message would land in the middle of the user's command line.
 """
 
 from __future__ import annotations
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "_TOOLBOX_COMPLETE"
 """Set by the shell's completion function, with the action that it asks for."""
-
-_LOAD_SECONDS = "2"
-"""Seconds that a plugin may take to load; a slower one is left out."""
 
 _SPECIAL = frozenset(" ,:='\"\\[]{}()$&;|<>*?#!`~")
 """Characters with a meaning in a spec or a shell."""
@@ -60,9 +56,9 @@ def _names(kind: Kind) -> Iterator[tuple[str, str]]:
 def _parameters(kind: Kind, name: str, last: str, before: str) -> Iterator[tuple[str, str]]:
     """``key=`` for each parameter not yet given, or ``key=value`` for each value that completes ``last``."""
     from toolbox.plugin.registry import Registry
-    from toolbox.plugin.signature import options
 
-    known = options(Registry().find(kind, name).component.factory)
+    registry = Registry()
+    known = registry.parameters(registry.find(kind, name))
     keys = {piece.partition("=")[0].strip() for piece in before.split(",")}
     matches = [option for option in known if option.name not in keys and option.name.startswith(last)]
     complete = [option for option in known if last.startswith(f"{option.name}=")]
@@ -165,9 +161,6 @@ def answer() -> Iterator[None]:
     Bash ends words at ``:`` and ``=``: ``alzheimer:ro`` arrives as three, and an offer replaces the last of them. The
     words are joined before, and the part that bash keeps is removed from the offers after.
     """
-    from toolbox.plugin.loading import LIMIT_VARIABLE
-
-    os.environ.setdefault(LIMIT_VARIABLE, _LOAD_SECONDS)
     prefix = ""
     if os.environ[VARIABLE] == "complete_bash":
         words, current, prefix = joined(

@@ -1,10 +1,10 @@
-"""Which plugins the user does without: kept in the user's configuration folder, or said by the environment."""
+"""Which plugins are disabled: by ``toolbox plugins disable``, kept in a file of the user's, or by the environment."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from toolbox.api.errors import UsageError
@@ -12,30 +12,30 @@ from toolbox.files.atomic import write_json
 from toolbox.plugin.discovery import Installed
 
 VARIABLE = "TOOLBOX_DISABLE_PLUGINS"
-"""Names of plugins, with commas between them; ``*`` stands for every one that does not come with the toolbox."""
+"""Names of plugins, separated by commas; ``*`` stands for every one that does not come with the toolbox."""
 
 ALL = "*"
 BY_COMMAND = "'toolbox plugins disable'"
 
 
-def file() -> Path:
-    """Where the names are kept: ``plugins.json`` in ``TOOLBOX_CONFIG_DIR``, else in the user's configuration folder."""
-    named = os.environ.get("TOOLBOX_CONFIG_DIR", "")
-    if named:
-        return Path(named).expanduser() / "plugins.json"
+def config_file() -> Path:
+    """``plugins.json`` in ``TOOLBOX_CONFIG_DIR``, else in the user's configuration folder."""
+    folder = os.environ.get("TOOLBOX_CONFIG_DIR", "")
+    if folder:
+        return Path(folder).expanduser() / "plugins.json"
     import platformdirs
 
     return platformdirs.user_config_path("toolbox") / "plugins.json"
 
 
-def kept() -> list[str]:
-    """The names that ``toolbox plugins disable`` was given.
+def load() -> list[str]:
+    """The names that ``toolbox plugins disable`` saved.
 
     Raises
     ------
-    UsageError: the file is not what the toolbox wrote.
+    UsageError: the file can't be read as such.
     """
-    path = file()
+    path = config_file()
     try:
         names = json.loads(path.read_text("utf-8"))["disabled"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
@@ -45,31 +45,25 @@ def kept() -> list[str]:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"{type(error).__name__}: {error}"
-    raise UsageError(f"{path}, which says what plugins are disabled, can't be used: {problem}", "Mend or delete it.")
+    raise UsageError(f"can't read the disabled plugins from {path}: {problem}", "Fix or delete it.")
 
 
-def keep(names: Iterable[str]) -> None:
-    """Write ``names`` as the disabled ones.
+def save(names: Iterable[str]) -> None:
+    """Save ``names`` as the disabled plugins.
 
     Raises
     ------
     EnvironmentFailure: the file can't be written.
     """
-    write_json(file(), {"disabled": sorted(set(names))})
+    write_json(config_file(), {"disabled": sorted(set(names))})
 
 
-def forget(names: Iterable[str]) -> None:
-    """Take ``names`` out of the disabled ones, if they are there.
-
-    Raises
-    ------
-    EnvironmentFailure: the file can't be written.
-    UsageError: it is not what the toolbox wrote.
-    """
-    before, gone = kept(), set(names)
-    after = [name for name in before if name not in gone]
+def remove(names: Iterable[str]) -> None:
+    """Remove ``names`` from the disabled plugins; :func:`load` and :func:`save` say what it raises."""
+    before, removed = load(), set(names)
+    after = [name for name in before if name not in removed]
     if after != before:
-        keep(after)
+        save(after)
 
 
 def from_environment() -> list[str]:
@@ -77,17 +71,10 @@ def from_environment() -> list[str]:
     return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
 
 
-class Choice:
-    """What is disabled in this process, read once."""
-
-    def __init__(self) -> None:
-        self._said = from_environment()
-        self._kept = kept()
-
-    def disabled_by(self, plugin: Installed) -> str:
-        """What disables ``plugin``, in words; empty where nothing does."""
-        if any(plugin.called(name) for name in self._kept):
-            return BY_COMMAND
-        if any(plugin.called(name) for name in self._said) or (ALL in self._said and not plugin.shipped):
-            return VARIABLE
-        return ""
+def disabled_by(plugin: Installed, saved: Sequence[str], environment: Sequence[str]) -> str:
+    """What disables ``plugin`` (:func:`load` and :func:`from_environment` give the names); empty where nothing does."""
+    if any(plugin.matches(name) for name in saved):
+        return BY_COMMAND
+    if any(plugin.matches(name) for name in environment) or (ALL in environment and not plugin.shipped):
+        return VARIABLE
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -30,8 +30,8 @@ class Installed:
         """Whether it comes with the toolbox itself."""
         return normalised(self.distribution) == OWN
 
-    def called(self, name: str) -> bool:
-        """Whether ``name`` means this plugin: its own name, or its distribution's."""
+    def matches(self, name: str) -> bool:
+        """Whether ``name`` is this plugin's own name or its distribution's."""
         return name == self.name or (bool(self.distribution) and normalised(name) == normalised(self.distribution))
 
 
@@ -40,16 +40,16 @@ def installed() -> list[Installed]:
     return in_order(metadata_of(point) for point in _entry_points())
 
 
-def in_order(plugins: Iterator[Installed]) -> list[Installed]:
-    """``plugins`` in the order in which they are loaded: who ships with the toolbox keeps the names it has."""
-    return sorted(plugins, key=lambda found: (not found.shipped, found.name, found.distribution, found.value))
+def in_order(plugins: Iterable[Installed]) -> list[Installed]:
+    """``plugins`` in the order in which they load: those of the toolbox first, so that they keep their names."""
+    return sorted(plugins, key=lambda plugin: (not plugin.shipped, plugin.name, plugin.distribution, plugin.value))
 
 
 def metadata_of(entry_point: metadata.EntryPoint) -> Installed:
     """``entry_point`` with its distribution's name and version, as far as the metadata tell them."""
     distribution, version = "", ""
     if entry_point.dist is not None:
-        # Of a half-removed distribution the METADATA is gone, or is none.
+        # A half-removed distribution has no valid METADATA.
         with contextlib.suppress(Exception):
             distribution, version = entry_point.dist.name or "", entry_point.dist.version or ""
     return Installed(entry_point.name, entry_point.value, distribution, version, entry_point)
@@ -64,7 +64,7 @@ def _entry_points() -> list[metadata.EntryPoint]:
     try:
         return list(metadata.entry_points(group=GROUP))
     except Exception:
-        # One distribution's metadata can't be read, which takes everybody's with it: read them one by one.
+        # One unreadable distribution fails the whole call: read them one by one.
         return [point for distribution in metadata.distributions() for point in _points_of(distribution)]
 
 

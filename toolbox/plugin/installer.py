@@ -156,7 +156,7 @@ def named(name: str) -> list[Installed]:
     UsageError: there is none.
     """
     plugins = installed()
-    found = [plugin for plugin in plugins if plugin.called(name)]
+    found = [plugin for plugin in plugins if plugin.matches(name)]
     if not found:
         if Path(name).exists():
             hint = f"Plugins go by their names here. Install it first: toolbox plugins install {name}"

@@ -1,6 +1,6 @@
 """The hook reference in ``plugins/README.md``, rendered from the hook specifications and what they lead to.
 
-To renew it::
+Update it with::
 
     python -m toolbox.plugin.reference plugins/README.md
 """
@@ -16,25 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
-from toolbox.api.augmenter import Augmenter, MixingAugmenter
-from toolbox.api.components import Component, Kind
-from toolbox.api.dataset import Dataset, VirtualDataset
+from toolbox.api.components import Component
 from toolbox.api.errors import UsageError
-from toolbox.api.evaluator import Evaluator
 from toolbox.api.hooks import PROJECT, Hooks
-from toolbox.api.model import Model
 from toolbox.files.atomic import write_text
+from toolbox.plugin.registry import PROTOCOLS
 
 BEGIN, END = "<!-- hooks: generated, see toolbox/plugin/reference.py -->", "<!-- hooks: end -->"
 WIDTH = 120
-
-MADE: dict[Kind, tuple[type, ...]] = {
-    "dataset": (Dataset, VirtualDataset),
-    "augmenter": (Augmenter, MixingAugmenter),
-    "model": (Model,),
-    "evaluator": (Evaluator,),
-}
-"""What a factory may return, by kind."""
 
 
 def hooks() -> dict[str, Callable[..., Any]]:
@@ -42,7 +31,7 @@ def hooks() -> dict[str, Callable[..., Any]]:
     return {name: function for name, function in vars(Hooks).items() if hasattr(function, f"{PROJECT}_spec")}
 
 
-def offered_by(hook: Callable[..., Any]) -> type[Component]:
+def descriptor_of(hook: Callable[..., Any]) -> type[Component]:
     """The class of the descriptors that ``hook`` gives."""
     (descriptor,) = get_args(get_type_hints(hook)["return"])
     return cast(type[Component], descriptor)
@@ -61,7 +50,7 @@ def render() -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def renewed(text: str) -> str:
+def update(text: str) -> str:
     """``text`` with the reference between its marks as it is now.
 
     Raises
@@ -90,26 +79,26 @@ def _descriptor() -> Iterator[str]:
 
 
 def _hook(name: str, hook: Callable[..., Any]) -> Iterator[str]:
-    descriptor = offered_by(hook)
+    descriptor = descriptor_of(hook)
     yield from (f"### `{name}`", "", _wrapped(f"{_markdown(_halves(hook)[0])} Gives `{descriptor.__name__}`s."), "")
     yield from ("```python", example(hook), "```", "")
-    for number, made in enumerate(MADE[descriptor.kind]):
+    for number, protocol in enumerate(PROTOCOLS[descriptor.kind]):
         start = "The factory returns" if number == 0 else "Or it returns"
-        yield _wrapped(f"{start} a `{made.__module__}.{made.__name__}`. {_markdown(_paragraph(made))}")
+        yield _wrapped(f"{start} a `{protocol.__module__}.{protocol.__name__}`. {_markdown(_paragraph(protocol))}")
         yield ""
-        yield from (_wrapped(line, "  ") for line in _members(made))
+        yield from (_wrapped(line, "  ") for line in _members(protocol))
         yield ""
 
 
-def _members(made: type) -> Iterator[str]:
+def _members(protocol: type) -> Iterator[str]:
     """Methods and attributes of a protocol, in their order, with the first paragraph on each."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(made))).body
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(protocol))).body
     assert isinstance(tree, ast.ClassDef)
     for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(node, ast.FunctionDef):
-            needed = "" if node.name in getattr(made, "__abstractmethods__", ()) else " (optional)"
-            arguments = ", ".join(argument.arg for argument in node.args.args[1:])
-            yield f"- `{node.name}({arguments})`{needed}: {_markdown(_paragraph(getattr(made, node.name)))}"
+            needed = "" if node.name in getattr(protocol, "__abstractmethods__", ()) else " (optional)"
+            arguments = ", ".join(argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs))
+            yield f"- `{node.name}({arguments})`{needed}: {_markdown(_paragraph(getattr(protocol, node.name)))}"
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and after.value.value
             text = inspect.cleandoc(str(said)).partition("\n\n")[0] if said else ""
@@ -137,4 +126,4 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        write_text(Path(argument), renewed(Path(argument).read_text("utf-8")))
+        write_text(Path(argument), update(Path(argument).read_text("utf-8")))

@@ -8,56 +8,36 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, TypeVar, cast
 
 from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import KINDS, Component, Components, Kind
-from toolbox.api.dataset import Dataset
+from toolbox.api.dataset import Dataset, VirtualDataset
+from toolbox.api.engine import Engine
 from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
 from toolbox.api.evaluator import Evaluator
 from toolbox.api.model import Model
 from toolbox.api.quiet import stdout_on_stderr
-from toolbox.plugin import discovery, schema
-from toolbox.plugin.disabled import Choice
-from toolbox.plugin.discovery import GROUP, Installed
-from toolbox.plugin.loading import load, reason
+from toolbox.api.tracker import Tracker
+from toolbox.plugin import disabled, discovery, schema
+from toolbox.plugin.discovery import GROUP
+from toolbox.plugin.loader import PluginStatus, describe_error, load_plugins
 from toolbox.plugin.spec import Spec, parse
 
 __all__ = ["GROUP", "Offer", "PluginStatus", "Registry", "as_kind", "describe"]
 
-_PROTOCOLS: dict[Kind, tuple[type, ...]] = {
-    "dataset": (Dataset,),
+PROTOCOLS: dict[Kind, tuple[type, ...]] = {
+    "dataset": (Dataset, VirtualDataset),
     "augmenter": (Augmenter, MixingAugmenter),
     "model": (Model,),
     "evaluator": (Evaluator,),
+    "tracker": (Tracker,),
+    "engine": (Engine,),
 }
+"""What a factory returns, by kind: an instance of one of these."""
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class PluginStatus:
-    """One entry point and what became of it.
-
-    ``components`` is what it offers, ``error`` what is wrong with it, ``hint`` how that is mended, ``disabled_by``
-    what the user did without it by (then it was not loaded), ``shipped`` whether it comes with the toolbox.
-    """
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-    components: list[Component] = field(default_factory=list)
-    error: str = ""
-    hint: str = ""
-    disabled_by: str = ""
-    shipped: bool = False
-
-    @property
-    def api_version(self) -> int | None:
-        """The version of the plugin API that its components were written for; ``None`` where it offers none."""
-        return self.components[0].api_version if self.components else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +59,19 @@ class Registry(Components):
     """
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
-        self._status: list[PluginStatus] = []
-        self._offers: dict[tuple[Kind, str], list[Offer]] = {}
         if entry_points is None:
-            choice = Choice()
-            for plugin in discovery.installed():
-                self._take_in(plugin, choice.disabled_by(plugin))
+            saved, environment = disabled.load(), disabled.from_environment()
+            plugins = [(plugin, disabled.disabled_by(plugin, saved, environment)) for plugin in discovery.installed()]
         else:
-            for plugin in discovery.in_order(discovery.metadata_of(point) for point in entry_points):
-                self._take_in(plugin)
-        self._name_clashes()
+            described = map(discovery.metadata_of, entry_points)
+            plugins = [(plugin, "") for plugin in discovery.in_order(described)]
+        self._status = load_plugins(plugins)
+        self._offers: dict[tuple[Kind, str], list[Offer]] = {}
+        for status in self._status:
+            components, status.components = status.components, []
+            for component in components:
+                self._offer(component, status)
+        self._report_clashes()
 
     @property
     def plugins(self) -> list[PluginStatus]:
@@ -146,7 +129,7 @@ class Registry(Components):
                     f"{what} needs the package {error.name}, which is not installed", f"Run: pip install {needs}"
                 ) from error
             hint = f"It needs: {needs}." if needs else ""
-            raise PluginError(f"{what} can't be imported: {reason(error)}", hint) from error
+            raise PluginError(f"{what} can't be imported: {describe_error(error)}", hint) from error
         if not callable(thing):
             raise PluginError(f"the factory of {what} is not callable")
         return cast(Callable[..., Any], thing)
@@ -162,19 +145,21 @@ class Registry(Components):
         spec = spec if isinstance(spec, Spec) else parse(spec)
         offer = self.find(kind, spec.name)
         factory = self.factory(offer)
-        arguments = schema.validated(factory, spec.parameters, f"{kind} {spec.name!r}")
+        arguments = schema.validate(factory, spec.parameters, f"{kind} {spec.name!r}")
         try:
-            made = factory(**arguments, **dict.fromkeys(schema.handed(factory), self))
+            component = factory(**arguments, **dict.fromkeys(schema.components_parameters(factory), self))
         except (ToolboxError, KeyboardInterrupt, MemoryError):
             raise
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {reason(error)}") from error
-        if not isinstance(made, _PROTOCOLS[kind]):
+            raise PluginError(
+                f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {describe_error(error)}"
+            ) from error
+        if not isinstance(component, PROTOCOLS[kind]):
             raise PluginError(
                 f"the factory of {kind} {spec.name!r} (plugin {offer.plugin}) returned"
-                f" {type(made).__name__}, not a {_PROTOCOLS[kind][0].__name__}"
+                f" {type(component).__name__}, not a {PROTOCOLS[kind][0].__name__}"
             )
-        return made
+        return component
 
     def dataset(self, spec: str | Mapping[str, Any] | Spec) -> Dataset:
         """:meth:`make` for a dataset."""
@@ -208,39 +193,29 @@ class Registry(Components):
         """:meth:`make` for an evaluator."""
         return cast(Evaluator, self.make("evaluator", spec))
 
+    def tracker(self, spec: str | Mapping[str, Any] | Spec) -> Tracker:
+        """:meth:`make` for a tracker."""
+        return cast(Tracker, self.make("tracker", spec))
+
+    def engine(self, spec: str | Mapping[str, Any] | Spec) -> Engine:
+        """:meth:`make` for an engine."""
+        return cast(Engine, self.make("engine", spec))
+
+    def parameters(self, offer: Offer) -> list[schema.Parameter]:
+        """The parameters of a component, whose factory is imported for it.
+
+        Raises
+        ------
+        PluginError: the factory can't be imported, or has no usable signature.
+        """
+        return schema.parameters(self.factory(offer), f"{offer.component.kind} {offer.component.name!r}")
+
     def failures(self) -> list[PluginStatus]:
         """The plugins that are installed but don't work as they should."""
         return [plugin for plugin in self.plugins if plugin.error]
 
-    def _take_in(self, plugin: Installed, disabled_by: str = "") -> None:
-        status = PluginStatus(
-            plugin.name,
-            plugin.value,
-            plugin.distribution,
-            plugin.version,
-            disabled_by=disabled_by,
-            shipped=plugin.shipped,
-        )
-        namesake = next((other for other in self._status if other.name == plugin.name), None)
-        self._status.append(status)
-        if disabled_by:
-            return
-        if namesake is not None:
-            status.error = f"another plugin is called {plugin.name!r} already: {_who(namesake)}"
-            return
-        try:
-            components = load(plugin.entry_point)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            # Whatever a plugin does (SystemExit included), it must not take the others down with it.
-            status.error, status.hint = reason(error), _remedy(error)
-            return
-        for component in components:
-            self._offer(component, status)
-
     def _offer(self, component: Component, status: PluginStatus) -> None:
-        """Take in what a plugin offers; what the toolbox brings keeps its name, lest a newcomer change commands."""
+        """Add a component; the toolbox's own keep their names, so that no plugin changes what a command means."""
         offers = self._offers.setdefault((component.kind, component.name), [])
         if offers and not status.shipped and offers[0].distribution == discovery.OWN:
             status.error = f"offers the {component.kind} {component.name!r}, a name that {offers[0].plugin} has already"
@@ -248,8 +223,8 @@ class Registry(Components):
         status.components.append(component)
         offers.append(Offer(component, status.name, status.distribution))
 
-    def _name_clashes(self) -> None:
-        """Where two plugins offer one name, say so of both: neither is taken, since either might be meant."""
+    def _report_clashes(self) -> None:
+        """Name both plugins where two offer one name; neither is used, since either might be meant."""
         for (kind, name), offers in self._offers.items():
             for status in self._status:
                 if len(offers) > 1 and any(offer.plugin == status.name for offer in offers):
@@ -283,18 +258,6 @@ def as_kind(text: str) -> Kind:
         if text.lower() in (kind, f"{kind}s"):
             return kind
     raise UsageError(f"{text!r} is no kind of component", f"Kinds: {', '.join(KINDS)}.")
-
-
-def _remedy(error: BaseException) -> str:
-    if isinstance(error, PluginError):
-        return error.hint
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"Install what brings the module {error.name.partition('.')[0]!r}, if it lacks that."
-    return ""
-
-
-def _who(plugin: PluginStatus) -> str:
-    return f"{plugin.name} ({plugin.distribution or plugin.module})"
 
 
 def _order(key: tuple[Kind, str]) -> tuple[int, str]:

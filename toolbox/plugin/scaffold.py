@@ -26,12 +26,16 @@ SUMMARIES: dict[Kind, str] = {
     "augmenter": "brighter or darker, with more or less contrast",
     "model": "three small blocks of convolutions",
     "evaluator": "how often the true class is among the likeliest few",
+    "tracker": "a CSV file of losses in the run's folder",
+    "engine": "a few threads of this process",
 }
 COMMANDS: dict[Kind, str] = {
     "dataset": "toolbox data inspect --data sketch",
     "augmenter": "toolbox augment --augmenter sketch:strength=0.3 --factor 5",
     "model": "toolbox train sketch --epochs 3",
     "evaluator": "toolbox evaluate --evaluator sketch",
+    "tracker": "toolbox train resnet50 --set training.trackers=['sketch']",
+    "engine": "toolbox augment --set augment.engine=sketch",
 }
 
 

@@ -16,13 +16,14 @@ from toolbox.api.errors import PluginError, UsageError, closest
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One option of a component, as ``toolbox show`` prints it."""
+    """One option of a component: ``choices`` are its values where it is a ``Literal`` or a ``bool``."""
 
     name: str
     type: str
     default: Any
     required: bool
     description: str
+    choices: tuple[str, ...] = ()
 
 
 def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
@@ -63,47 +64,50 @@ def parameters(factory: Callable[..., Any], what: str) -> list[Parameter]:
             default=None if info.default is PydanticUndefined else info.default,
             required=info.is_required(),
             description=info.description or "",
+            choices=_choices(info.annotation),
         )
         for name, info in model.model_fields.items()
     ]
 
 
-def validated(factory: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """``given`` checked and converted by the signature; defaults are left to the factory.
+def validate(factory: Callable[..., Any], values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Check and convert ``values`` by the factory's signature; defaults are left to the factory.
 
     Raises
     ------
     UsageError: an unknown key (the closest known one is named), a missing or a bad value.
     """
     model = signature_model(factory, what)
-    for key in given:
+    for key in values:
         if key not in model.model_fields:
             raise UsageError(f"{what} has no parameter {key!r}", closest(key, model.model_fields))
-    given = {key: _as_word(value, model.model_fields[key].annotation) for key, value in given.items()}
+    values = {key: _as_word(value, model.model_fields[key].annotation) for key, value in values.items()}
     try:
-        checked = model(**given)
+        checked = model(**values)
     except ValidationError as error:
         raise UsageError(f"{what}: {explain(error)}") from error
-    return {key: getattr(checked, key) for key in given}
+    return {key: getattr(checked, key) for key in values}
 
 
-_USES: dict[Kind, str] = {
-    "dataset": "toolbox data inspect --data",
-    "augmenter": "toolbox augment --augmenter",
-    "model": "toolbox train",
-    "evaluator": "toolbox evaluate --evaluator",
+_EXAMPLES: dict[Kind, str] = {
+    "dataset": "toolbox data inspect --data {}",
+    "augmenter": "toolbox augment --augmenter {}",
+    "model": "toolbox train {}",
+    "evaluator": "toolbox evaluate --evaluator {}",
+    "tracker": "toolbox train resnet50 --set 'training.trackers=[\"{}\"]'",
+    "engine": "toolbox augment --set augment.engine={}",
 }
 
 
 def example(component: Component, known: Sequence[Parameter]) -> str:
-    """A command line that uses ``component``: its author's, else a plain one with what must be given."""
-    needed = ",".join(f"{parameter.name}=…" for parameter in known if parameter.required)
-    spec = f"{component.name}:{needed}" if needed else component.name
-    return component.example or f"{_USES[component.kind]} {spec}"
+    """A command line that uses ``component``: its author's, else a plain one with its required parameters."""
+    required = ",".join(f"{parameter.name}=…" for parameter in known if parameter.required)
+    spec = f"{component.name}:{required}" if required else component.name
+    return component.example or _EXAMPLES[component.kind].format(spec)
 
 
-def handed(factory: Callable[..., Any]) -> list[str]:
-    """The parameters of ``factory`` that want :class:`toolbox.api.components.Components`; its schema was read."""
+def components_parameters(factory: Callable[..., Any]) -> list[str]:
+    """The parameters of ``factory`` annotated as :class:`toolbox.api.components.Components`."""
     signature = inspect.signature(factory, eval_str=True)
     return [parameter.name for parameter in signature.parameters.values() if parameter.annotation is Components]
 
@@ -120,14 +124,23 @@ def explain(error: ValidationError) -> str:
 
 
 def _as_word(value: Any, annotation: Any) -> Any:
-    """``true`` and ``false`` as the words that they are where words are what there is to choose from."""
+    """Turn the booleans that ``true`` and ``false`` were parsed to back into words, for a ``Literal`` of words."""
     word = str(value).lower()
     is_word = isinstance(value, bool) and get_origin(annotation) is Literal and word in get_args(annotation)
     return word if is_word else value
 
 
+def _choices(annotation: Any) -> tuple[str, ...]:
+    if annotation is bool:
+        return ("true", "false")
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _choices(inner[0])
+    return tuple(str(choice) for choice in inner) if origin is Literal else ()
+
+
 def _type_text(written: Any, resolved: Any) -> str:
-    """The annotation as its author would say it, without the machinery around it."""
+    """The annotation in the author's words: ``int``, ``a | b``, ``list of int``."""
     if isinstance(resolved, type) and not get_args(resolved):
         return resolved.__name__
     origin, inner = get_origin(resolved), get_args(resolved)

@@ -123,6 +123,9 @@ class AugmentSettings(Section):
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="file format of the copies")
     quality: int = Field(75, ge=1, le=100, description="JPEG and WebP quality")
     balance: bool = Field(False, description="balance the classes: more copies for smaller ones")
+    engine: ComponentSpec = Field(
+        "auto", description="where copies are made: auto, or an engine", json_schema_extra=EXECUTION
+    )
     workers: int = Field(
         0, ge=0, le=1024, description="worker processes; 0: one for each core", json_schema_extra=EXECUTION
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from toolbox.api.errors import Interrupted, ToolboxError, UsageError
 from toolbox.api.progress import Reporter, SilentReporter
-from toolbox.augment.engines import Processes
 from toolbox.files import atomic
 from toolbox.files.locks import hold_lock
 from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import Spec
 from toolbox.runs.folder import FOLDER as RUNS
 from toolbox.runs.folder import PREDICTIONS, Run
 from toolbox.study import ledger
@@ -146,7 +146,9 @@ def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str)
     for planned in rest:
         bundles.setdefault(planned.split_key, []).append(planned)
     work = _Bundle(folder, command, max(1, (os.cpu_count() or 1) // jobs))
-    for outcomes in Processes(jobs, at_once=True).map(work, list(bundles.values())):
+    engine = Registry().engine(Spec("processes", {"workers": jobs}))
+    # A run that is cut off is trained again, so that nothing is lost by stopping at once.
+    for outcomes in engine.map(work, list(bundles.values()), finish=False):
         yield from outcomes
 
 

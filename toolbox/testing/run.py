@@ -27,6 +27,8 @@ _FILES: dict[Kind, tuple[str, ...]] = {
     "augmenter": ("augmenters", "tensors", "mixing"),
     "model": ("models", "parts"),
     "evaluator": ("evaluators",),
+    "tracker": ("trackers",),
+    "engine": ("engines",),
 }
 
 

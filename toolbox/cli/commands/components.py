@@ -11,7 +11,7 @@ from toolbox.cli.command import Call, command
 
 app = typer.Typer()
 PANEL = "Look around"
-KINDS = "dataset, augmenter, model or evaluator."
+KINDS = "dataset, augmenter, model, evaluator, tracker or engine."
 
 
 @command(app, name="list", panel=PANEL)

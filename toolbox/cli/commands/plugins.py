@@ -110,7 +110,7 @@ def uninstall(call: Call, name: Name, yes: Yes = False) -> None:
     if not yes:
         _confirm(f"Uninstall {distribution}?")
     installer.Installer().uninstall(distribution)
-    disabled.forget([distribution, *plugins])
+    disabled.remove([distribution, *plugins])
     call.terminal.show(f"Uninstalled {distribution}.")
     call.terminal.emit({"uninstalled": distribution, "plugins": plugins})
 
@@ -124,9 +124,9 @@ def disable(call: Call, name: Name) -> None:
     from toolbox.plugin import disabled, installer
 
     names = [plugin.name for plugin in installer.named(name)]
-    disabled.keep([*disabled.kept(), *names])
+    disabled.save([*disabled.load(), *names])
     call.terminal.show(f"Disabled: {', '.join(names)}. To undo: toolbox plugins enable {name}")
-    call.terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    call.terminal.emit({"disabled": disabled.load(), "file": str(disabled.config_file())})
 
 
 @command(app, panel=USE)
@@ -134,15 +134,15 @@ def enable(call: Call, name: Name) -> None:
     """Load a disabled plugin again."""
     from toolbox.plugin import disabled, installer
 
-    before = disabled.kept()
+    before = disabled.load()
     # A plugin that was uninstalled by other means is still in the list, and must come off it.
     names = [name] if name in before else [plugin.name for plugin in installer.named(name)]
-    disabled.forget(names)
+    disabled.remove(names)
     call.terminal.show(f"Enabled: {', '.join(names)}." if set(names) & set(before) else f"{name} was not disabled.")
     variable = [text for text in disabled.from_environment() if text in (disabled.ALL, *names)]
     if variable:
         call.terminal.reporter().warn(f"{disabled.VARIABLE}={','.join(variable)} still disables it")
-    call.terminal.emit({"disabled": disabled.kept(), "file": str(disabled.file())})
+    call.terminal.emit({"disabled": disabled.load(), "file": str(disabled.config_file())})
 
 
 @command(app, panel=USE)
@@ -201,7 +201,7 @@ def new(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="dataset, augmenter (default), model, evaluator; repeatable.",
+            help="dataset, augmenter (default), model, evaluator, tracker, engine; repeatable.",
             autocompletion=completion.KIND,
         ),
     ] = None,

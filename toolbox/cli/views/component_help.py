@@ -1,7 +1,7 @@
 """The parameters of the components on a command's line, for its help.
 
-``toolbox augment --help`` loads no plugin. ``toolbox augment --augmenter mri --help`` also describes ``mri``, read from
-its source text so that nothing heavy is imported.
+``toolbox augment --help`` loads no plugin. ``toolbox augment --augmenter mri --help`` also describes ``mri``, whose
+factory is imported for it.
 """
 
 from __future__ import annotations
@@ -48,15 +48,14 @@ def _components(words: Sequence[str], takes_model: bool) -> Iterator[tuple[Kind,
 
 
 def _panel(registry: Registry, kind: Kind, spec: str) -> RenderableType:
-    from toolbox.plugin.signature import options
-
     name = spec.partition(":")[0]
     try:
         offer = registry.find(kind, name)
+        parameters = registry.parameters(offer)
     except ToolboxError as error:
         return Text(f"{error.message}. {error.hint}", "yellow")
     table = Table(box=None, show_header=False, pad_edge=False)
-    for option in options(offer.component.factory):
+    for option in parameters:
         default = "" if option.default in (None, "") else str(option.default)
         meaning = Text(option.description)
         meaning.append(f" ({', '.join(option.choices)})" if option.choices else "", "dim")

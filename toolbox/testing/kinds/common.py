@@ -8,14 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import API_VERSION
-from toolbox.api.dataset import Dataset, VirtualDataset
 from toolbox.api.errors import PluginError, UsageError
-from toolbox.api.evaluator import Evaluator
-from toolbox.api.model import Model
 from toolbox.plugin import schema
-from toolbox.plugin.registry import describe
+from toolbox.plugin.registry import PROTOCOLS, describe
 from toolbox.plugin.spec import parse
 from toolbox.testing.finding import Checks, Problems
 from toolbox.testing.subject import NotMadeError, Subject
@@ -32,9 +28,6 @@ HEAVY = frozenset({
 
 MANY = 150
 """Modules that a plugin may import when it is registered."""
-
-_PROTOCOLS = (Dataset, VirtualDataset, Augmenter, MixingAugmenter, Model, Evaluator)
-"""Classes whose docstrings a component may have inherited."""
 
 check = Checks(without_making=True)
 made = Checks()
@@ -86,7 +79,7 @@ def documented(subject: Subject) -> Problems:
 
     A description stands in the annotation: ``Annotated[float, Field(ge=0, description="…")]``.
     """
-    if describe(subject.factory) in {"", *map(describe, _PROTOCOLS)}:
+    if describe(subject.factory) in {"", *map(describe, PROTOCOLS[subject.kind])}:
         yield "the factory has no docstring of its own, which is what 'toolbox show' prints"
     try:
         for parameter in subject.parameters:
@@ -141,12 +134,14 @@ def example_valid(subject: Subject) -> Problems:
     except ValueError as error:
         yield f"the example {component.example!r} is not what a shell can read: {error}"
         return
-    specs = [word for word in words if word.partition(":")[0] == component.name]
+    # Also of a setting (--set augment.engine=NAME) and of a list in it (training.trackers=['NAME']).
+    values = [value.strip("[]'\"") for word in words for value in (word, word.partition("=")[2])]
+    specs = [value for value in values if value.partition(":")[0] == component.name]
     if not specs:
         yield f"the example {component.example!r} does not use it"
     for spec in specs:
         try:
-            schema.validated(subject.factory, parse(spec).parameters, "the example")
+            schema.validate(subject.factory, parse(spec).parameters, "the example")
         except UsageError as error:
             yield f"{error.message} {error.hint}".rstrip()
 
