@@ -124,7 +124,7 @@ def test_missing_and_changed_images_are_counted(place: Path, toolbox: Toolbox) -
         "--json",
     )
     document = toolbox(*arguments).document
-    assert any("robustness: 2 of 12 images are gone" in note for note in document["notes"])
+    assert any("robustness: 2 of 12 images are missing" in note for note in document["notes"])
     assert "(10 images" in document["tables"][-1]["title"]
     for path in rest:
         path.unlink()

@@ -11,6 +11,8 @@ from toolbox.api.evaluator import Metric
 from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
 from toolbox.report.inputs import ArmView, ComparisonView, Verdict
 from toolbox.runs.folder import Run
+from toolbox.runs.identity import differences, identity
+from toolbox.settings.schema import known_names
 
 ALL_METRICS = 4
 """Arms up to which they are compared by every metric; more by the deciding one alone: pairs grow with the square."""
@@ -18,8 +20,8 @@ ALL_METRICS = 4
 DIFFERENCES, MARKS = 6, 2
 """Settings that are told where arms differ in more; those that an arm is named by."""
 
-NO_DIFFERENCE = ("seed", "device", "threads", "evaluators", "training.train_on")
-"""Settings that don't tell arms apart, or that are told by another name."""
+LABELS = {"model": "model", "train_on": "trained on", "weights": "weights", "augmented set": "augmented set"}
+"""What is shown of an experiment's identity beside its settings."""
 
 
 def comparisons(runs: Sequence[Run]) -> tuple[list[ComparisonView], list[str]]:
@@ -78,19 +80,16 @@ def _view(members: Sequence[Run]) -> ComparisonView:
 
 
 def _differing(arms: Sequence[Arm]) -> dict[str, list[str]]:
-    """What is not the same in every arm, with each arm's value."""
-    known = [_described(arm.runs[0]) for arm in arms]
-    names = dict.fromkeys(name for each in known for name in each)
-    values = {name: [each.get(name, "–") for each in known] for name in names}
-    return {name: by_arm for name, by_arm in values.items() if len(set(by_arm)) > 1}
-
-
-def _described(run: Run) -> dict[str, str]:
-    record = run.record
-    facts = {"model": record.model, "trained on": record.train_on, "weights": record.weights}
-    facts["augmented set"] = record.augmented_set or "–"
-    settings = {name: str(value) for name, value in run.record.setting_values.items() if name not in NO_DIFFERENCE}
-    return {**facts, **settings}
+    """What differs between the arms, with each arm's value."""
+    records = [arm.runs[0].record for arm in arms]
+    first, *others = [identity(record) for record in records]
+    names = {name for other in others for name in differences(first, other)}
+    values = [{**identity(record), "augmented set": record.augmented_set or "–"} for record in records]
+    return {
+        LABELS.get(name, name): [str(each[name]) for each in values]
+        for name in (*LABELS, *known_names())
+        if name in names and name != "training.train_on"
+    }
 
 
 def _name(arm: Arm, at: int, differing: Mapping[str, Sequence[str]]) -> str:

@@ -14,9 +14,6 @@ from toolbox.files import fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.study.plan import Plan, PlannedRun
 
-ONCE = ("seed", "split.fold")
-"""Settings that change a run's result and not its cost."""
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -103,8 +100,8 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
 
 
 def _kind(run: PlannedRun) -> str:
-    settings = {name: value for name, value in run.settings.items() if name not in ONCE}
-    return fingerprint.of_record([settings, run.method, run.model])
+    # A fold changes a run's result and not its cost.
+    return fingerprint.of_record({**run.experiment, "split.fold": None})
 
 
 def _set_of(run: PlannedRun) -> str:

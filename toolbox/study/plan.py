@@ -13,6 +13,7 @@ from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
+from toolbox.runs.identity import experiment
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study.file import EXPERIMENT, StudyFile
@@ -39,6 +40,11 @@ class PlannedRun:
     method: str
     model: str
     settings: Mapping[str, Any]
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """What the run is, without its seed: see :mod:`toolbox.runs.identity`."""
+        return experiment(self.method, self.model, self.settings)
 
     @property
     def name(self) -> str:
@@ -99,13 +105,13 @@ def make(study: StudyFile, below: Sequence[Layer], above: Layer, registry: Regis
         raise UsageError(f"{study.path} leaves no run", "Look at its [[exclude]] tables.")
     if len(runs) > MAX_RUNS:
         raise UsageError(f"{study.path} asks for {len(runs):,} runs; {MAX_RUNS:,} are the most")
-    doubled = _first_double(runs)
-    if doubled is not None:
+    duplicate = _first_duplicate(runs)
+    if duplicate is not None:
         raise UsageError(
-            f"{study.path}: {doubled[0].name} and {doubled[1].name} are the same experiment",
-            "Take one arm out, or change what it sets.",
+            f"{study.path}: {duplicate[0].name} and {duplicate[1].name} are the same experiment",
+            "Remove one arm, or change a setting that affects its results.",
         )
-    # Those of one split stand together, so that what they share is made once and used while it is warm.
+    # The runs of one split follow each other: what they share is still in the disk cache.
     order = list(dict.fromkeys(run.split_key for run in runs))
     runs.sort(key=lambda run: order.index(run.split_key))
     return Plan(study, tuple(runs))
@@ -194,10 +200,11 @@ def _matches(condition: Mapping[str, Any], arm: str, factors: Mapping[str, Any])
     return all(have[name] in (wanted if isinstance(wanted, list) else [wanted]) for name, wanted in condition.items())
 
 
-def _first_double(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, PlannedRun] | None:
+def _first_duplicate(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, PlannedRun] | None:
     seen: dict[str, PlannedRun] = {}
     for run in runs:
-        if run.key in seen:
-            return seen[run.key], run
-        seen[run.key] = run
+        key = fingerprint.of_record([run.experiment, run.seed])
+        if key in seen:
+            return seen[key], run
+        seen[key] = run
     return None
