@@ -318,7 +318,9 @@ def test_an_interruption_leaves_no_half_table(toolbox: Toolbox, ours: Path, monk
 
     monkeypatch.setattr(predict.Predictor, "probabilities", interrupted)
     (ours / "out.csv").write_text("old")
-    done = toolbox("predict", "1", ours / "photos", "-C", ours / "ws", "--csv", ours / "out.csv", "--batch-size", 4)
+    done = toolbox(
+        "predict", "1", ours / "photos", "-C", ours / "ws", "--csv", ours / "out.csv", "--force", "--batch-size", 4
+    )
     assert done.code == 130 and (ours / "out.csv").read_text() == "old"
     assert not [path for path in ours.iterdir() if path.name.endswith(".tmp")]
 

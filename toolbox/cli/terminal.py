@@ -1,4 +1,4 @@
-"""What people see: results on stdout, progress and messages on stderr, and with ``--json`` one document on stdout."""
+"""Results on stdout, progress and messages on stderr; with ``--json``, one document on stdout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from toolbox.api.errors import EXIT_FAILED, EXIT_QUARANTINED
@@ -14,6 +16,7 @@ from toolbox.api.progress import Task
 from toolbox.api.quiet import stdout_on_stderr
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
@@ -48,22 +51,23 @@ class Terminal:
         self.results = Console(stderr=as_json, highlight=False, quiet=quiet)
 
     def show(self, *things: RenderableType) -> None:
-        """Print a command's result for people."""
+        """Print a command's result as text."""
         for thing in things:
             self.results.print(thing)
 
-    def emit(self, document: Mapping[str, Any]) -> None:
-        """Print a command's result for programs, if that was asked for."""
+    def emit(self, document: Mapping[str, Any] | DataclassInstance, **more: Any) -> None:
+        """With ``--json``, print a command's result: a mapping, or the fields of a dataclass, and ``more``."""
         if self.as_json:
             from toolbox.files.atomic import json_text
 
-            stream = self.document_stream
-            stream.write(json_text(dict(document)))
-            stream.flush()
+            values = document if isinstance(document, Mapping) else asdict(document)
+            plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+            self.document_stream.write(json_text({**plain, **more}))
+            self.document_stream.flush()
 
     @property
     def document_stream(self) -> TextIO:
-        """Where a command's one document belongs: stdout, which with ``--json`` nothing else reaches."""
+        """stdout, which with ``--json`` holds the document alone."""
         return _document_stream or sys.stdout
 
     def reporter(self) -> RichReporter:
@@ -71,14 +75,15 @@ class Terminal:
         return RichReporter(self.messages)
 
     def end(self, quarantined: Sequence[QuarantinedSample] = (), where: str = "quarantine.csv") -> None:
-        """End the command: with exit code 3 and a list if files could not be used; ``where`` holds all of them."""
+        """End the command; with exit code 3 and a list if files were unreadable. ``where`` names the full list."""
         if not quarantined:
             return
         import typer
         from rich.markup import escape
 
         number = len(quarantined)
-        self.messages.print(f"[yellow]{number} file{'s' * (number > 1)} could not be read and were left out:[/]")
+        files = f"{number} files" if number > 1 else "1 file"
+        self.messages.print(f"[yellow]{files} could not be read, skipped:[/]")
         for item in quarantined[:10]:
             self.messages.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
         if number > 10:
@@ -87,7 +92,7 @@ class Terminal:
 
 
 class RichReporter:
-    """Draws bars with rates and the time left; they vanish when they are done."""
+    """Draws progress bars with rate and time left, which disappear when finished."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -149,7 +154,7 @@ def _rate_column() -> Any:
 
 
 def failure(message: str, hint: str, code: int, as_json: bool) -> int:
-    """Tell a failure in one line, with what to do about it below; returns ``code``."""
+    """Print a failure as one line, with a hint below it; return ``code``."""
     from rich.console import Console
     from rich.text import Text
 
@@ -165,16 +170,19 @@ def failure(message: str, hint: str, code: int, as_json: bool) -> int:
 
 
 def crash(error: Exception, as_json: bool) -> int:
-    """Tell of a failure that nobody foresaw: one line, and where its traceback was kept."""
+    """Print an unexpected failure as one line, and where its traceback was saved."""
     text = "".join(traceback.format_exception(error))
     if os.environ.get("TOOLBOX_DEBUG"):
         sys.stderr.write(text)
     return failure(
-        f"internal error: {type(error).__name__}: {' '.join(str(error).split())}", _kept(text), EXIT_FAILED, as_json
+        f"internal error: {type(error).__name__}: {' '.join(str(error).split())}",
+        _save_traceback(text),
+        EXIT_FAILED,
+        as_json,
     )
 
 
-def _kept(text: str) -> str:
+def _save_traceback(text: str) -> str:
     from platformdirs import user_log_path
 
     try:
@@ -182,4 +190,4 @@ def _kept(text: str) -> str:
         path.write_text(text, "utf-8")
     except OSError:
         return "Set TOOLBOX_DEBUG=1 to see its traceback."
-    return f"This is a fault of the toolbox or of a plugin; its traceback is in {path}."
+    return f"This is a bug in the toolbox or in a plugin; its traceback is in {path}."

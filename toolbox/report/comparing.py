@@ -24,23 +24,23 @@ LABELS = {"model": "model", "train_on": "trained on", "weights": "weights", "aug
 """What is shown of an experiment's identity beside its settings."""
 
 
-def comparisons(chosen: Sequence[Run]) -> tuple[list[ComparisonView], list[str]]:
-    """Every set of ``chosen`` that was tested on the same images, compared; and why others were not."""
-    found, refused = [], []
-    sets, reasons = _comparable(chosen)
+def comparisons(runs: Sequence[Run]) -> tuple[list[ComparisonView], list[str]]:
+    """Every set of ``runs`` that was tested on the same images, compared; and why others were not."""
+    compared, errors = [], []
+    sets, reasons = _comparable(runs)
     for members in sets:
         try:
-            found += [_view(members)] if len(members) > 1 else []
+            compared += [_view(members)] if len(members) > 1 else []
         except ToolboxError as error:
-            refused.append(f"{members[0].id} and {len(members) - 1} more: {error}")
-    return found, [*reasons, *refused]
+            errors.append(f"{members[0].id} and {len(members) - 1} more: {error}")
+    return compared, [*reasons, *errors]
 
 
-def _comparable(chosen: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
+def _comparable(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     """Runs by the images that they were tested on, and why each new set had to be begun."""
     sets: list[list[Run]] = []
     reasons: list[str] = []
-    for run in chosen:
+    for run in runs:
         why = ""
         for members in sets:
             try:
@@ -60,7 +60,7 @@ def _view(members: Sequence[Run]) -> ComparisonView:
     document = compare(members, SHOWN if len(arms) <= ALL_METRICS else SHOWN[:1])
     metric, differing = document["metric"], _differing(arms)
     named = {arm.letter.lower(): _name(arm, at, differing) for at, arm in enumerate(arms)}
-    told = [f"{what} ({_listed(values)})" for what, values in differing.items()]
+    differences = [f"{what} ({_listed(values)})" for what, values in differing.items()]
     return ComparisonView(
         metric=metric,
         n=document["n"],
@@ -75,7 +75,7 @@ def _view(members: Sequence[Run]) -> ComparisonView:
             for arm in document["arms"]
         ],
         verdicts=[_verdict(each, named) for each in document["comparisons"]],
-        notes=[*([f"what differs: {'; '.join(told[:DIFFERENCES])}"] if told else []), *document["notes"]],
+        notes=[*([f"what differs: {'; '.join(differences[:DIFFERENCES])}"] if differences else []), *document["notes"]],
     )
 
 
@@ -101,28 +101,28 @@ def _name(arm: Arm, at: int, differing: Mapping[str, Sequence[str]]) -> str:
 
 
 def _listed(values: Sequence[str]) -> str:
-    shown = list(dict.fromkeys(values))
-    return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "")
+    unique = list(dict.fromkeys(values))
+    return ", ".join(unique[:5]) + (", …" if len(unique) > 5 else "")
 
 
-def _verdict(found: Mapping[str, Any], named: Mapping[str, str]) -> Verdict:
+def _verdict(comparison: Mapping[str, Any], named: Mapping[str, str]) -> Verdict:
     from toolbox.statistics.scores import METRICS
 
-    info, ends = METRICS[found["metric"]], found["difference"]
-    holm = found["p_value_holm"] is not None
+    info, ends = METRICS[comparison["metric"]], comparison["difference"]
+    holm = comparison["p_value_holm"] is not None
     return Verdict(
-        metric=found["metric"],
+        metric=comparison["metric"],
         label=info.label,
-        share=info.share and found["metric"] != "auc",
-        a=found["a"].upper(),
-        b=found["b"].upper(),
+        share=info.share and comparison["metric"] != "auc",
+        a=comparison["a"].upper(),
+        b=comparison["b"].upper(),
         difference=Metric(ends["value"], ends["low"], ends["high"], ends["method"]),
-        p_value=found["p_value_holm"] if holm else found["p_value"],
+        p_value=comparison["p_value_holm"] if holm else comparison["p_value"],
         holm=holm,
-        test=found["test"],
-        winner="" if found["verdict"] == "not distinguishable" else found["verdict"].upper(),
-        words=_words(found["words"], named),
-        needed=found["needed"],
+        test=comparison["test"],
+        winner="" if comparison["verdict"] == "not distinguishable" else comparison["verdict"].upper(),
+        words=_words(comparison["words"], named),
+        needed=comparison["needed"],
     )
 
 

@@ -18,34 +18,34 @@ from toolbox.runs.record import RunRecord, StageRecord
 
 
 def gather(
-    workspace: Path, chosen: Sequence[Run], registry: Registry, images: bool = True, beside: Path | None = None
+    workspace: Path, runs: Sequence[Run], registry: Registry, images: bool = True, beside: Path | None = None
 ) -> ReportInputs:
-    """What a report on ``chosen`` shows. Runs on other data than the newest one's are noted.
+    """What a report on ``runs`` shows. Runs on other data than the newest one's are noted.
 
     Without ``images`` no picture of the data is read. ``beside``: the folder that the report is written to, for links
     to files of the workspace.
     """
-    newest = chosen[-1]
-    compared, refused = comparing.comparisons(chosen)
+    newest = runs[-1]
+    compared, not_comparable = comparing.comparisons(runs)
     notes = []
-    if len({run.record.data.fingerprint for run in chosen}) > 1:
+    if len({run.record.data.fingerprint for run in runs}) > 1:
         notes.append(f"The runs differ in data or split; the data section is that of {newest.id}.")
     notes += dict.fromkeys(
-        seen.words[:1].upper() + seen.words[1:] + "."
-        for run in chosen
-        if (seen := uses_of(run)) is not None and seen.many
+        uses.words[:1].upper() + uses.words[1:] + "."
+        for run in runs
+        if (uses := uses_of(run)) is not None and uses.many
     )
     return ReportInputs(
         title="Experiment report",
         created="",
         workspace=workspace.resolve().name,
-        runs=[run_view(run, images) for run in chosen],
-        data=data_view(workspace, newest, chosen, registry, images, beside or workspace),
+        runs=[run_view(run, images) for run in runs],
+        data=data_view(workspace, newest, runs, registry, images, beside or workspace),
         notes=notes,
         comparisons=compared,
-        not_comparable=refused,
-        steps=repeating.steps(chosen),
-        versions=repeating.shared_versions(chosen),
+        not_comparable=not_comparable,
+        steps=repeating.steps(runs),
+        versions=repeating.shared_versions(runs),
     )
 
 
@@ -88,8 +88,8 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
-    seen = uses_of(run)
-    return [] if seen is None else [("looks at its test set", f"{seen.count:,}, {seen.by_run:,} of them by this run")]
+    uses = uses_of(run)
+    return [] if uses is None else [("looks at its test set", f"{uses.count:,}, {uses.by_run:,} of them by this run")]
 
 
 def _stage_words(stage: StageRecord) -> str:

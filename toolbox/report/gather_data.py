@@ -38,12 +38,12 @@ LICENCE_LINES, EXAMPLES, MEMBERS = 3, 5, 4
 
 
 def data_view(
-    workspace: Path, newest: Run, chosen: Sequence[Run], registry: Registry, images: bool, beside: Path
+    workspace: Path, newest: Run, runs: Sequence[Run], registry: Registry, images: bool, beside: Path
 ) -> DataView:
     """The data of the newest run; pictures of it only with ``images``. Links lead from the folder ``beside``."""
     record = newest.record
     data, split = record.data, record.settings.split
-    augmented = next((run.record for run in reversed(chosen) if run.record.augmented_set), None)
+    augmented = next((run.record for run in reversed(runs) if run.record.augmented_set), None)
     source = _source(data.spec, registry)
     samples, copies = _pictures(workspace, record, augmented, source) if images and source else ([], [])
     return DataView(
@@ -77,8 +77,8 @@ def _source(spec: str, registry: Registry) -> Source | None:
 
 
 def _looks(run: Run) -> list[tuple[str, str]]:
-    seen = uses_of(run)
-    return [] if seen is None else [("looks at the test set", f"{seen.count:,}")]
+    uses = uses_of(run)
+    return [] if uses is None else [("looks at the test set", f"{uses.count:,}")]
 
 
 def _license(source: Source | None) -> tuple[str, str] | None:
@@ -119,9 +119,9 @@ def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> Aud
 
 
 def _members(group: Mapping[str, Any]) -> str:
-    shown = [f"{path} ({split})" for path, split in zip(group["paths"], group["splits"], strict=False)][:MEMBERS]
-    more = group["count"] - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    members = [f"{path} ({split})" for path, split in zip(group["paths"], group["splits"], strict=False)][:MEMBERS]
+    more = group["count"] - len(members)
+    return ", ".join(members) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _address(path: Path, beside: Path) -> str:
@@ -160,15 +160,15 @@ def _copies(workspace: Path, record: RunRecord, manifest: Manifest, source: Sour
     first: dict[str, Row] = {}
     for row in rows.values():
         first.setdefault(row.label, row)
-    wanted = [row.id for row in [*first.values(), *rows.values()]][:SOURCES_SHOWN]
-    lines: dict[str, list[lineage.Line]] = {source_id: [] for source_id in dict.fromkeys(wanted)}
+    sources = [row.id for row in [*first.values(), *rows.values()]][:SOURCES_SHOWN]
+    lines: dict[str, list[lineage.Line]] = {source_id: [] for source_id in dict.fromkeys(sources)}
     for line in lineage.read(folder / lineage.FILE_NAME):
         if line.source in lines and len(lines[line.source]) < COPIES_SHOWN:
             lines[line.source].append(line)
-    for source_id, found in lines.items():
+    for source_id, copy_lines in lines.items():
         copies = [
             Thumbnail(rows[source_id].label, lineage.describe_params(line.params), _file(folder / line.path))
-            for line in found
+            for line in copy_lines
         ]
         yield [_thumbnail(rows[source_id], source), *copies]
 

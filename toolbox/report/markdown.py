@@ -24,7 +24,7 @@ def render(inputs: ReportInputs) -> str:
     blocks += [f"> **{text(each.title)}.** {text(each.text)}" for each in summary.caveats]
     if inputs.runs:
         blocks += ["## Results", table(tables.results(inputs.runs, columns))]
-        blocks += chain.from_iterable(_comparison(found) for found in inputs.comparisons)
+        blocks += chain.from_iterable(_comparison(each) for each in inputs.comparisons)
         blocks += [bullets(inputs.not_comparable)] if inputs.not_comparable else []
     for run in inputs.runs:
         blocks += _run(run, columns)
@@ -54,23 +54,25 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {text(line)}" for line in lines)
 
 
-def table(grid: TextTable) -> str:
+def table(content: TextTable) -> str:
     """A table under its title; a value's interval follows it in brackets."""
-    heads = [text(column.text) or " " for column in grid.columns]
-    rules = ["---:" if column.numeric else "---" for column in grid.columns]
-    rows = [[_cell(cell) for cell in row] for row in grid.rows]
+    heads = [text(column.text) or " " for column in content.columns]
+    rules = ["---:" if column.numeric else "---" for column in content.columns]
+    rows = [[_cell(cell) for cell in row] for row in content.rows]
     lines = [f"| {' | '.join(each)} |" for each in (heads, rules, *rows)]
-    return f"{text(grid.title)}:\n\n" + "\n".join(lines)
+    return f"{text(content.title)}:\n\n" + "\n".join(lines)
 
 
 def _cell(cell: Cell) -> str:
     return text(f"{cell.text} ({cell.below})" if cell.below else cell.text)
 
 
-def _comparison(found: ComparisonView) -> Iterator[str]:
-    yield from (table(grid) for grid in (tables.arms(found), tables.verdicts(found)) if grid is not None)
-    if found.notes:
-        yield bullets(found.notes)
+def _comparison(comparison: ComparisonView) -> Iterator[str]:
+    yield from (
+        table(content) for content in (tables.arms(comparison), tables.verdicts(comparison)) if content is not None
+    )
+    if comparison.notes:
+        yield bullets(comparison.notes)
 
 
 def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -106,8 +108,8 @@ def _data(data: DataView) -> Iterator[str]:
 
 def _audit(audit: AuditView | None) -> Iterator[str]:
     if audit is None or not audit.current:
-        yield "Leaks: not audited as it is now; `toolbox data audit` looks for them."
+        yield "Leaks: not audited since the data or split changed. Run `toolbox data audit`."
     elif audit.leaks:
         yield table(tables.leaks(audit))
     else:
-        yield f"Leaks: none was found; {counted(audit.warnings, 'warning')}. {text(audit.compared)}"
+        yield f"No leaks; {counted(audit.warnings, 'warning')}. {text(audit.compared)}"

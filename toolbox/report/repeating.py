@@ -13,31 +13,31 @@ from toolbox.runs.record import RecipeRecord, RunRecord
 from toolbox.settings.schema import AugmentSettings, SplitSettings
 
 
-def steps(chosen: Sequence[Run]) -> list[CommandLine]:
+def steps(runs: Sequence[Run]) -> list[CommandLine]:
     """The commands that made the augmented sets, the runs and their external tests."""
-    found: list[CommandLine] = []
+    commands: list[CommandLine] = []
     sets: set[str] = set()
-    for run in chosen:
+    for run in runs:
         record = run.record
         recipe, name = record.augmented_recipe, record.augmented_set
         if recipe and name not in sets:
             sets.add(name)
-            found.append(CommandLine(_augment(record, recipe), f"the augmented set {name}"))
+            commands.append(CommandLine(_augment(record, recipe), f"the augmented set {name}"))
         if record.command:
-            found.append(CommandLine(record.command, f"the run {run.id}"))
+            commands.append(CommandLine(record.command, f"the run {run.id}"))
         for evaluation in run.external_evaluations():
             words = ["toolbox", "evaluate", run.id, "--data", evaluation.external, *_workspace(record)]
-            found.append(CommandLine(shlex.join(words), f"the external test of {run.id}"))
-    return found
+            commands.append(CommandLine(shlex.join(words), f"the external test of {run.id}"))
+    return commands
 
 
-def shared_versions(chosen: Sequence[Run]) -> list[tuple[str, str]]:
+def shared_versions(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Name and version of what the runs were made with; where they differ, every version."""
-    found: dict[str, dict[str, None]] = {}
-    for run in chosen:
+    by_name: dict[str, dict[str, None]] = {}
+    for run in runs:
         for name, version in run.record.versions.items():
-            found.setdefault(name, {})[version] = None
-    return [(name, " / ".join(versions)) for name, versions in found.items()]
+            by_name.setdefault(name, {})[version] = None
+    return [(name, " / ".join(versions)) for name, versions in by_name.items()]
 
 
 def _augment(record: RunRecord, recipe: RecipeRecord) -> str:
@@ -50,9 +50,8 @@ def _augment(record: RunRecord, recipe: RecipeRecord) -> str:
             words += ["--set", f"augment.{name}={_value(getattr(recipe, name))}"]
     split = record.settings.split.model_dump(mode="json")
     for name, value in SplitSettings().model_dump(mode="json").items():
-        given = split[name]
-        if given != value:
-            words += ["--set", f"split.{name}={_value(given)}"]
+        if split[name] != value:
+            words += ["--set", f"split.{name}={_value(split[name])}"]
     return shlex.join(words)
 
 

@@ -114,18 +114,20 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Text
     )
 
 
-def verdicts(found: ComparisonView) -> TextTable | None:
+def verdicts(comparison: ComparisonView) -> TextTable | None:
     """Every difference with its interval, p-value and verdict; ``None`` if all runs are one arm.
 
     Of two arms by each metric; of more the deciding metric, and then only the best arm's against each other one.
     """
-    shown = shown_verdicts(found)
+    shown = shown_verdicts(comparison)
     if not shown:
         return None
-    two = len(found.arms) == 2
-    what = f"{found.arms[1].name} against {found.arms[0].name}, " if two else "The best against each other one, "
+    two = len(comparison.arms) == 2
+    what = (
+        f"{comparison.arms[1].name} against {comparison.arms[0].name}, " if two else "The best against each other one, "
+    )
     return TextTable(
-        f"{what}on the same {found.n:,} images: the difference with its 95 % interval, and the verdict",
+        f"{what}on the same {comparison.n:,} images: the difference with its 95 % interval, and the verdict",
         [
             Column("metric" if two else "compared"),
             Column("difference", numeric=True),
@@ -133,23 +135,23 @@ def verdicts(found: ComparisonView) -> TextTable | None:
             Column("verdict"),
             Column("test"),
         ],
-        [_verdict_row(found, each, two) for each in shown],
+        [_verdict_row(comparison, each, two) for each in shown],
         cards=True,
     )
 
 
-def shown_verdicts(found: ComparisonView) -> list[Verdict]:
+def shown_verdicts(comparison: ComparisonView) -> list[Verdict]:
     """Of two arms all verdicts, of more those by the deciding metric that the best arm has part in."""
-    if len(found.arms) <= 2:
-        return list(found.verdicts)
-    best = max(found.arms, key=lambda arm: -1.0 if arm.value is None else arm.value).letter
-    return [each for each in found.verdicts if each.metric == found.metric and best in (each.a, each.b)]
+    if len(comparison.arms) <= 2:
+        return list(comparison.verdicts)
+    best = max(comparison.arms, key=lambda arm: -1.0 if arm.value is None else arm.value).letter
+    return [each for each in comparison.verdicts if each.metric == comparison.metric and best in (each.a, each.b)]
 
 
-def _verdict_row(found: ComparisonView, verdict: Verdict, two: bool) -> list[Cell]:
-    a, b = found.arm(verdict.a).name, found.arm(verdict.b).name
+def _verdict_row(comparison: ComparisonView, verdict: Verdict, two: bool) -> list[Cell]:
+    a, b = comparison.arm(verdict.a).name, comparison.arm(verdict.b).name
     unit = " points" if verdict.share else ""
-    better = f"{found.arm(verdict.winner).name} is better" if verdict.winner else "not distinguishable"
+    better = f"{comparison.arm(verdict.winner).name} is better" if verdict.winner else "not distinguishable"
     return [
         Cell(verdict.label) if two else Cell(b, below=f"against {a}"),
         Cell(signed(verdict.difference.value, verdict.share) + unit, below=signed_interval(verdict)),
@@ -165,14 +167,14 @@ def _needed(verdict: Verdict) -> str:
     return f"about {verdict.needed:,} images would be needed to see a difference of this size"
 
 
-def arms(found: ComparisonView) -> TextTable | None:
+def arms(comparison: ComparisonView) -> TextTable | None:
     """Means and spreads over seeds; ``None`` where every arm is one run."""
-    if all(len(arm.runs) == 1 for arm in found.arms):
+    if all(len(arm.runs) == 1 for arm in comparison.arms):
         return None
     return TextTable(
-        f"Arms: mean {metric_label(found.metric)} over the seeds",
+        f"Arms: mean {metric_label(comparison.metric)} over the seeds",
         [Column("arm"), Column("runs"), Column("mean", True), Column("SD between seeds", True)],
-        [[Cell(arm.name), Cell(_names(arm)), Cell(number(arm.value)), Cell(number(arm.sd))] for arm in found.arms],
+        [[Cell(arm.name), Cell(_names(arm)), Cell(number(arm.value)), Cell(number(arm.sd))] for arm in comparison.arms],
     )
 
 
@@ -198,10 +200,10 @@ def external(run: RunView, columns: Sequence[tuple[str, str]]) -> TextTable | No
     )
 
 
-def _trained_on(found: EvaluationRecord) -> str:
-    if found.trained_on:
-        return f"leaky: {found.trained_on:,} of these images were trained on"
-    return "leaky" if found.leaky else ""
+def _trained_on(evaluation: EvaluationRecord) -> str:
+    if evaluation.trained_on:
+        return f"leaky: {evaluation.trained_on:,} of these images were trained on"
+    return "leaky" if evaluation.leaky else ""
 
 
 def flags(run: RunView) -> list[str]:
@@ -321,10 +323,10 @@ def class_counts(data: DataView) -> TextTable:
     )
 
 
-def leaks(found: AuditView) -> TextTable:
+def leaks(audit: AuditView) -> TextTable:
     """How many leaks of each kind."""
-    rows = [[Cell(kind), Cell(f"{count:,}")] for kind, count in found.leaks]
-    return TextTable("Leaks between the splits", [Column("what was found"), Column("leaks", numeric=True)], rows)
+    rows = [[Cell(kind), Cell(f"{count:,}")] for kind, count in audit.leaks]
+    return TextTable("Leaks between the splits", [Column("what was audit"), Column("leaks", numeric=True)], rows)
 
 
 def quarantined(listed: Sequence[tuple[str, str]]) -> TextTable:

@@ -75,16 +75,7 @@ def _verify(workspace: Workspace, terminal: Terminal, name: str) -> None:
 
     verified = workspace.verify(name)
     terminal.show(*verified_lines(verified))
-    terminal.emit(
-        {
-            "path": str(verified.path),
-            "clean": verified.clean,
-            "files": verified.files,
-            "missing": list(verified.missing),
-            "changed": list(verified.changed),
-            "extra": list(verified.extra),
-        }
-    )
+    terminal.emit(verified, clean=verified.clean)
     if not verified.clean:
         raise typer.Exit(EXIT_FAILED)
 
@@ -94,14 +85,7 @@ def _replay(workspace: Workspace, terminal: Terminal, lineage: Path, out: Path |
 
     replayed = workspace.replay(lineage, out)
     terminal.show(replayed_line(replayed))
-    terminal.emit(
-        {
-            "path": str(replayed.path),
-            "written": replayed.written,
-            "different": list(replayed.different),
-            "lost": list(replayed.lost),
-        }
-    )
+    terminal.emit(replayed)
     if replayed.different or replayed.lost:
         raise typer.Exit(EXIT_FAILED)
 

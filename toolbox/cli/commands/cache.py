@@ -50,7 +50,7 @@ def clear(
 
     from toolbox.api.errors import EnvironmentFailure
     from toolbox.cache import folder
-    from toolbox.cli.views.render import gigabytes
+    from toolbox.cli.views.tables import gigabytes
 
     entries = [entry for entry in folder.list_entries() if time.time() - entry.used >= older_than * folder.DAY]
     total = sum(entry.bytes for entry in entries)

@@ -27,7 +27,7 @@ def prepare(
 
     The folder has a manifest.csv with each image's source, group, split and your own columns; pass it as --data.
     """
-    from toolbox.cli.views.render import prepared_lines
+    from toolbox.cli.views.data import prepared_lines
     from toolbox.data.prepare import run
 
     workspace = call.open_workspace()
@@ -49,7 +49,7 @@ def inspect(
     seed: Annotated[int, typer.Option(help="Seed of the samples shown.")] = 0,
 ) -> None:
     """Count images by class and split, their sizes and modes, and the files that can't be read."""
-    from toolbox.cli.views.render import inspection, sample_names
+    from toolbox.cli.views.data import inspection, sample_names
     from toolbox.data import index
     from toolbox.data import inspect as inspecting
     from toolbox.report import sheets
@@ -93,7 +93,7 @@ def split(call: Call) -> None:
     """Split the images into training, validation and test, and write manifest.csv."""
     from rich.markup import escape
 
-    from toolbox.cli.views.render import split_result
+    from toolbox.cli.views.data import split_result
     from toolbox.data import manifest
     from toolbox.data.audit import gate
 
@@ -132,7 +132,7 @@ def audit(
     canary_epochs: Annotated[int, typer.Option(help="Epochs of each of its trainings.")] = 30,
 ) -> None:
     """Look for repeated pictures, divided groups and stray copies; exit code 4 if a leak crosses the splits."""
-    from toolbox.cli.views.render import audit_result, canary_result
+    from toolbox.cli.views.data import audit_result, canary_result
     from toolbox.data.audit import PAGE_NAME
 
     workspace, terminal = call.open_workspace(), call.terminal

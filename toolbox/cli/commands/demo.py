@@ -22,7 +22,8 @@ def demo(
 
     from rich.markup import escape
 
-    from toolbox.cli.views.render import duration, run_result, runs_table
+    from toolbox.cli.views.runs import run_result, runs_table
+    from toolbox.cli.views.tables import duration
     from toolbox.demo import steps
     from toolbox.workspace import REPORT
 

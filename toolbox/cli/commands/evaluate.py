@@ -31,7 +31,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a run on its test split, or on another dataset."""
-    from toolbox.cli.views.render import evaluation_result
+    from toolbox.cli.views.runs import evaluation_result
 
     workspace = call.open_workspace()
     evaluation = workspace.evaluate(run, data=data)

@@ -33,14 +33,4 @@ def export(
 
     exported = call.open_workspace().export(run, file_format, out, overwrite=force)
     call.terminal.show(*export_lines(exported))
-    call.terminal.emit(
-        {
-            "run": exported.run,
-            "format": exported.format,
-            "path": str(exported.path),
-            "bytes": exported.bytes,
-            "difference": exported.difference,
-            "bound": exported.bound,
-            "description": dict(exported.description),
-        }
-    )
+    call.terminal.emit(exported)

@@ -54,7 +54,7 @@ def predict(
         results = tracked(predicted, terminal.reporter(), "predicting", len(predicted), "images") if bar else predicted
         for result in results:
             for output in outputs:
-                output.add(result)
+                output(result)
             if isinstance(result, QuarantinedSample):
                 unreadable.append(result)
     if table not in (None, "-"):

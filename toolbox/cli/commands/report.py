@@ -31,7 +31,7 @@ def report(
     """Write one HTML file about the runs, and print their results with a verdict."""
     from rich.text import Text
 
-    from toolbox.cli.views.render import report_result
+    from toolbox.cli.views.runs import report_result
     from toolbox.report import formats
     from toolbox.report.document import document
 

@@ -83,7 +83,7 @@ def finetune(call: Call, model: Model = "", resume: Resume = None, from_run: Fro
 
 
 def _train(call: Call, finetune: bool, model: str, resume: str | None, from_run: str | None) -> None:
-    from toolbox.cli.views.render import run_result, training_plan
+    from toolbox.cli.views.runs import run_result, training_plan
 
     if sum(map(bool, (model, resume, from_run))) != 1:
         raise UsageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from toolbox.cli.views.render import duration, gigabytes
+from toolbox.cli.views.tables import duration, gigabytes
 
 if TYPE_CHECKING:
     from toolbox.augment.verify import ReplayResult, VerifyResult

@@ -1,4 +1,4 @@
-"""The cache as a table for people."""
+"""What ``toolbox cache`` prints."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.table import Table
 
 from toolbox.cache.folder import DAY, Entry
-from toolbox.cli.views.render import gigabytes
+from toolbox.cli.views.tables import gigabytes, table
 
 _SHOWN = 20
 
 
-def cache_table(folder: Path, found: Sequence[Entry]) -> list[RenderableType]:
-    """A row for each of the entries that were used last, and what all of them come to."""
-    if not found:
+def cache_table(folder: Path, entries: Sequence[Entry]) -> list[RenderableType]:
+    """The entries used last, and the total size."""
+    if not entries:
         return [f"{folder} is empty"]
-    table = Table("what", "size", "last used", box=None, pad_edge=False, header_style="bold")
-    table.columns[1].justify = table.columns[2].justify = "right"
-    for entry in found[:_SHOWN]:
-        table.add_row(entry.title, gigabytes(entry.bytes), _ago(entry.used))
-    more = f", {len(found) - _SHOWN} more not shown" if len(found) > _SHOWN else ""
-    total = gigabytes(sum(entry.bytes for entry in found))
-    return [table, "", f"{total} in {folder}{more}; 'toolbox cache clear' deletes it, and nothing is lost but time"]
+    rows = table("what", "size", "last used", right=(1, 2))
+    for entry in entries[:_SHOWN]:
+        rows.add_row(entry.title, gigabytes(entry.bytes), _ago(entry.used))
+    more = f", {len(entries) - _SHOWN} more not shown" if len(entries) > _SHOWN else ""
+    total = gigabytes(sum(entry.bytes for entry in entries))
+    return [rows, "", f"{total} in {folder}{more}; 'toolbox cache clear' deletes it; it is computed again when needed"]
 
 
 def _ago(when: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from toolbox.cli.views.render import gigabytes
+from toolbox.cli.views.tables import gigabytes
 
 if TYPE_CHECKING:
     from toolbox.models.export import Exported

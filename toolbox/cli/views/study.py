@@ -11,8 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from toolbox.cli.views.render import duration, gigabytes
-from toolbox.cli.views.tables import table
+from toolbox.cli.views.tables import duration, gigabytes, table
 from toolbox.report.wording import number
 
 if TYPE_CHECKING:
