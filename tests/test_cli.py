@@ -187,7 +187,7 @@ def test_a_broken_settings_file_is_named(toolbox: Toolbox, tmp_path: Path) -> No
 
 def test_init_writes_over_nothing(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
     assert toolbox("init", photos, "-C", tmp_path).code == 0
-    one_line(toolbox("init", photos, "-C", tmp_path), 2, "exists already")
+    one_line(toolbox("init", photos, "-C", tmp_path), 2, "already exists")
 
 
 def test_a_manifest_edited_by_hand_is_not_written_over(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from toolbox.api.errors import UsageError
 from toolbox.data.audit import findings
 from toolbox.data.audit.near import ImageComparison, Pair
 from toolbox.data.manifest import Manifest, Row
-from toolbox.evaluation.canary import shuffled
+from toolbox.evaluation.canary import shuffle_labels
 
 
 def row(name: str, split: str, label: str = "a", pixels: str = "", group: str = "", **columns: str) -> Row:
@@ -187,16 +187,16 @@ def test_augment_then_split_puts_copies_on_both_sides_and_says_so(toolbox: Toolb
 
 def test_labels_are_shuffled_among_groups_as_many_of_each_as_before() -> None:
     rows = [row(f"{g}-{n}", "", "ab"[g % 2], group=str(g)) for g in range(20) for n in range(3)]
-    new = shuffled(rows, seed=0)
+    new = shuffle_labels(rows, seed=0)
     assert sorted(sample.label for sample in new) == sorted(sample.label for sample in rows)
     assert all(len({s.label for s in new if s.group == str(g)}) == 1 for g in range(20))
     assert [s.label for s in new] != [s.label for s in rows]
-    assert shuffled(rows[::-1], 0) == new[::-1] and shuffled(rows, 1) != new
+    assert shuffle_labels(rows[::-1], 0) == new[::-1] and shuffle_labels(rows, 1) != new
 
 
 def test_the_canary_needs_groups() -> None:
     with pytest.raises(UsageError, match="groups of several images"):
-        shuffled([row("1", ""), row("2", "", group="p")], 0)
+        shuffle_labels([row("1", ""), row("2", "", group="p")], 0)
 
 
 @pytest.mark.slow

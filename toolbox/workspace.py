@@ -69,9 +69,9 @@ class AugmentPlan:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A run's answers to ``paths``, in their order; each is computed when it is asked for.
+    """Lazy predictions for ``paths``, in their order.
 
-    Iterating gives for every path what the run predicts, or why the file can't be read.
+    Iterating yields for each path the prediction, or the reason why the file can't be read.
     """
 
     run: Run
@@ -91,13 +91,13 @@ class Workspace:
 
     Parameters
     ----------
-    path: the folder; made when something is first written.
+    path: the folder, created when something is first written.
     data: as ``--data``: a folder, a manifest file, or a dataset component spec.
     settings: by dotted name, over those of ``toolbox.toml``.
-    reporter: who is told of progress.
+    reporter: receives progress and messages.
     dry_run: write nothing, the manifest included.
     resplit: ignore the split settings that an earlier ``data split`` saved.
-    evaluators: specs of further ones, beside those that the settings name; they go before one of the same name.
+    evaluators: specs of evaluators beside those in the settings; they replace those of the same name.
 
     Raises
     ------
@@ -121,25 +121,25 @@ class Workspace:
         self.reporter = reporter or SilentReporter()
         self.registry = registry or Registry()
         self.command = command
-        # Of the processes that torchrun starts the first one writes.
+        # Only the first of torchrun's processes writes.
         self._follows = environment.process()[0] > 0
         self._dry_run = dry_run or self._follows
         self._resplit = resplit
         self._evaluators = list(evaluators)
         file = self.path / layers.FILE_NAME
         self._file_layers: list[Layer] = [layers.from_file(file)] if file.is_file() else []
-        given = dict(settings or {})
+        names = dict(settings or {})
         if data is not None:
-            given["data"] = str(data)
-        self._given = layers.from_names("command line", given)
+            names["data"] = str(data)
+        self._options = layers.from_names("command line", names)
         self.quarantined: tuple[QuarantinedSample, ...] = ()
-        """What could not be read, as far as datasets have been looked at."""
+        """Samples that could not be read in the datasets opened so far."""
 
     @cached_property
     def source(self) -> Source:
         """The opened dataset."""
-        plain = layers.resolve([*self._file_layers, self._given])
-        if "data" not in self._given.values and not any("data" in layer.values for layer in self._file_layers):
+        plain = layers.resolve([*self._file_layers, self._options])
+        if "data" not in self._options.values and not any("data" in layer.values for layer in self._file_layers):
             self.reporter.info(
                 f"no --data and no {layers.FILE_NAME} with 'data': using the embedded dataset {plain.data!r}"
             )
@@ -150,17 +150,17 @@ class Workspace:
 
     @cached_property
     def settings(self) -> Settings:
-        """All settings: defaults < what the dataset suggests < toolbox.toml < the kept split < what was given."""
+        """All settings: defaults < dataset < toolbox.toml < saved split < options."""
         return self._resolve()
 
     def _resolve(self, *more: Layer) -> Settings:
         suggested = layers.from_names(f"dataset {self.source.spec}", self.source.dataset.suggestions)
-        kept = layers.from_names(manifest.FILE_NAME, self._kept_split)
-        return self._evaluated(layers.resolve([suggested, *self._file_layers, kept, self._given, *more]))
+        split = layers.from_names(manifest.FILE_NAME, self._saved_split)
+        return self._evaluated(layers.resolve([suggested, *self._file_layers, split, self._options, *more]))
 
     @cached_property
-    def _kept_split(self) -> dict[str, Any]:
-        """What the workspace's split was asked for; it holds until another one is asked for."""
+    def _saved_split(self) -> dict[str, Any]:
+        """The split settings of the workspace's manifest, in force until the next ``data split``."""
         return {} if self._resplit else workspace_manifest.saved_split_settings(self.path, self.source)
 
     @cached_property
@@ -174,8 +174,8 @@ class Workspace:
         prepared = workspace_manifest.load_split(self.source, self.settings.split, self.path, self.reporter)
         self.quarantined = prepared.quarantined
         if not self._dry_run:
-            given = {name: value for name, value in self._given.values.items() if name.startswith("split.")}
-            workspace_manifest.save(prepared, self.path, {**self._kept_split, **given}, self.reporter)
+            options = {name: value for name, value in self._options.values.items() if name.startswith("split.")}
+            workspace_manifest.save(prepared, self.path, {**self._saved_split, **options}, self.reporter)
         return prepared
 
     @property
@@ -191,11 +191,11 @@ class Workspace:
         return self.run_audit()
 
     def run_audit(self, *, overwrite: bool = False) -> Audit:
-        """What the dataset holds twice or on both sides of its splits; kept in ``audit.json`` and ``audit.html``.
+        """Find duplicates and leaks between the splits; write ``audit.json`` and ``audit.html``.
 
         Raises
         ------
-        UsageError: one of these is there, is not the toolbox's, and ``overwrite`` is not set.
+        UsageError: toolbox did not write an existing one, and ``overwrite`` is false.
         """
         from toolbox.augment import recipe
         from toolbox.data.audit import findings
@@ -219,20 +219,20 @@ class Workspace:
 
     def canary(self, model: str | Spec = "alzheimer-cnn", epochs: int = 30) -> Canary:
         """Train a small ``model`` on labels shuffled by group, over folds that divide groups and that don't."""
-        from toolbox.evaluation.canary import sing
+        from toolbox.evaluation.canary import run_canary
 
         spec = model if isinstance(model, Spec) else parse(model)
-        return sing(self.prepared, spec, epochs, self.settings, self.registry, self.reporter)
+        return run_canary(self.prepared, spec, epochs, self.settings, self.registry, self.reporter)
 
     def plan_augment(self) -> AugmentPlan:
-        """What :meth:`augment` would make; writes nothing but the manifest."""
+        """Plan :meth:`augment`; write nothing but the manifest."""
         from toolbox.augment import recipe, writer
 
-        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
-        augmenter = self.registry.augmenter(wanted.spec)
+        planned_recipe = recipe.build_recipe(self.settings, self.prepared.manifest)
+        augmenter = self.registry.augmenter(planned_recipe.spec)
         rows = recipe.select_sources(self.settings.split.protocol, self.prepared.manifest)
-        measured = writer.estimate(wanted, rows, self.source, augmenter, self.settings.augment.workers)
-        return AugmentPlan(wanted, measured, (self.path / recipe.FOLDER / wanted.name).exists())
+        cost = writer.estimate(planned_recipe, rows, self.source, augmenter, self.settings.augment.workers)
+        return AugmentPlan(planned_recipe, cost, (self.path / recipe.FOLDER / planned_recipe.name).exists())
 
     def augment(self, out: Path | None = None) -> AugmentResult:
         """Write ``augment.factor`` files for each training image, and none for any other.
@@ -242,31 +242,31 @@ class Workspace:
         from toolbox.augment import recipe, writer
         from toolbox.plugin.engines import build_engine
 
-        # An unknown augmenter is told before hundreds of photos are read.
+        # Report an unknown augmenter before hundreds of photos are read.
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
-        chosen = self.settings.augment
-        with closing(build_engine(self.registry, chosen.engine, chosen.workers)) as engine:
-            if chosen.workers or chosen.factor >= writer.MANY:
+        options = self.settings.augment
+        with closing(build_engine(self.registry, options.engine, options.workers)) as engine:
+            if options.workers or options.factor >= writer.MANY:
                 engine.start(writer.WORKER_MODULES)  # while the sources are still being read
-            wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
-            final = out or self.path / recipe.FOLDER / wanted.name
+            set_recipe = recipe.build_recipe(self.settings, self.prepared.manifest)
+            final = out or self.path / recipe.FOLDER / set_recipe.name
             result = writer.write_set(
-                wanted,
+                set_recipe,
                 self.prepared.manifest,
                 self.source,
                 augmenter,
                 final,
                 self.reporter,
                 engine=engine,
-                batch_size=chosen.batch_size,
+                batch_size=options.batch_size,
             )
         chart = final.with_name(f"{final.name}-classes.png")
         if result.written or not chart.exists():
             from toolbox.report.figures import to_png
             from toolbox.report.plots import files_by_class
 
-            rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
-            plot = files_by_class(rows, recipe.count_files(wanted, rows))
+            rows = recipe.select_sources(set_recipe.protocol, self.prepared.manifest)
+            plot = files_by_class(rows, recipe.count_files(set_recipe, rows))
             atomic.write_bytes(chart, to_png(plot))
         return result
 
@@ -278,17 +278,14 @@ class Workspace:
         target = path or self.path / PREVIEW
         check_output(target, overwrite)
         augmenter = self.registry.augmenter(parse(self.settings.augment.augmenter))
-        wanted = recipe.build_recipe(self.settings, self.prepared.manifest)
-        rows = recipe.select_sources(wanted.protocol, self.prepared.manifest)
+        set_recipe = recipe.build_recipe(self.settings, self.prepared.manifest)
+        rows = recipe.select_sources(set_recipe.protocol, self.prepared.manifest)
         spaced = rows[:: max(1, len(rows) // count)][:count]
-        sheets.write(sheets.of_preview(wanted, spaced, self.source, augmenter), target, overwrite)
+        sheets.write(sheets.of_preview(set_recipe, spaced, self.source, augmenter), target, overwrite)
         return target
 
     def verify(self, name: str = "") -> VerifyResult:
-        """Check an augmented set (a name in ``augmented/``, or a folder) against its lineage.
-
-        Without a name the only one there is.
-        """
+        """Verify an augmented set against its lineage: a name in ``augmented/``, a folder, or by default the only one."""
         from toolbox.augment import recipe, verify
 
         return verify.verify(recipe.find_set(self.path, name), self.reporter)
@@ -298,23 +295,23 @@ class Workspace:
         from toolbox.augment import verify
         from toolbox.plugin.engines import build_engine
 
-        wanted = verify.recipe_beside(path)
-        augmenter = self.registry.augmenter(wanted.spec)
-        found = self.prepared
+        set_recipe = verify.recipe_beside(path)
+        augmenter = self.registry.augmenter(set_recipe.spec)
+        split = self.prepared
         target = out or self.path / "replayed" / path.resolve().parent.name
         engine = build_engine(self.registry, self.settings.augment.engine, self.settings.augment.workers)
-        return verify.replay(path, found.manifest, found.source, augmenter, target, self.reporter, engine)
+        return verify.replay(path, split.manifest, split.source, augmenter, target, self.reporter, engine)
 
     def plan_prepare(
         self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None
     ) -> PreparePlan:
-        """What :meth:`prepare` would make; reads every image, writes nothing."""
+        """Plan :meth:`prepare`: read every image, write nothing."""
         from toolbox.data.prepare import plan
 
         folder, place = Path(out) if out is not None else None, self.path / plan.FOLDER
-        found = plan.make_plan(self.source, size, channels, format, folder, place, self.reporter)
-        self.quarantined = found.index.quarantined
-        return found
+        prepare_plan = plan.make_plan(self.source, size, channels, format, folder, place, self.reporter)
+        self.quarantined = prepare_plan.index.quarantined
+        return prepare_plan
 
     def prepare(
         self, size: int = 64, channels: str = "keep", format: str = "png", out: str | Path | None = None
@@ -325,7 +322,7 @@ class Workspace:
         return run.write_folder(self.plan_prepare(size, channels, format, out), self.reporter)
 
     def train(self, model: str | Mapping[str, Any] | Spec) -> Run:
-        """Train ``model`` from scratch, evaluate it, keep the run."""
+        """Train ``model`` from scratch and evaluate it."""
         return self._train(self._experiment(model, False))
 
     def finetune(
@@ -341,38 +338,38 @@ class Workspace:
         return self._train(self._experiment(model, True, settings))
 
     def resume(self, run: str) -> Run:
-        """Go on with a run that was interrupted, from its last checkpoint; it ends as if it never had been.
+        """Resume an interrupted run from its last checkpoint; it ends as if it had not been interrupted.
 
         Raises
         ------
-        UsageError: it is finished, or data, split, settings or weights are not what they were.
+        UsageError: it is finished, or data, split, settings or weights changed.
         """
-        found = self.run(run)
-        if found.finished:
-            raise UsageError(f"the run {found.id} is finished: there is nothing to go on with")
-        place = self._as_in(found)
-        if found.record.status == "trained":
-            return place._finish(found)
-        experiment = place._experiment_of(found)
-        self.quarantined = place.quarantined
-        return place._train(experiment, resume=found)
+        interrupted = self.run(run)
+        if interrupted.finished:
+            raise UsageError(f"the run {interrupted.id} is finished and can't be resumed", "Repeat it with --from-run.")
+        original = self._as_in(interrupted)
+        if interrupted.record.status == "trained":
+            return original._finish(interrupted)
+        experiment = original._experiment_of(interrupted)
+        self.quarantined = original.quarantined
+        return original._train(experiment, resume=interrupted)
 
     def repeat(self, run: str) -> Run:
-        """A new run with all that ``run`` was made with; settings that this workspace was given go before.
+        """Repeat ``run`` as a new run; settings given to this workspace replace its own.
 
         Raises
         ------
-        UsageError: no settings were given, and data, split or weights are not what they were.
+        UsageError: no settings were given, and data, split or weights changed.
         """
-        found = self.run(run)
-        place = self._as_in(found)
-        experiment = place._experiment_of(found)
-        self.quarantined = place.quarantined
-        return place._train(experiment, like=None if self._given.values else found.record)
+        original = self.run(run)
+        workspace = self._as_in(original)
+        experiment = workspace._experiment_of(original)
+        self.quarantined = workspace.quarantined
+        return workspace._train(experiment, like=None if self._options.values else original.record)
 
     def _as_in(self, run: Run) -> Workspace:
         """This workspace with the settings of ``run``; its manifest and audit files are left alone."""
-        settings = {**run.record.setting_values, **self._given.values}
+        settings = {**run.record.setting_values, **self._options.values}
         return Workspace(
             self.path,
             settings=settings,
@@ -387,11 +384,11 @@ class Workspace:
         """Evaluate a run again, on its own held-out split or on another dataset (an external test)."""
         from toolbox.evaluation import apply
 
-        found = self.run(run)
+        evaluated_run = self.run(run)
         if data is None:
-            return apply.evaluate_run(found, self.path, self._plain_settings, self.registry, self.reporter)
+            return apply.evaluate_run(evaluated_run, self.path, self._plain_settings, self.registry, self.reporter)
         evaluation, self.quarantined = apply.evaluate_external(
-            found, str(data), self.path, self._plain_settings, self.registry, self.reporter
+            evaluated_run, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
         return evaluation
 
@@ -413,10 +410,10 @@ class Workspace:
         """
         from toolbox.models import predict
 
-        found = self.run(run)
+        trained_run = self.run(run)
         paths = list_images(images)[:limit]
-        predictor = predict.load(found, self.registry, self._plain_settings)
-        return Predictions(found, predictor.classes, paths, predictor.files(paths))
+        predictor = predict.load(trained_run, self.registry, self._plain_settings)
+        return Predictions(trained_run, predictor.classes, paths, predictor.files(paths))
 
     def export(
         self, run: str, form: str = "safetensors", out: str | Path | None = None, *, overwrite: bool = False
@@ -492,7 +489,7 @@ class Workspace:
         *,
         finetune: bool,
     ) -> dict[str, Any]:
-        """What :meth:`train` or :meth:`finetune` would do, with time and disk; trains nothing."""
+        """Plan :meth:`train` or :meth:`finetune`, with time and disk; train nothing."""
         from toolbox.training.plan import plan
 
         return plan(self._experiment(model, finetune))
@@ -500,12 +497,12 @@ class Workspace:
     @property
     def _plain_settings(self) -> Settings:
         """The settings without those of a dataset, for what needs none."""
-        return self._evaluated(layers.resolve([*self._file_layers, self._given]))
+        return self._evaluated(layers.resolve([*self._file_layers, self._options]))
 
     def _evaluated(self, settings: Settings) -> Settings:
         """``settings`` with the further evaluators that this workspace was given."""
-        names = {parse(given).name for given in self._evaluators}
-        rest = [given for given in settings.evaluators if parse(given).name not in names]
+        names = {parse(spec).name for spec in self._evaluators}
+        rest = [spec for spec in settings.evaluators if parse(spec).name not in names]
         return settings.model_copy(update={"evaluators": [*rest, *self._evaluators]})
 
     def _train(self, experiment: Experiment, *, resume: Run | None = None, like: RunRecord | None = None) -> Run:
@@ -522,7 +519,7 @@ class Workspace:
         return run
 
     def _finish(self, run: Run) -> Run:
-        """Evaluate a trained run, and say that it is finished."""
+        """Evaluate a trained run and mark it as finished."""
         from toolbox.evaluation import apply
 
         if self._follows:
@@ -538,13 +535,13 @@ class Workspace:
         from toolbox.training.session import Experiment
 
         spec = model if isinstance(model, Spec) else parse(model)
-        # Unknown names are told before anything is read or trained.
+        # Report unknown names before anything is read or trained.
         self.registry.model(spec)
         settings = settings or self.settings
         stages.plan_stages(settings, finetune)
         evaluators = [self.registry.evaluator(parse(given)) for given in self.settings.evaluators]
         if not evaluators:
-            raise UsageError("no evaluator is named", 'Set evaluators = ["classification"].')
+            raise UsageError("no evaluators", 'Set evaluators = ["classification"].')
         specs = [] if self._follows else self.settings.training.trackers
         run_trackers = trackers.build_trackers(specs, self.registry, self.reporter)
         from toolbox.data.audit import gate
@@ -584,6 +581,6 @@ def init(path: Path, data: str, overwrite: bool = False) -> Path:
 
     file = path / layers.FILE_NAME
     if file.exists() and not overwrite:
-        raise UsageError(f"{file} exists already", "Edit it, or give --force to write it anew.")
+        raise UsageError(f"{file} already exists", "Edit it, or pass --force to overwrite it.")
     atomic.write_text(file, render(data))
     return file

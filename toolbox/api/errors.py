@@ -38,13 +38,13 @@ class EnvironmentFailure(ToolboxError):
 
 
 class Interrupted(ToolboxError):
-    """The user stopped what can be gone on with."""
+    """The user interrupted work that can be resumed."""
 
     exit_code = EXIT_INTERRUPTED
 
 
 class WeightsUnavailable(EnvironmentFailure):
-    """Pretrained weights are needed and can't be had here."""
+    """Pretrained weights are needed and not available."""
 
 
 class UsageError(ToolboxError):
@@ -58,7 +58,7 @@ class PluginError(UsageError):
 
 
 class Refused(ToolboxError):
-    """A safety gate refuses to go on (a leak, say)."""
+    """A safety check refuses the operation (because of a leak, say)."""
 
     exit_code = EXIT_REFUSED
 

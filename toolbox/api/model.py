@@ -90,6 +90,6 @@ class Model(ABC):
 
         Raises
         ------
-        toolbox.api.errors.WeightsUnavailable: pretrained weights are wanted and can't be had here.
+        toolbox.api.errors.WeightsUnavailable: pretrained weights are requested and not available.
         toolbox.api.errors.UsageError: the request makes no sense for this architecture.
         """

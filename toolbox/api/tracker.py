@@ -11,15 +11,15 @@ from typing import Any
 class Tracker(ABC):
     """Is told of one run as it happens, and writes that elsewhere; see :mod:`toolbox.training.trackers`.
 
-    Whatever it raises is told once, the training goes on, and the tracker is told no more.
+    Whatever it raises is reported once; training continues without the tracker.
     """
 
     @abstractmethod
     def started(self, folder: Path, record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
-        """A training begins, or goes on.
+        """A training starts or resumes.
 
         ``folder``: the run's; ``record``: its ``run.json`` so far; ``history``: the epochs behind it (lines of
-        ``metrics.jsonl``), none unless it goes on.
+        ``metrics.jsonl``), empty unless it resumes.
         """
 
     @abstractmethod

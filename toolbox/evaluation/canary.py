@@ -1,8 +1,8 @@
-"""The canary: with labels shuffled by group there is nothing to learn, so whatever is "learnt" is leakage.
+"""The canary: with labels shuffled by group there is nothing to learn, so any accuracy above chance is leakage.
 
-The labels are shuffled among the groups (all slices of one patient get one label, at random), and a small model is
-cross-validated twice: over folds that divide groups, and over folds that don't. A network that knows a patient
-again scores high on the first and must stay at chance on the second (Yagis et al., "Effect of data leakage in
+Labels are shuffled among the groups (all slices of one patient get the same random label), and a small model is
+cross-validated twice: over folds that divide groups, and over folds that keep them whole. A network that recognizes
+patients scores high on the first and stays at chance on the second (Yagis et al., "Effect of data leakage in
 brain MRI classification using 2D convolutional neural networks", Scientific Reports 11, 2021).
 """
 
@@ -39,7 +39,7 @@ FOLDS = 4
 
 @dataclass(frozen=True)
 class Canary:
-    """What the canary showed. ``divided`` and ``whole``: accuracy over folds that divide groups, and that don't.
+    """The result. ``divided`` and ``whole``: accuracy over folds that divide groups, and that keep them whole.
 
     ``chance`` is the share of the largest class.
     """
@@ -58,7 +58,7 @@ class Canary:
         return {**asdict(self), "divided": asdict(self.divided), "whole": asdict(self.whole)}
 
 
-def sing(
+def run_canary(
     prepared: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
 ) -> Canary:
     """Cross-validate ``spec`` on shuffled labels, by image and by group.
@@ -67,7 +67,7 @@ def sing(
     ------
     UsageError: the data has no groups, or too few for :data:`FOLDS` folds of each class.
     """
-    rows = shuffled(prepared.manifest.rows, settings.split.seed)
+    rows = shuffle_labels(prepared.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
     with scratch_folder() as folder, keep_freed_memory():
         model = registry.model(spec)
@@ -89,10 +89,10 @@ def sing(
     )
 
 
-def shuffled(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
-    """``rows`` of a group with labels dealt anew among the groups: each gets one, as many of each as before.
+def shuffle_labels(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+    """Shuffle the labels among the groups, one label for each group, and drop rows without a group.
 
-    A group's own label is that of most of its samples. The order is that of a hash keyed by ``seed``.
+    A group's label before shuffling is that of most of its samples. The order follows from a hash keyed by ``seed``.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def shuffled(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
         for name in names
     ]
     order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/canary/{name}".encode()).digest())
-    given = dict(zip(order, labels, strict=True))
-    return tuple(replace(row, label=given[row.group], split="", fold="") for row in rows if row.group)
+    label_of = dict(zip(order, labels, strict=True))
+    return tuple(replace(row, label=label_of[row.group], split="", fold="") for row in rows if row.group)
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,19 @@ class _Trial:
     reporter: Reporter
 
     def accuracy(self, registry: Registry, divide: bool) -> Metric:
-        """Accuracy over all folds, each sample predicted by the model that did not see it."""
+        """Accuracy over all folds, each sample predicted by the model that was not trained on it."""
         pool = collect_units(self.rows, divide)
-        dealt = folds.assign_folds(pool, FOLDS, self.settings.split.seed)
-        fold_of = {row.id: fold for name, fold in dealt.items() for row in pool[name]}
+        assignment = folds.assign_folds(pool, FOLDS, self.settings.split.seed)
+        fold_of = {row.id: fold for name, fold in assignment.items() for row in pool[name]}
         fold = torch.tensor([fold_of[row.id] for row in self.rows])
         number = {label: index for index, label in enumerate(self.classes)}
         targets = torch.tensor([number[row.label] for row in self.rows])
         probabilities = torch.zeros(len(self.rows), len(self.classes), dtype=torch.float64)
         for held_out in range(FOLDS):
             name = f"{'dividing groups' if divide else 'by group'}, fold {held_out + 1} of {FOLDS}"
-            seen = torch.nonzero(fold != held_out).flatten()
-            unseen = torch.nonzero(fold == held_out).flatten()
-            probabilities[unseen] = self._predicted(seen, unseen, targets, name)
+            training = torch.nonzero(fold != held_out).flatten()
+            test = torch.nonzero(fold == held_out).flatten()
+            probabilities[test] = self._predict(training, test, targets, name)
         evidence = Evidence(
             ids=[row.id for row in self.rows],
             targets=targets.numpy(),
@@ -151,7 +151,7 @@ class _Trial:
         )
         return _accuracy(evidence, self.settings, registry)
 
-    def _predicted(self, seen: torch.Tensor, unseen: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
+    def _predict(self, training: torch.Tensor, test: torch.Tensor, targets: torch.Tensor, name: str) -> torch.Tensor:
         device = build.resolve_device(self.settings)
         torch.manual_seed(batches.derive_seed(self.settings.seed, "weights"))
         built = build.build_model(self.config, self.settings.training, reporter=self.reporter)
@@ -163,16 +163,16 @@ class _Trial:
         def given(indices: torch.Tensor) -> Pixels:
             return Pixels(np.ascontiguousarray(self.images[indices.numpy()]), built.mean, built.std, device)
 
-        train = LabeledInputs(given(seen), targets[seen])
+        train = LabeledInputs(pixels(training), targets[training])
         loop.fit(module, module, train, None, stage, reporter=self.reporter)
-        logits = loop.predict_logits(module, module, given(unseen), self.settings.training.batch_size)
+        logits = loop.predict_logits(module, module, pixels(test), self.settings.training.batch_size)
         return torch.softmax(logits.double(), 1)
 
 
 def _accuracy(evidence: Evidence, settings: Settings, registry: Registry) -> Metric:
-    """The accuracy that the first evaluator who measures it gives, with its interval."""
-    for given in settings.evaluators:
-        metrics: Mapping[str, Metric] = registry.evaluator(parse(given)).evaluate(evidence).metrics
+    """The accuracy of the first evaluator that measures it, with its interval."""
+    for spec in settings.evaluators:
+        metrics: Mapping[str, Metric] = registry.evaluator(parse(spec)).evaluate(evidence).metrics
         if "accuracy" in metrics:
             return metrics["accuracy"]
     raise UsageError("no evaluator gives an accuracy", 'Set evaluators = ["classification"].')

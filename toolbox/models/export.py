@@ -103,7 +103,7 @@ def _place(run: Run, form: str, out: Path | None, overwrite: bool) -> Path:
     if path.exists() and path.resolve() == (run.path / MODEL).resolve():
         raise UsageError(f"{path} is the run's own", "Choose another file.")
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already", "Give --force to replace it.")
+        raise UsageError(f"{path} already exists", "Give --force to replace it.")
     return path
 
 

@@ -72,7 +72,7 @@ def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) 
 def _probes(
     names: list[str], kinds: dict[str, list[PlannedRun]], scratch: Path, registry: Registry
 ) -> Iterator[tuple[str, Cost | str]]:
-    """The cost of each kind, or what is missing here to run it (weights that can't be had)."""
+    """The cost of each kind of run, or the reason it can't run here (missing weights)."""
     for name in names:
         try:
             yield name, _probe(kinds[name][0], scratch, registry)

@@ -74,7 +74,7 @@ def fetch_weights(architecture: str, name: str) -> Path:
 
     Raises
     ------
-    WeightsUnavailable: it can't be had; says what, where from, and the ways around it.
+    WeightsUnavailable: the download failed; the message names the file, its address and the alternatives.
     """
     source = origin(configuration(architecture))
     if source is None:
@@ -84,7 +84,7 @@ def fetch_weights(architecture: str, name: str) -> Path:
             return _from_address(source.url) if source.url else _from_hub(source)
     except Exception as error:  # the network, the hub, its HTTP library and the disk each have their own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise WeightsUnavailable(f"{source} can't be had: {reason}", _ways_around(name)) from error
+        raise WeightsUnavailable(f"{source} is not available: {reason}", _ways_around(name)) from error
 
 
 def _ways_around(name: str) -> str:

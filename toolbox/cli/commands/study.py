@@ -72,7 +72,7 @@ def new(
     path = find_study(file)
     copy = output or Path(path.name)
     if copy.exists():
-        raise UsageError(f"{copy} exists already", "Give another file name: toolbox study new NAME FILE.")
+        raise UsageError(f"{copy} already exists", "Give another file name: toolbox study new NAME FILE.")
     write_text(copy, path.read_text("utf-8"))
     call.terminal.show(f"Wrote {copy}. Edit it, then run: toolbox study plan {copy}")
     call.terminal.emit({"path": str(copy)})

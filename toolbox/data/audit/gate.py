@@ -8,7 +8,7 @@ from toolbox.data.audit.findings import KINDS, Audit
 
 _WAYS = (
     "See audit.html. 'toolbox data split --drop-leaks' takes the training side out, --group-duplicates keeps"
-    " duplicates on one side; --allow-leaks goes on, and the run is marked leaky for good."
+    " duplicates on one side; --allow-leaks trains anyway and marks the run as leaky for good."
 )
 
 

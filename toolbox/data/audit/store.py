@@ -125,7 +125,7 @@ def opened() -> Iterator[Store]:
 
 
 def _connect(path: Path, anew: bool = False) -> sqlite3.Connection | None:
-    """The database in ``path``, made anew where it is damaged; ``None`` where it can't be had."""
+    """Open the database at ``path``, recreated if damaged; ``None`` if that fails."""
     connection = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

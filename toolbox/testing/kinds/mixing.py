@@ -25,7 +25,7 @@ def batch_draws_are_json(subject: Subject) -> Problems:
 
 @check
 def batch_draws_hang_on_the_key_alone(subject: Subject) -> Problems:
-    """The same key, batch size and shape give the same parameters: a training can be gone on with to the bit."""
+    """The same key, batch size and shape give the same parameters: a training can be resumed to the bit."""
     yield from key_alone(subject)
 
 
