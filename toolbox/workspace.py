@@ -285,7 +285,7 @@ class Workspace:
         return target
 
     def verify(self, name: str = "") -> VerifyResult:
-        """Verify an augmented set against its lineage: a name in ``augmented/``, a folder, or by default the only one."""
+        """Verify an augmented set (a name or a folder; by default the only one) against its lineage."""
         from toolbox.augment import recipe, verify
 
         return verify.verify(recipe.find_set(self.path, name), self.reporter)

@@ -160,12 +160,12 @@ class _Trial:
         changes = {"epochs": self.epochs, "early_stopping": False}
         stage = Stage(name, self.settings.training.model_copy(update=changes), self.settings.seed)
 
-        def given(indices: torch.Tensor) -> Pixels:
+        def make_inputs(indices: torch.Tensor) -> Pixels:
             return Pixels(np.ascontiguousarray(self.images[indices.numpy()]), built.mean, built.std, device)
 
-        train = LabeledInputs(pixels(training), targets[training])
+        train = LabeledInputs(make_inputs(training), targets[training])
         loop.fit(module, module, train, None, stage, reporter=self.reporter)
-        logits = loop.predict_logits(module, module, pixels(test), self.settings.training.batch_size)
+        logits = loop.predict_logits(module, module, make_inputs(test), self.settings.training.batch_size)
         return torch.softmax(logits.double(), 1)
 
 

@@ -70,23 +70,20 @@ class ResumableFolder:
         atomic.make_folder(self.partial)
         marker = self.partial / self._marker
         with atomic.translate_os_errors("clear", self.partial):
-            if not marker.is_file() and any(not _is_temporary(path) for path in self.partial.iterdir()):
+            content = _read_marker(marker)
+            if content is None and any(not _is_temporary(path) for path in self.partial.iterdir()):
                 raise UsageError(
                     f"{self.partial} holds files that toolbox did not write",
                     "Move it away, or choose another folder with --out.",
                 )
-            if not (resume and self._holds(marker)):
-                marker.unlink(missing_ok=True)
+            if not (resume and content is not None and content.items() >= self._content.items()):
+                # The log goes first and the marker last: killed in between, the next call finds its own folder.
+                self.log.unlink(missing_ok=True)
                 for path in self.partial.iterdir():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    if path != marker:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
                 atomic.write_json(marker, self._content)
-        self._remove_temporary()
-
-    def _holds(self, marker: Path) -> bool:
-        try:
-            return bool(json.loads(marker.read_text("utf-8")).items() >= self._content.items())
-        except (OSError, ValueError, AttributeError):
-            return False
+            self._remove_temporary()
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
@@ -125,8 +122,8 @@ class ResumableFolder:
         UsageError: something else has taken the name.
         EnvironmentFailure: it can't be renamed.
         """
-        self._remove_temporary()
         with atomic.translate_os_errors("rename to", self.final):
+            self._remove_temporary()
             if self.final.exists():
                 if any(self.final.iterdir()):
                     raise UsageError(f"{self.final} exists and is not empty", "Choose another folder with --out.")
@@ -139,6 +136,15 @@ class ResumableFolder:
         for path in self.partial.iterdir():
             if _is_temporary(path) and not _delete(path):
                 raise EnvironmentFailure(f"can't delete {path}", "Stop the process that writes to it, and try again.")
+
+
+def _read_marker(marker: Path) -> dict[str, Any] | None:
+    """The content of a marker that this class wrote, or ``None``."""
+    try:
+        content = json.loads(marker.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "schema" in content else None
 
 
 def _is_temporary(path: Path) -> bool:
