@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from toolbox.api.errors import PluginError, ToolboxError, UsageError
 from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
 from toolbox.evaluation.evidence import EvidenceSource
@@ -66,7 +68,12 @@ def evaluate(
     for _, result in results:
         values.update({key: value for key, value in result.extra.items() if key not in values})
     # Not strict: an evaluator may give a tuple where the file has a list.
-    return EvaluationRecord.model_validate(values, strict=False)
+    try:
+        return EvaluationRecord.model_validate(values, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PluginError(f"an evaluator returned an invalid evaluation: {where}: {first['msg']}") from error
 
 
 def save(run: Run, evaluation: EvaluationRecord, tag: str = "") -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pydantic import field_validator
+
 from toolbox.api.evaluator import Figure, Metric, Table
 from toolbox.runs.document import Document, Part, known_keys
 
@@ -80,3 +82,12 @@ class EvaluationRecord(Document):
     group_confusion_matrix: list[list[int]] = []
     trained_on: int | None = None
     looks: UseCount | None = None
+
+    @field_validator("figures")
+    @classmethod
+    def _check_matrices(cls, figures: list[Figure]) -> list[Figure]:
+        for figure in figures:
+            widths = {len(values) for values in figure.values}
+            if figure.kind == "matrix" and (len(figure.values) != len(figure.rows) or widths != {len(figure.columns)}):
+                raise ValueError(f"the values of the figure {figure.name!r} are not rows × columns")
+        return figures
