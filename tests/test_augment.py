@@ -27,6 +27,7 @@ from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
 from toolbox.files.atomic import append_lines
 from toolbox.files.locks import hold_lock
+from toolbox.files.resumable_folder import ResumableFolder
 from toolbox.plugin.engines import FEW, build_engine
 from toolbox.plugin.registry import Registry
 from toolbox.workspace import Workspace
@@ -400,7 +401,7 @@ def test_what_another_recipe_left_is_never_mixed_in(photos: Path, tmp_path: Path
             ws = Workspace(tmp_path / "ws", data=photos, settings={**SMALL, "augment.factor": factor})
             with pytest.MonkeyPatch.context() as patch:
                 if factor != factors[-1]:
-                    patch.setattr(writer, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+                    patch.setattr(ResumableFolder, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
                     with pytest.raises(KeyboardInterrupt):
                         ws.augment(tmp_path / out)
                 else:
@@ -413,7 +414,7 @@ def test_files_of_other_versions_are_made_anew(photos: Path, tmp_path: Path) -> 
     ws = Workspace(tmp_path / "b", data=photos, settings=SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer.environment, "versions_of", lambda names: {"simplejpeg": "0.1"})
-        patch.setattr(writer, "_finish", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(ResumableFolder, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ws.augment()
     (partial,) = (tmp_path / "b" / "augmented").glob(".*.partial")
@@ -510,7 +511,7 @@ def test_shards_are_what_is_left_in_order(counts: list[int], done: int) -> None:
 def test_a_lineage_whose_paths_lead_out_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / lineage.FILE_NAME
     append_lines(file, [lineage.Line(path, "s", "p", 0, 0, {}, "x").text()])
-    with pytest.raises(UsageError, match="leads out of the set"):
+    with pytest.raises(UsageError, match="leaves the set"):
         list(lineage.read(file))
 
 

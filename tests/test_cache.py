@@ -250,7 +250,7 @@ def test_without_room_for_the_features_the_head_starts_at_the_trunk(
 
     monkeypatch.setattr(Table, "missing", too_large)
     run = Workspace(tmp_path, data=photos, settings={**QUICK, "head.epochs": 1}).finetune(TINY, unfreeze_last=True)
-    assert run.finished and [stage["cached"] for stage in run.record["stages"]] == [True, True]
+    assert run.finished and [stage.cached for stage in run.record.stages] == [True, True]
 
 
 def test_a_folder_that_cannot_be_created_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

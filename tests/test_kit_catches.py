@@ -428,5 +428,5 @@ def test_two_plugins_with_one_name_are_found(install: Callable[..., Registry]) -
 
 
 def test_there_are_many_ways_of_every_kind() -> None:
-    assert {case.values[0] for case in CASES} == set(KINDS)
+    assert {case.values[0] for case in CASES} == set(KINDS) - {"tracker", "engine"}
     assert len(CASES) > 80

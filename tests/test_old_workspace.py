@@ -78,6 +78,6 @@ def test_its_study_is_known_as_finished(toolbox: Toolbox, old: Path) -> None:
     status = toolbox("study", "status", "study.toml", "--json").document
     assert [run["status"] for run in status["runs"]] == ["finished"] * 4
     done = toolbox("study", "run", "study.toml", "--json")
-    assert done.code == 0 and "4 of 4 runs are finished already" in done.stderr
+    assert done.code == 0 and "4 of 4 runs are already finished" in done.stderr
     assert len(list(old.glob("studies/old/splits/*/runs/*"))) == 4
     assert toolbox("study", "report", "study.toml").code == 0

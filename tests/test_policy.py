@@ -14,7 +14,7 @@ import pytest
 from tests.command_lines import parse_command_line
 from tests.conftest import Toolbox
 from toolbox.plugin import reference, schema
-from toolbox.plugin.registry import Offer, Registry
+from toolbox.plugin.registry import PROTOCOLS, Offer, Registry
 from toolbox.plugin.spec import parse
 from toolbox.testing import checks
 
@@ -49,9 +49,9 @@ def test_each_hook_is_documented(name: str) -> None:
     """In the author's guide, with its example and with everything that its factory's product has."""
     guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
     section = guide.partition(f"### `{name}`\n")[2].partition("\n### ")[0]
-    descriptor = reference.offered_by(HOOKS[name])
+    descriptor = reference.descriptor_of(HOOKS[name])
     assert reference.example(HOOKS[name]) in section and f"def {name}():" in section
-    for made in reference.MADE[descriptor.kind]:
+    for made in PROTOCOLS[descriptor.kind]:
         assert f"`{made.__module__}.{made.__name__}`" in section
         assert [method for method in made.__abstractmethods__ if f"- `{method}(" not in section] == []
 
@@ -61,8 +61,8 @@ def test_each_hook_is_called_and_what_it_gives_checked(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plugin with this hook alone offers its component; one that gives another kind's descriptor is refused."""
-    descriptor = reference.offered_by(HOOKS[name])
-    other = next(reference.offered_by(hook) for other, hook in HOOKS.items() if other != name)
+    descriptor = reference.descriptor_of(HOOKS[name])
+    other = next(reference.descriptor_of(hook) for other, hook in HOOKS.items() if other != name)
     monkeypatch.syspath_prepend(str(tmp_path))
     for module, offered in ((f"right_{name}", descriptor), (f"wrong_{name}", other)):
         names = {"descriptor": descriptor.__name__, "other": other.__name__, "offered": offered.__name__}
@@ -81,10 +81,11 @@ def test_each_hook_is_called_and_what_it_gives_checked(
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_each_hook_has_a_kit_and_a_third_party_example(name: str) -> None:
-    """The kit checks what it gives; the example and the scaffold implement it (their own tests run both)."""
-    kind = reference.offered_by(HOOKS[name]).kind
+    """The kit checks what it gives; the scaffold implements it, and the example the four kinds of component."""
+    kind = reference.descriptor_of(HOOKS[name]).kind
     assert len(checks(kind)) > 10
-    assert f"def {name}(" in (ROOT / "examples/third_party/src/toolbox_example/__init__.py").read_text("utf-8")
+    example = (ROOT / "examples/third_party/src/toolbox_example/__init__.py").read_text("utf-8")
+    assert f"def {name}(" in example or kind in ("tracker", "engine")
     assert (ROOT / f"toolbox/plugin/template/toolbox_sketch/{kind}.py").is_file()
 
 
@@ -99,14 +100,16 @@ def test_each_component_is_shown_with_an_example(offer: Offer, toolbox: Toolbox)
     program, *words = shlex.split(example)
     assert program == "toolbox"
     parse_command_line(words)
-    spec = next(parse(word) for word in words if word.partition(":")[0] == offer.component.name)
+    values = [*words, *(word.partition("=")[2].strip("[]'\"") for word in words)]
+    spec = next(parse(value) for value in values if value.partition(":")[0] == offer.component.name)
     schema.validate(FIRST_PARTY.factory(offer), spec.parameters, "the example")
 
 
 def test_show_prints_the_example_or_makes_one(toolbox: Toolbox) -> None:
     assert "toolbox augment --augmenter mri:ghosting=0.1 --factor 5" in toolbox("show", "augmenter", "mri").stdout
+    examples = {}
     for offer in FIRST_PARTY.offers():
         plain = type(offer.component)(offer.component.name, "without an example", offer.component.factory)
-        made = schema.example(plain, schema.parameters(FIRST_PARTY.factory(offer), plain.name))
-        parse_command_line(shlex.split(made)[1:])
-    assert made == "toolbox evaluate --evaluator subgroups:column=…"
+        examples[plain.name] = schema.example(plain, schema.parameters(FIRST_PARTY.factory(offer), plain.name))
+        parse_command_line(shlex.split(examples[plain.name])[1:])
+    assert examples["subgroups"] == "toolbox evaluate --evaluator subgroups:column=…"

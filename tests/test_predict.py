@@ -344,7 +344,7 @@ def test_a_run_keeps_what_it_trained_on_and_an_external_test_counts_it(toolbox: 
     assert "2 of these 11 images were trained on" in toolbox("evaluate", 1, "-C", ws, "--data", fresh).stdout
     (run / "manifest.csv").unlink()
     unknown = toolbox("evaluate", 1, "-C", ws, "--data", fresh, "--json")
-    assert unknown.document["trained_on"] is None and "keeps no manifest.csv" in unknown.stderr
+    assert unknown.document["trained_on"] is None and "has no manifest.csv" in unknown.stderr
 
 
 def test_an_external_test_wants_the_same_classes(toolbox: Toolbox, ours: Path) -> None:

@@ -148,7 +148,7 @@ def test_without_epochs_the_untrained_model_is_measured(toolbox: Toolbox, photos
     run = place.run()
     assert run.record.untrained and [stage.epochs_run for stage in run.record.stages] == [0, 0]
     assert not run.history() and run.metrics["accuracy"].value is not None
-    assert "untrained" in place.report().read_text()
+    assert "Untrained" in place.report().read_text()
     toolbox("finetune", TINY, "--epochs", 1, *common)
     assert not place.run().record.untrained
 

@@ -14,6 +14,7 @@ def toolbox_engines() -> Iterator[EngineComponent]:
         summary="threads of this process",
         factory="toolbox_engines.inline:Inline",
         api_version=1,
+        example="toolbox augment --set augment.engine=inline",
     )
     yield EngineComponent(
         name="processes",

@@ -15,6 +15,7 @@ def toolbox_trackers() -> Iterator[TrackerComponent]:
         factory="toolbox_trackers.heavy.board:TensorBoard",
         requires=("vision-toolbox[tensorboard]",),
         api_version=1,
+        example="toolbox train alzheimer-cnn --set 'training.trackers=[\"tensorboard\"]'",
     )
     yield TrackerComponent(
         name="mlflow",
@@ -22,4 +23,5 @@ def toolbox_trackers() -> Iterator[TrackerComponent]:
         factory="toolbox_trackers.heavy.flow:MLflow",
         requires=("vision-toolbox[mlflow]",),
         api_version=1,
+        example="toolbox train alzheimer-cnn --set 'training.trackers=[\"mlflow\"]'",
     )

@@ -135,7 +135,7 @@ def example_valid(subject: Subject) -> Problems:
         yield f"the example {component.example!r} is not what a shell can read: {error}"
         return
     # Also of a setting (--set augment.engine=NAME) and of a list in it (training.trackers=['NAME']).
-    values = [value.strip("[]'\"") for word in words for value in (word, word.partition("=")[2])]
+    values = [*words, *(word.partition("=")[2].strip("[]'\"") for word in words)]
     specs = [value for value in values if value.partition(":")[0] == component.name]
     if not specs:
         yield f"the example {component.example!r} does not use it"
