@@ -160,8 +160,8 @@ def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: P
     warm = ended(Workspace(tmp_path / "2", data=photos, settings=QUICK))
     plain = ended(Workspace(tmp_path / "3", data=photos, settings={**QUICK, "training.cache_gb": 0}))
     assert cold[1:3] == warm[1:3] and all(torch.equal(cold[0][name], warm[0][name]) for name in cold[0])
-    assert [stage["cached"] for stage in cold[3]["stages"]] == [True, True]
-    assert [stage["cached"] for stage in plain[3]["stages"]] == [False, False]
+    assert [stage.cached for stage in cold[3].stages] == [True, True]
+    assert [stage.cached for stage in plain[3].stages] == [False, False]
     for name, value in cold[0].items():
         assert torch.allclose(value, plain[0][name], atol=1e-5), name
     for cached, uncached in zip(cold[1], plain[1], strict=True):
@@ -212,7 +212,7 @@ def test_a_cache_that_can_not_be_written_costs_time_and_nothing_else(
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "tables").write_text("in the way")
     outcome = ended(Workspace(tmp_path / "1", data=photos, settings=QUICK))
-    assert [stage["cached"] for stage in outcome[3]["stages"]] == [False, False]
+    assert [stage.cached for stage in outcome[3].stages] == [False, False]
 
 
 def test_other_files_in_the_folder_are_not_touched(toolbox: Toolbox, own_cache: Path) -> None:
