@@ -328,7 +328,9 @@ def test_a_table_may_name_images_outside_its_folder(
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     folder = photos if prefix == "absolute" else prefix
-    lines = [f"{folder}/{label}/{label}-{number:02d}.png,{label}" for label in ("left", "right") for number in range(12)]
+    lines = [
+        f"{folder}/{label}/{label}-{number:02d}.png,{label}" for label in ("left", "right") for number in range(12)
+    ]
     Path("mine.csv").write_text("\n".join(["path,label", *lines]))
     refused = toolbox("data", "prepare", "--data", "mine.csv", "--out", photos / "left" / "new")
     assert refused.code == 2 and "dataset's own folder" in refused.stderr
