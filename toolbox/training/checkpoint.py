@@ -113,8 +113,8 @@ class Checkpoints:
                 torch.save({**self.run_state(), "loop": state.to_dict()}, file)
             except RuntimeError as error:
                 # torch hides what ended a write, a full disk or Ctrl-C, behind an error of its own.
-                hidden = isinstance(error.__context__, OSError | KeyboardInterrupt)
-                raise (error.__context__ if hidden else error) from None
+                hidden = error.__context__
+                raise hidden if isinstance(hidden, OSError | KeyboardInterrupt) else error from None
         self._written_at = time.monotonic()
         self._seconds_to_write = self._written_at - start
 
