@@ -380,13 +380,18 @@ class Workspace:
             evaluators=self._evaluators,
         )
 
-    def evaluate(self, run: str = "", *, data: str | Path | None = None) -> EvaluationRecord:
-        """Evaluate a run again, on its own held-out split or on another dataset (an external test)."""
+    def evaluate(self, run: str = "", *, data: str | Path | None = None, clean: bool = False) -> EvaluationRecord:
+        """Evaluate a run again, on its own held-out split or on another dataset (an external test).
+
+        ``clean``: look for leaks in the run's data again, for runs that don't say which images leaked.
+        """
         from toolbox.evaluation import apply
 
         evaluated_run = self.run(run)
         if data is None:
-            return apply.evaluate_run(evaluated_run, self.path, self._plain_settings, self.registry, self.reporter)
+            return apply.evaluate_run(
+                evaluated_run, self.path, self._plain_settings, self.registry, self.reporter, find_leaks=clean
+            )
         evaluation, self.quarantined = apply.evaluate_external(
             evaluated_run, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
@@ -563,6 +568,7 @@ class Workspace:
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
+            comparison=self.audit.comparison,
             trackers=run_trackers,
         )
 

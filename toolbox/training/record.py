@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from toolbox import environment
+from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
 from toolbox.models.precision import Forward
@@ -142,7 +143,13 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
         held_out_pass = module, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *held_out_pass, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
-    Predictions.of_rows(rows, session.manifest.classes, probabilities).write(run.path / PREDICTIONS)
+    samples = (
+        [*data.rows, *data.held_out]
+        if session.settings.split.protocol == "augment-then-split"
+        else session.manifest.rows
+    )
+    leaked = find_leaked(samples, session.manifest, session.experiment.comparison)
+    Predictions.of_rows(rows, session.manifest.classes, probabilities, leaked).write(run.path / PREDICTIONS)
 
 
 def _fingerprint(rows: Iterable[Row]) -> str:
