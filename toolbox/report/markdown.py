@@ -84,7 +84,8 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     for figure in run.evaluation.figures:
         if figure.kind == "matrix" and len(figure.columns) <= 12:
             yield table(tables.matrix(figure))
-    for content in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
+    leakage = tables.leakage(run.evaluation)
+    for content in (leakage, *tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
         if content is not None:
             yield table(content)
     external = tables.external(run, columns)

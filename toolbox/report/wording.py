@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from toolbox.api.evaluator import Metric
 from toolbox.files.names import printable
 from toolbox.report.inputs import RunView, Verdict
+from toolbox.runs.evaluation import EvaluationRecord
 
 UNDEFINED = "–"
 UNDEFINED_MEANING = "not defined (the precision of a class that was never predicted, say)"
@@ -79,6 +80,21 @@ def metric_of(run: RunView, key: str) -> Metric | None:
     """The run's metric of that name, if it has a defined value."""
     metric = run.evaluation.metrics.get(key)
     return metric if metric and metric.value is not None and math.isfinite(metric.value) else None
+
+
+def leakage_sentence(evaluation: EvaluationRecord) -> str:
+    """What the leak was worth in accuracy; empty where no image leaked, or that is unknown."""
+    parts, metric = evaluation.leakage, evaluation.metrics.get(HEADLINE)
+    if parts is None or metric is None:
+        return ""
+    clean = parts.clean.metrics.get(HEADLINE)
+    leaked = f"{parts.leaked.n:,} of {counted(evaluation.n, 'image')} leaked"
+    if clean is None or metric.value is None or clean.value is None:
+        return f"{leaked}, so no figure here says how the model does on new images"
+    return (
+        f"{leaked}: {HEADLINE} is {number(metric.value)} on all of them and {with_interval(clean)} on the"
+        f" {parts.clean.n:,} clean ones, so the leak was worth {signed(metric.value - clean.value, share=True)} points"
+    )
 
 
 def result_columns(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:
