@@ -159,7 +159,7 @@ def test_a_warm_cache_changes_not_one_bit_and_no_cache_the_last_digits(photos: P
     }
     warm = ended(Workspace(tmp_path / "2", data=photos, settings=QUICK))
     plain = ended(Workspace(tmp_path / "3", data=photos, settings={**QUICK, "training.cache_gb": 0}))
-    assert cold[1:3] == warm[1:3] and all(torch.equal(cold[0][name], warm[0][name]) for name in cold[0])
+    assert cold[1:3] == warm[1:3] and cold[3].model_sha256 == warm[3].model_sha256
     assert [stage.cached for stage in cold[3].stages] == [True, True]
     assert [stage.cached for stage in plain[3].stages] == [False, False]
     for name, value in cold[0].items():

@@ -169,8 +169,12 @@ def test_nonsense_is_told_in_one_line(toolbox: Toolbox, ours: Path) -> None:
         assert done.code == 2 and words in done.stderr and "Traceback" not in done.stderr, (arguments, done.stderr)
     run = next((ws / "runs").iterdir())
     weights = run / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    assert "can't be read as safetensors" in toolbox("predict", "1", photos, "-C", ws).stderr
+    data = weights.read_bytes()
+    for damaged in (data[:1000], data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], bytes(len(data))):
+        weights.write_bytes(damaged)
+        for command in (("predict", "1", photos), ("evaluate", "1", "--data", photos), ("export", "1")):
+            refused = toolbox(*command, "-C", ws)
+            assert refused.code == 2 and "has changed since the run was trained" in refused.stderr
     weights.unlink()
     assert "has no model.safetensors" in toolbox("predict", "1", photos, "-C", ws).stderr
     record = json.loads((run / "run.json").read_text("utf-8"))

@@ -132,6 +132,7 @@ def test_groups_by_expression_and_by_column() -> None:
         (rows_of("a", 30) + rows_of("b", 30), {"group_by": "("}, "no regular expression"),
         (rows_of("a", 30) + rows_of("b", 30), {"group_by": "patient"}, "no manifest column"),
         (rows_of("a", 30) + rows_of("b", 30), {"group_by": "(sub)"}, "finds no group"),
+        (rows_of("a" * 90, 30) + rows_of("b", 30), {"group_by": "((?:a|aa)+)$"}, "takes too long to match aaa"),
         (rows_of("a", 30, "test") + rows_of("b", 30, "train"), {"test": 0, "val": 0}, "no image of class 'a'"),
         (rows_of("a", 30) + rows_of("b", 4), {"folds": 5}, "too few for 5 folds"),
         (rows_of("a", 30) + rows_of("b", 30), {"folds": 1}, "at least 2 folds"),

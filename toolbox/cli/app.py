@@ -77,6 +77,8 @@ def run(arguments: Sequence[str]) -> int:
         # A console without braille or accents shows question marks; it must not end a training.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # Figures are files here; matplotlib can't be imported with a backend that it doesn't know.
+    os.environ["MPLBACKEND"] = "agg"
     # Pillow warns of odd EXIF and palettes; the quarantine reports what can't be used.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import regex
+
 from toolbox.api.errors import UsageError, closest
 from toolbox.data.manifest import Row
+
+_SECONDS = 1.0
+"""How long an expression may search one path."""
 
 
 def assign_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
@@ -26,14 +30,20 @@ def assign_groups(rows: Sequence[Row], group_by: str) -> tuple[Row, ...]:
     pattern = _compiled(group_by, rows)
     grouped = []
     for row in rows:
-        found = pattern.search(row.path)
-        if found is None or not found[1]:
+        try:
+            match = pattern.search(row.path, timeout=_SECONDS)
+        except TimeoutError as error:
+            raise UsageError(
+                f"split.group_by {group_by} takes too long to match {row.path}",
+                "Avoid nested repetition such as (a+)+.",
+            ) from error
+        if match is None or not match[1]:
             raise UsageError(
                 f"split.group_by {group_by} finds no group in the path {row.path}",
                 "The part in parentheses must match in every path; the groups can also stand in a column of a"
                 " manifest.csv.",
             )
-        grouped.append(replace(row, group=found[1]))
+        grouped.append(replace(row, group=match[1]))
     return tuple(grouped)
 
 
@@ -63,10 +73,10 @@ def merge_groups(rows: Sequence[Row], links: Iterable[tuple[str, str]]) -> tuple
 
 def collect_units(rows: Sequence[Row], divide: bool = False) -> dict[str, list[Row]]:
     """``rows`` by what is dealt as a whole: a group, or a sample that stands alone (``divide``: each sample)."""
-    found: dict[str, list[Row]] = defaultdict(list)
+    units: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found[f"sample {row.id}" if divide else _unit(row)].append(row)
-    return found
+        units[f"sample {row.id}" if divide else _unit(row)].append(row)
+    return units
 
 
 def _unit(row: Row) -> str:
@@ -81,10 +91,10 @@ def _joint_name(parts: list[str]) -> str:
     return f"{names[0]}+{len(names) - 1} more-{digest}"
 
 
-def _compiled(group_by: str, rows: Sequence[Row]) -> re.Pattern[str]:
+def _compiled(group_by: str, rows: Sequence[Row]) -> regex.Pattern[str]:
     try:
-        pattern = re.compile(group_by)
-    except re.error as error:
+        pattern = regex.compile(group_by)
+    except regex.error as error:
         raise UsageError(f"split.group_by {group_by} is no regular expression: {error}") from error
     if pattern.groups != 1:
         columns = sorted({name for row in rows for name in row.columns})

@@ -22,6 +22,7 @@ from toolbox.api.threads import map_in_threads
 from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
+from toolbox.files import fingerprint
 from toolbox.models import build, weights
 from toolbox.models.build import ModelConfig
 from toolbox.models.normalize import Normalize, to_tensor
@@ -169,6 +170,10 @@ def load_model(run: Run, registry: Registry, device: torch.device) -> BuiltModel
     if not (run.path / MODEL).is_file():
         raise UsageError(f"the run {run.id} has no {MODEL}", "Its training did not come to its end.")
     record = run.record
+    if record.model_sha256 and fingerprint.of_file(run.path / MODEL) != record.model_sha256:
+        raise UsageError(
+            f"{run.path / MODEL} has changed since the run was trained", "Restore the file, or train the run again."
+        )
     spec = parse(record.model)
     request = ModelRequest(**record.request.model_dump(include=set(ModelRequest.__dataclass_fields__)))
     built = build.build_model(ModelConfig(spec, registry.model(spec), replace(request, pretrained=False)))

@@ -102,6 +102,7 @@ class RunRecord(Document):
     versions: dict[str, str] = {}
     stages: list[StageRecord] = []
     untrained: bool = False
+    model_sha256: str = ""
     seconds: float = 0.0
     error: str = ""
     result: dict[str, Annotated[Metric, known_keys(Metric)]] = {}

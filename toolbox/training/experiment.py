@@ -146,7 +146,7 @@ class Trainer:
         self._run_stages()
         record.stages = self.stage_records
         record.untrained = not any(stage.epochs_run for stage in self.stage_records)
-        save_model(session, run)
+        record.model_sha256 = save_model(session, run)
         save_predictions(session, run, self.held_out_pass)
         record.seconds = round(time.perf_counter() - self.started_at, 2)
         run.save_record(record.updated(status="trained"))

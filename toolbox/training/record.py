@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -116,17 +117,20 @@ def _everything(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def save_model(session: Session, run: Run) -> None:
-    """Write ``model.safetensors``."""
+def save_model(session: Session, run: Run) -> str:
+    """Write ``model.safetensors`` and return its SHA-256."""
     request = session.model.request
     state = {name: value.detach().cpu().contiguous() for name, value in session.built.module.state_dict().items()}
-    metadata = {
+    about = {
         "architecture": str(session.experiment.spec),
-        "mean": ",".join(map(repr, session.built.mean)),
-        "std": ",".join(map(repr, session.built.std)),
-        "size": str(request.size),
+        "mean": session.built.mean,
+        "std": session.built.std,
+        "size": request.size,
     }
-    atomic.write_bytes(run.path / MODEL, save(state, metadata))
+    # safetensors writes its metadata in random order: with one entry, equal runs have equal files.
+    data = save(state, {"toolbox": json.dumps(about)})
+    atomic.write_bytes(run.path / MODEL, data)
+    return fingerprint.of_bytes(data)
 
 
 def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, Inputs] | None = None) -> None:
