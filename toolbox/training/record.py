@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from toolbox import environment
 from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
@@ -20,6 +19,7 @@ from toolbox.runs.folder import MODEL, PREDICTIONS, Run
 from toolbox.runs.identity import differences, identity
 from toolbox.runs.predictions import Predictions
 from toolbox.runs.record import DataRecord, ModelRecord, RecipeRecord, RunRecord
+from toolbox.settings import environment
 from toolbox.settings.schema import known_names
 from toolbox.training import loop
 from toolbox.training.activation_cache import load_pixels
@@ -80,7 +80,7 @@ def describe(session: Session) -> RunRecord:
         device=str(session.device),
         threads=torch.get_num_threads(),
         precision=session.precision,
-        processes=environment.process()[1],
+        processes=environment.world_size(),
         versions=environment.versions(),
     )
 
