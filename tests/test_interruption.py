@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
@@ -189,6 +190,35 @@ def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: 
     assert process.wait() == 130, process.stderr
     assert "Resume with: toolbox train --resume 001-alzheimer-cnn\n" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_is_an_interruption(
+    toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[Path] = []
+
+    class InterruptedFile(io.FileIO):
+        def write(self, data: Any) -> int:
+            writes.append(Path(str(self.name)))
+            if len(writes) == 3:  # in the middle: torch has written the first bytes of the archive
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    open_file = Path.open
+
+    def open_path(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name.startswith(".state.pt."):
+            return InterruptedFile(path, "w")
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_path)
+    line = ("--set", "training.checkpoint_minutes=0", "--size", 32, "--epochs", 1)
+    done = toolbox("train", "alzheimer-cnn", "--data", photos, "-C", tmp_path / "ws", *line)
+    assert done.code == 130 and "Resume with" in done.stderr and "internal error" not in done.stderr
+    (run,) = list_runs(tmp_path / "ws")
+    assert run.record.status == "interrupted"
+    assert [path.name for path in (run.path / CHECKPOINT).iterdir() if path.name != ".lock"] == ["state.pt"]
+    assert len({path.name for path in writes}) == 2  # the one that was cut off, and the one at the interruption
 
 
 def test_a_run_whose_data_or_settings_changed_is_not_resumed(photos: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
+from toolbox.files.names import printable
 from toolbox.files.outputs import MARK, check_output, write_output
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
@@ -23,7 +24,7 @@ from toolbox.report.figures import POINTS_PER_INCH, plain_style, to_bytes
 from toolbox.report.palette import LIGHT
 from toolbox.report.pictures import Thumbnail
 from toolbox.report.plots import MAX_BARS
-from toolbox.report.wording import clean, counted, shorten
+from toolbox.report.wording import counted, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -238,5 +239,5 @@ def _write(
 
 
 def _alt(sheet: Sheet) -> str:
-    classes = ", ".join(f"{clean(label)} {count:,}" for label, count in list(sheet.classes.items())[:8])
-    return f"{clean(sheet.title)}: {clean(sheet.facts)}{f' ({classes})' if classes else ''}."
+    classes = ", ".join(f"{printable(label)} {count:,}" for label, count in list(sheet.classes.items())[:8])
+    return f"{printable(sheet.title)}: {printable(sheet.facts)}{f' ({classes})' if classes else ''}."

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from toolbox import environment
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import tracked
 from toolbox.cache.table import NoRoom, Table
@@ -26,6 +25,7 @@ from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import freeze
 from toolbox.models.precision import Forward
+from toolbox.settings import environment
 from toolbox.training.inputs import IN_MEMORY, Activations, Array, Inputs, ModelInputs, Pixels, decode_images
 from toolbox.training.session import Session
 
