@@ -69,7 +69,7 @@ def halved(back: Rows) -> Rows:
 
 def resize(image: Images, size: int) -> Images:
     """``image`` (uint8 ``[H, W, C]``) on a square of ``size`` pixels: what a copy that nothing moves looks like."""
-    (square,) = warp(prefilter(image, size)[np.newaxis], [_UNMOVED], size)
+    square: Images = warp(prefilter(image, size)[np.newaxis], [_UNMOVED], size)[0]
     return square
 
 
