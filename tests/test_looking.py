@@ -66,24 +66,23 @@ def test_looking_changes_nothing(toolbox: Toolbox, tmp_path: Path, monkeypatch: 
 
 
 def test_looking_at_a_new_folder_creates_nothing(
-    toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "new"
     place.mkdir()
     (place / "plan.toml").write_text(STUDY)
     monkeypatch.chdir(place)
-    canary = ("--canary", "--canary-epochs", 1, "--set", r"split.group_by=-(\d\d)", "--set", "training.size=32")
     for words in (
         ("data", "inspect"),
         ("data", "split", "--dry-run"),
         ("data", "prepare", "--dry-run"),
-        ("data", "audit", *canary),
+        ("data", "audit", "--canary", "--canary-epochs", 1, "--set", "training.size=32"),
         ("augment", "--dry-run"),
-        ("train", "alzheimer-cnn", "--dry-run"),
+        ("train", "alzheimer-cnn", "--dry-run", "--size", 32),
         ("study", "plan", "plan.toml"),
     ):
-        done = toolbox(*words, "--data", photos)
+        done = toolbox(*words, "--data", "phantom:subjects=20,slices=3,size=32")
         assert done.code == 0, (words, done.stderr)
         assert set(contents(place)) == {"plan.toml"}, words
-    assert toolbox("data", "audit", "--data", photos).code == 0
+    assert toolbox("data", "audit", "--data", "phantom:subjects=20,slices=3,size=32").code == 0
     assert set(contents(place)) == {"plan.toml", "audit.json", "audit.html"}

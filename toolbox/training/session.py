@@ -66,6 +66,12 @@ class Session:
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.model = build.configure_model(experiment.spec, model, settings, len(manifest.classes), experiment.finetune)
+        recipe, size = self.data.recipe, self.model.request.size
+        if recipe is not None and recipe.size != size:
+            reporter.warn(
+                f"the copies, {recipe.size} pixels wide, are resized again to {size}: they get less sharp than the"
+                f" originals; make them with 'toolbox augment --size {size}'"
+            )
         embedded = experiment.split.source.dataset.embedded
         built = build.build_model(self.model, settings.training, allow_random=embedded, reporter=reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
