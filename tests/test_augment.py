@@ -21,7 +21,8 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.images import as_array
-from toolbox.augment import encode, lineage, planes, recipe, writer
+from toolbox.api.warp import prefilter
+from toolbox.augment import encode, lineage, recipe, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
@@ -442,8 +443,8 @@ def test_draws_depend_on_the_key_alone() -> None:
 
 def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert planes.prefilter(as_array(stripes), 16).std() < 30
-    assert np.array_equal(planes.prefilter(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
+    assert prefilter(as_array(stripes), 16).std() < 30
+    assert np.array_equal(prefilter(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
 
 
 # ------------------------------------------------------------------------------------------------------- engines

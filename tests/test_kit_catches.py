@@ -12,7 +12,7 @@ import pytest
 
 from toolbox.api.components import KINDS, Kind
 from toolbox.plugin.registry import Registry
-from toolbox.testing import Finding, check_component, check_plugin, checks
+from toolbox.testing import check_component, check_plugin, checks
 
 GOOD = (Path(__file__).parent / "good_plugin.py").read_text("utf-8")
 REGISTRATION = """
@@ -69,10 +69,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     for name in set(sys.modules) - known:
         if name.startswith("broken_"):
             del sys.modules[name]
-
-
-def names(findings: list[Finding]) -> set[str]:
-    return {finding.check for finding in findings}
 
 
 def test_the_good_plugin_is_good(install: Callable[..., Registry]) -> None:
@@ -463,8 +459,7 @@ CASES = [
 def test_what_is_broken_is_caught(
     install: Callable[..., Registry], kind: Kind, name: str, old: str, new: str, check: str
 ) -> None:
-    found = check_component(kind, name, install({old: new}), only=check)
-    assert check in names(found), [str(finding) for finding in found]
+    assert check_component(kind, name, install({old: new}), only=check), f"{check} has nothing to say"
 
 
 @pytest.mark.parametrize(
@@ -479,8 +474,7 @@ def test_what_is_broken_is_caught(
     ],
 )
 def test_a_bad_registration_is_caught(install: Callable[..., Registry], old: str, new: str, check: str) -> None:
-    found = check_component("augmenter", "brighten", install({}, {old: new}), only=check)
-    assert check in names(found), [str(finding) for finding in found]
+    assert check_component("augmenter", "brighten", install({}, {old: new}), only=check), f"{check} has nothing to say"
 
 
 def test_a_plugin_that_does_not_load_is_one_finding(install: Callable[..., Registry]) -> None:

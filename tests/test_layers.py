@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     "cli",
-    "demo testing",
+    "testing",
     "study",
     "workspace",
     "report",
@@ -23,7 +23,7 @@ LAYERS = (
     "settings",
     "plugin",
     "cache",
-    "environment files",
+    "files",
     "statistics",
     "api",
 )

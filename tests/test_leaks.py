@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import UsageError
 from toolbox.data.audit import findings
+from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.audit.near import ImageComparison, Pair
 from toolbox.data.manifest import Manifest, Row
 from toolbox.evaluation.canary import shuffle_labels
@@ -233,3 +235,69 @@ def test_a_fold_without_folds_and_an_old_manifest_of_other_images_are_told(
         "data", "split", "--data", other, "--extend", tmp_path / "old" / "manifest.csv", "-C", tmp_path / "ws"
     )
     assert done.code == 0 and "0 of 26 images keep" in done.stderr
+
+
+def test_leaked_samples_are_those_with_a_relative_nearer_to_training() -> None:
+    rows = (
+        row("1", "train", pixels="x"),
+        row("2", "test", pixels="x"),
+        row("3", "val", group="p"),
+        row("4", "test", group="p"),
+        row("5", "test"),
+        row("6", "train"),
+        row("7", "test", pixels="y"),
+        row("8", "test", pixels="y"),
+    )
+    assert find_leaked(rows, Manifest(rows), None) == {"2": "identical-pixels", "4": "divided-group"}
+    # 7 and 8 are one picture, so both leak by a near-duplicate of 7.
+    both = find_leaked(rows, Manifest(rows), pair("6", "7"))
+    assert {name for name, kind in both.items() if kind == "near-duplicate"} == {"7", "8"}
+    assert "7" not in find_leaked(rows, Manifest(rows), pair("6", "7", "similar"))
+
+
+def test_copies_leak_by_their_source_and_by_its_relatives() -> None:
+    groups = {"a": "", "b": "p", "c": "p", "d": ""}
+    originals = Manifest(tuple(row(name, "train", group=group) for name, group in groups.items()))
+    copies = (
+        row("a1", "train", source="a", group="a"),
+        row("a2", "test", source="a", group="a"),
+        row("b1", "train", source="b", group="p"),
+        row("c1", "test", source="c", group="p"),
+        row("d1", "test", source="d", group="d"),
+    )
+    assert find_leaked(copies, originals, None) == {"a2": "copies-of-one-source", "c1": "divided-group"}
+    assert find_leaked(copies, originals, pair("a", "d"))["d1"] == "near-duplicate"
+
+
+def test_a_leaky_run_shows_what_the_leak_was_worth(toolbox: Toolbox, tmp_path: Path) -> None:
+    data, ws = leaky(tmp_path / "photos"), tmp_path / "ws"
+    write_photos(data / "new", per_class=14)
+    for label in ("left", "right"):
+        for number in (12, 13):
+            (data / "new" / label / f"{label}-{number}.png").rename(data / "test" / label / f"new-{number}.png")
+    shutil.rmtree(data / "new")
+    trained = toolbox(*TRAIN, "--data", data, "-C", ws, "--allow-leaks", "--json")
+    leakage = trained.document["leakage"]
+    assert leakage["kinds"] == {"identical-pixels": 6}
+    assert (leakage["leaked"]["n"], leakage["clean"]["n"], trained.document["n"]) == (6, 4, 10)
+    shares = [leakage[part]["metrics"]["accuracy"]["value"] * leakage[part]["n"] for part in ("leaked", "clean")]
+    assert sum(shares) == pytest.approx(trained.document["metrics"]["accuracy"]["value"] * 10)
+    assert set(leakage["clean"]["metrics"]) == set(trained.document["metrics"])
+
+    shown = toolbox("evaluate", "-C", ws).stdout
+    assert "clean, n = 4" in shown and "leaked, n = 6" in shown and "6 of 10 images leaked" in shown
+    toolbox("report", "-C", ws)
+    page = (ws / "report.html").read_text()
+    assert "What the leak was worth" in page and "6 of 10 images leaked" in page
+
+    # A run of an older version does not know which images leaked; --clean finds them.
+    path = ws / "runs" / trained.document["run"] / "predictions.csv"
+    lines = list(csv.DictReader(path.open()))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in lines[0] if name != "leak"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+    assert toolbox("evaluate", "-C", ws, "--json").document["leakage"] is None
+    assert toolbox("evaluate", "-C", ws, "--clean", "--json").document["leakage"] == leakage
+    assert toolbox("evaluate", "-C", ws, "--json").document["leakage"] == leakage
+    assert toolbox("evaluate", "-C", ws, "--clean", "--data", data).code == 2

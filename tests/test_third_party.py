@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import Finished, in_a_process
 
+pytestmark = pytest.mark.slow  # a plugin is built, installed, tested and used, each in processes of their own
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "third_party"
 
 

@@ -267,7 +267,7 @@ def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp
     assert len(compared) == len(own)
     for first, second in compared:
         assert np.allclose(
-            [float(x) for x in first.split(",")[7:]], [float(x) for x in second.split(",")[7:]], atol=1e-5
+            [float(x) for x in first.split(",")[8:]], [float(x) for x in second.split(",")[8:]], atol=1e-5
         )
 
 

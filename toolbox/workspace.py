@@ -20,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolbox import environment
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.data import audit as audits
@@ -34,7 +33,7 @@ from toolbox.files.outputs import check_output
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.runs.folder import Run, find_run, list_runs
-from toolbox.settings import layers
+from toolbox.settings import environment, layers
 from toolbox.settings.layers import Layer
 from toolbox.settings.schema import ComponentSpec, Settings
 from toolbox.training import trackers
@@ -122,7 +121,7 @@ class Workspace:
         self.registry = registry or Registry()
         self.command = command
         # Only the first of torchrun's processes writes.
-        self._follows = environment.process()[0] > 0
+        self._follows = environment.rank() > 0
         self._dry_run = dry_run or self._follows
         self._resplit = resplit
         self._evaluators = list(evaluators)
@@ -380,13 +379,18 @@ class Workspace:
             evaluators=self._evaluators,
         )
 
-    def evaluate(self, run: str = "", *, data: str | Path | None = None) -> EvaluationRecord:
-        """Evaluate a run again, on its own held-out split or on another dataset (an external test)."""
+    def evaluate(self, run: str = "", *, data: str | Path | None = None, clean: bool = False) -> EvaluationRecord:
+        """Evaluate a run again, on its own held-out split or on another dataset (an external test).
+
+        ``clean``: look for leaks in the run's data again, for runs that don't say which images leaked.
+        """
         from toolbox.evaluation import apply
 
         evaluated_run = self.run(run)
         if data is None:
-            return apply.evaluate_run(evaluated_run, self.path, self._plain_settings, self.registry, self.reporter)
+            return apply.evaluate_run(
+                evaluated_run, self.path, self._plain_settings, self.registry, self.reporter, find_leaks=clean
+            )
         evaluation, self.quarantined = apply.evaluate_external(
             evaluated_run, str(data), self.path, self._plain_settings, self.registry, self.reporter
         )
@@ -563,6 +567,7 @@ class Workspace:
             self.command,
             leaks=self.audit.counts(),
             leaky=leaks_on_purpose or bool(self.audit.leaks),
+            comparison=self.audit.comparison,
             trackers=run_trackers,
         )
 

@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolbox import environment
 from toolbox.api.augmenter import Augmenter
 from toolbox.api.engine import Engine
 from toolbox.api.errors import EnvironmentFailure, UsageError
@@ -30,6 +29,7 @@ from toolbox.data.source import Source
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.settings import environment
 
 SHARD = 128
 """Files that a worker makes at a time."""

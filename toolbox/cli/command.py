@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from toolbox import environment
 from toolbox.cli import options as shared
 from toolbox.cli.options import Option
 from toolbox.cli.terminal import Terminal
+from toolbox.settings import environment
 
 if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
@@ -33,7 +33,7 @@ class Call:
     def __init__(self, options: Sequence[Option], values: Mapping[str, Any]) -> None:
         self._options = options
         self._values = values
-        self.follows = environment.process()[0] > 0
+        self.follows = environment.rank() > 0
         """Whether this is another process than the first that torchrun started; only the first one prints."""
         self.terminal = Terminal(values["as_json"], values["quiet"] or self.follows)
         self.dry_run: bool = values.get("dry_run", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metri
 from toolbox.evaluation.evidence import EvidenceSource
 from toolbox.evaluation.galleries import delete_stale, write_gallery
 from toolbox.plugin.spec import Spec, parse
-from toolbox.runs.evaluation import EvaluationRecord, GalleryRecord
+from toolbox.runs.evaluation import EvaluationRecord, GalleryRecord, LeakageRecord, SubsetRecord
 from toolbox.runs.folder import EVALUATION, FOLDER, Run
 from toolbox.runs.predictions import Predictions
 
@@ -64,6 +65,7 @@ def evaluate(
         "figures": [figure for _, result in results for figure in result.figures],
         "galleries": _write_galleries(run, results, tag),
         "evaluators": [str(spec) for spec in specs],
+        "leakage": _evaluate_leakage(source, evaluators, predictions, split, validation),
     }
     for _, result in results:
         values.update({key: value for key, value in result.extra.items() if key not in values})
@@ -106,6 +108,31 @@ def restored(document: Mapping[str, Any]) -> Evaluation:
         )
     except (KeyError, TypeError) as error:
         raise UsageError(f"the evaluation of {document.get('run', '?')} is incomplete: {error}") from error
+
+
+def _evaluate_leakage(
+    source: EvidenceSource,
+    evaluators: Sequence[tuple[Spec, Evaluator]],
+    predictions: Predictions,
+    split: str,
+    validation: Predictions | None,
+) -> LeakageRecord | None:
+    """The metrics apart on leaked and on clean images; ``None`` where no image leaked, or that is unknown."""
+    leaks = predictions.leaks
+    if leaks is None or not any(leaks):
+        return None
+    quick = [(spec, each) for spec, each in evaluators if not (each.needs_images or each.needs_model)]
+
+    def evaluate_subset(leaked: bool) -> SubsetRecord:
+        part = predictions.subset([index for index, kind in enumerate(leaks) if bool(kind) == leaked])
+        if not part.ids:
+            return SubsetRecord(n=0)
+        evidence = source.evidence(part, split, validation)
+        results = [(spec, _run_evaluator(spec, evaluator, evidence, source)) for spec, evaluator in quick]
+        return SubsetRecord(n=len(part.ids), metrics=_merged_metrics(results))
+
+    kinds = Counter(kind for kind in leaks if kind)
+    return LeakageRecord(kinds=dict(kinds), leaked=evaluate_subset(True), clean=evaluate_subset(False))
 
 
 def _run_evaluator(spec: Spec, evaluator: Evaluator, evidence: Evidence, source: EvidenceSource) -> Evaluation:

@@ -47,6 +47,11 @@ class EvidenceSource:
         self._read: set[str] = set()
         self._missing: set[str] = set()
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The samples that the run was trained, validated and tested on."""
+        return tuple(self._rows.values())
+
     def evidence(self, predictions: Predictions, split: str, validation: Predictions | None = None) -> Evidence:
         """The evidence on ``predictions``; its images are read and its model is loaded when they are asked for.
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from toolbox import environment
 from toolbox.api.errors import PluginError, UsageError, WeightsUnavailable
 from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.models import weights
 from toolbox.plugin.spec import Spec
+from toolbox.settings import environment
 from toolbox.settings.schema import Settings, TrainingSettings
 
 
@@ -87,7 +87,7 @@ def resolve_device(settings: Settings) -> torch.device:
     if not available[name]:
         raise UsageError(f"there is no {name} device here", "Use --device auto; see 'toolbox doctor'.")
     # Under torchrun each process has a GPU of its own.
-    local = os.environ.get("LOCAL_RANK", "0") if environment.process()[1] > 1 else ""
+    local = os.environ.get("LOCAL_RANK", "0") if environment.world_size() > 1 else ""
     return torch.device(f"cuda:{local}" if name == "cuda" and local else name)
 
 

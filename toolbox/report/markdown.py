@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import toolbox
+from toolbox.files.names import printable
 from toolbox.report import tables
 from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
-from toolbox.report.wording import clean, counted, result_columns, run_name
+from toolbox.report.wording import counted, result_columns, run_name
 
 # What could begin an element wherever it stands in a line.
 _ACTIVE = re.compile(r"([\\`*_\[\]<>|&#~$])")
@@ -40,13 +41,13 @@ def render(inputs: ReportInputs) -> str:
 
 def text(words: str) -> str:
     """``words`` on one line, with nothing in them that Markdown or HTML would obey."""
-    return _ACTIVE.sub(r"\\\1", " ".join(clean(words).split()))
+    return _ACTIVE.sub(r"\\\1", " ".join(printable(words).split()))
 
 
 def code(words: str) -> str:
     """A block of code, fenced by more backticks than it holds."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
-    return f"{fence}\n{clean(words)}\n{fence}"
+    return f"{fence}\n{printable(words)}\n{fence}"
 
 
 def bullets(lines: Sequence[str]) -> str:
@@ -83,7 +84,8 @@ def _run(run: RunView, columns: Sequence[tuple[str, str]]) -> Iterator[str]:
     for figure in run.evaluation.figures:
         if figure.kind == "matrix" and len(figure.columns) <= 12:
             yield table(tables.matrix(figure))
-    for content in (*tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
+    leakage = tables.leakage(run.evaluation)
+    for content in (leakage, *tables.of_evaluation(run.evaluation.tables), tables.all_metrics(run)):
         if content is not None:
             yield table(content)
     external = tables.external(run, columns)

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 from toolbox.api.evaluator import Metric
 from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView
-from toolbox.report.wording import HEADLINE, NBSP, counted, has_interval, interval, listing, metric_of, number, run_name
+from toolbox.report.wording import (
+    HEADLINE,
+    NBSP,
+    counted,
+    has_interval,
+    interval,
+    leakage_sentence,
+    listing,
+    metric_of,
+    number,
+    run_name,
+)
 
 SYNTHETIC = "The images are made by a program; figures from them say nothing about real images."
 
@@ -48,11 +59,12 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
         return f"{text} an accuracy yet.", "Run “toolbox evaluate” to see how a model does on held-out images."
     fair = [run for run in scored if run.is_fair]
     if not fair:
+        worth = leakage_sentence(scored[0].evaluation)
         return (
             "No run was evaluated on a held-out split without a leak, so no figure here says how a model does on "
             "new images.",
             f"The highest accuracy is that of {run_name(scored[0])} on the {scored[0].evaluation.split} split: "
-            f"{_value(scored[0])}.",
+            f"{_value(scored[0])}.{f' Of these images, {worth}.' if worth else ''}",
         )
     best, split = fair[0], fair[0].evaluation.split
     if len(fair) == 1:

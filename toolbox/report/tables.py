@@ -226,6 +226,32 @@ def all_metrics(run: RunView) -> TextTable | None:
     return TextTable("All metrics, with the method of each interval", headings, rows) if rows else None
 
 
+def leakage(evaluation: EvaluationRecord) -> TextTable | None:
+    """Every metric on all, on the clean and on the leaked images; ``None`` where none leaked."""
+    parts = evaluation.leakage
+    if parts is None:
+        return None
+    subsets = (
+        ("all", evaluation.n, evaluation.metrics),
+        ("clean", parts.clean.n, parts.clean.metrics),
+        ("leaked", parts.leaked.n, parts.leaked.metrics),
+    )
+    columns = [Column(f"{name}, n = {n:,}", numeric=True) for name, n, _ in subsets]
+    names = [name for name in evaluation.metrics if name in parts.clean.metrics or name in parts.leaked.metrics]
+    return TextTable(
+        "What the leak was worth: every metric on all images, on the clean and on the leaked ones",
+        [Column("metric"), *columns],
+        [
+            [
+                Cell(metric_label(name, evaluation.metrics[name].label)),
+                *(value_cell(metrics.get(name)) for _, _, metrics in subsets),
+            ]
+            for name in names
+        ],
+        cards=True,
+    )
+
+
 def _spread(metric: Metric) -> tuple[Cell, Cell]:
     cell = value_cell(metric)
     return Cell(cell.text, hint=cell.hint if cell.text == UNDEFINED else ""), Cell(cell.below, below=metric.method)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 from collections.abc import Sequence
 
 from toolbox.api.evaluator import Metric
+from toolbox.files.names import printable
 from toolbox.report.inputs import RunView, Verdict
+from toolbox.runs.evaluation import EvaluationRecord
 
 UNDEFINED = "–"
 UNDEFINED_MEANING = "not defined (the precision of a class that was never predicted, say)"
@@ -19,19 +20,11 @@ COLUMNS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
 
 NBSP = "\N{NO-BREAK SPACE}"
 _LABELS = {"f1": "F1", "auc": "AUC"}
-# XML knows no control characters, UTF-8 no lone surrogates (file names that were not UTF-8 hold them), and a
-# terminal obeys the former.
-_UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def clean(text: str) -> str:
-    """``text`` with what can't be written in HTML, SVG or on a terminal replaced by U+FFFD."""
-    return _UNWRITABLE.sub("\ufffd", text)
 
 
 def shorten(text: str, limit: int) -> str:
     """``text`` in at most ``limit`` characters on one line, its middle left out where it is longer."""
-    text = " ".join(clean(text).split())
+    text = " ".join(printable(text).split())
     if len(text) <= limit:
         return text
     tail = (limit - 1) * 2 // 5  # an ending (a file's number, an AUC) often tells more than the middle
@@ -87,6 +80,21 @@ def metric_of(run: RunView, key: str) -> Metric | None:
     """The run's metric of that name, if it has a defined value."""
     metric = run.evaluation.metrics.get(key)
     return metric if metric and metric.value is not None and math.isfinite(metric.value) else None
+
+
+def leakage_sentence(evaluation: EvaluationRecord) -> str:
+    """What the leak was worth in accuracy; empty where no image leaked, or that is unknown."""
+    parts, metric = evaluation.leakage, evaluation.metrics.get(HEADLINE)
+    if parts is None or metric is None:
+        return ""
+    clean = parts.clean.metrics.get(HEADLINE)
+    leaked = f"{parts.leaked.n:,} of {counted(evaluation.n, 'image')} leaked"
+    if clean is None or metric.value is None or clean.value is None:
+        return f"{leaked}, so no figure here says how the model does on new images"
+    return (
+        f"{leaked}: {HEADLINE} is {number(metric.value)} on all of them and {with_interval(clean)} on the"
+        f" {parts.clean.n:,} clean ones, so the leak was worth {signed(metric.value - clean.value, share=True)} points"
+    )
 
 
 def result_columns(runs: Sequence[RunView]) -> tuple[tuple[str, str], ...]:

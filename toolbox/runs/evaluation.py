@@ -52,11 +52,29 @@ class UseCount(Part):
         return f"{text}; used so often it is a validation set: keep some images that no run has seen"
 
 
+class SubsetRecord(Part):
+    """The metrics on some of the ``n`` images that were evaluated; none where there are no images."""
+
+    n: int
+    metrics: dict[str, Annotated[Metric, known_keys(Metric)]] = {}
+
+
+class LeakageRecord(Part):
+    """The metrics apart on the images that training saw, themselves or a relative (``leaked``), and on the others.
+
+    ``kinds``: leaked images by the kind of leak. Evaluators that need images or the model are left out.
+    """
+
+    kinds: dict[str, int]
+    leaked: SubsetRecord
+    clean: SubsetRecord
+
+
 class EvaluationRecord(Document):
     """The evaluation of a run on one split, or on another dataset (``external``).
 
-    Evaluators add keys of their own. ``trained_on``: how many of an external test's images the run was trained on,
-    ``None`` where that is unknown.
+    Evaluators add keys of their own. ``leakage``: what the leak was worth, where it is known which images leaked.
+    ``trained_on``: how many of an external test's images the run was trained on, ``None`` where that is unknown.
     """
 
     run: str
@@ -81,6 +99,7 @@ class EvaluationRecord(Document):
     confusion_matrix: list[list[int]] = []
     group_confusion_matrix: list[list[int]] = []
     trained_on: int | None = None
+    leakage: LeakageRecord | None = None
     looks: UseCount | None = None
 
     @field_validator("figures")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -16,6 +16,7 @@ from toolbox.api.errors import UsageError
 from toolbox.files import atomic
 
 _COLUMNS = ("id", "path", "label", "group", "split", "pixels")
+_LEAK = "leak"
 
 
 class SampleRow(Protocol):
@@ -44,7 +45,8 @@ class SampleRow(Protocol):
 class Predictions:
     """N samples and what was predicted for them: ``probabilities``, float64 ``[N, K]`` for ``classes``.
 
-    ``pixels``: the hash of each decoded image, empty where an older run kept none.
+    ``pixels``: the hash of each decoded image, empty where an older run kept none. ``leaks``: the kind of leak by which
+    training saw each sample or a relative, empty for the clean ones; ``None`` where that is unknown.
     """
 
     ids: tuple[str, ...]
@@ -55,10 +57,17 @@ class Predictions:
     pixels: tuple[str, ...]
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float64]
+    leaks: tuple[str, ...] | None = None
 
     @classmethod
-    def of_rows(cls, rows: Sequence[SampleRow], classes: Sequence[str], probabilities: npt.NDArray[np.float64]) -> Self:
-        """Predictions for the samples ``rows``."""
+    def of_rows(
+        cls,
+        rows: Sequence[SampleRow],
+        classes: Sequence[str],
+        probabilities: npt.NDArray[np.float64],
+        leaked: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Predictions for the samples ``rows``. ``leaked``: the leaked ones' ids, with the kind of leak."""
         return cls(
             ids=tuple(row.id for row in rows),
             paths=tuple(row.path for row in rows),
@@ -68,6 +77,7 @@ class Predictions:
             pixels=tuple(row.pixels for row in rows),
             classes=tuple(classes),
             probabilities=probabilities,
+            leaks=None if leaked is None else tuple(leaked.get(row.id, "") for row in rows),
         )
 
     @classmethod
@@ -83,7 +93,7 @@ class Predictions:
                 lines = list(csv.DictReader(file))
             if not lines:
                 raise UsageError(f"{path} holds no predictions", "Train the run again.")
-            columns = {name: tuple(line[name] for line in lines) for name in _COLUMNS if name in lines[0]}
+            columns = {name: tuple(line[name] for line in lines) for name in (*_COLUMNS, _LEAK) if name in lines[0]}
             classes = tuple(name.removeprefix("p:") for name in lines[0] if name and name.startswith("p:"))
             return cls(
                 ids=columns["id"],
@@ -94,6 +104,7 @@ class Predictions:
                 pixels=tuple(value or "" for value in columns.get("pixels", ("",) * len(lines))),
                 classes=classes,
                 probabilities=np.array([[float(line[f"p:{name}"]) for name in classes] for line in lines]),
+                leaks=columns.get(_LEAK),
             )
         except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path} is no file of predictions: {error}", "Train the run again.") from error
@@ -105,15 +116,19 @@ class Predictions:
         """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow([*_COLUMNS, "prediction", *(f"p:{name}" for name in self.classes)])
-        fields = zip(self.ids, self.paths, self.labels, self.groups, self.splits, self.pixels, strict=True)
+        leaks = [] if self.leaks is None else [self.leaks]
+        writer.writerow([*_COLUMNS, *[_LEAK][: len(leaks)], "prediction", *(f"p:{name}" for name in self.classes)])
+        fields = zip(self.ids, self.paths, self.labels, self.groups, self.splits, self.pixels, *leaks, strict=True)
         for row, values in zip(fields, self.probabilities, strict=True):
             writer.writerow([*row, self.classes[int(values.argmax())], *(repr(float(value)) for value in values)])
         atomic.write_text(path, buffer.getvalue())
 
     def part(self, split: str) -> Predictions:
         """The samples of ``split``."""
-        indices = [index for index, name in enumerate(self.splits) if name == split]
+        return self.subset([index for index, name in enumerate(self.splits) if name == split])
+
+    def subset(self, indices: Sequence[int]) -> Predictions:
+        """The samples at ``indices``."""
 
         def pick(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(values[index] for index in indices)
@@ -126,7 +141,8 @@ class Predictions:
             splits=pick(self.splits),
             pixels=pick(self.pixels),
             classes=self.classes,
-            probabilities=self.probabilities[indices],
+            probabilities=self.probabilities[list(indices)],
+            leaks=None if self.leaks is None else pick(self.leaks),
         )
 
     @property

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, create_model
 from pydantic.fields import FieldInfo
 
 from toolbox.plugin.spec import parse_value
@@ -30,14 +30,8 @@ Duplicates = Literal["keep", "group", "drop"]
 
 Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
 Rate = Annotated[float, Field(gt=0, le=1000, description="learning rate")]
-Batch = Annotated[int, Field(ge=1, le=65_536, description="images per step")]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
-Decay = Annotated[
-    float, Field(ge=0, le=1, description="exponential: lr × (1 − decay)^epoch; inverse-time: lr / (1 + decay × step)")
-]
 Whole = Annotated[int, Field(ge=0, le=1_000_000)]
-Interval = Annotated[int, Field(ge=1, le=100_000)]
-Factor = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=8192, description="side of the square image, pixels")]
 
 
@@ -134,10 +128,10 @@ class AugmentSettings(Section):
     )
 
 
-class TrainingSettings(Section):
-    """Training from scratch; the two stages of fine-tuning fall back to it for what they don't set."""
+class StageSettings(Section):
+    """What each stage of a training can set for itself."""
 
-    batch_size: Batch = 32
+    batch_size: int = Field(32, ge=1, le=65_536, description="images per step")
     epochs: Epochs = 30
     lr: Rate = 0.001
     optimizer: Optimizer = Field("adamw", description="optimizer of every stage")
@@ -147,9 +141,14 @@ class TrainingSettings(Section):
     schedule: Schedule = Field(
         "constant", description="schedule of the learning rate; see training.decay, .step_epochs, .warmup_epochs"
     )
-    decay: Decay = 0.0
-    step_epochs: Interval = Field(10, description="schedule step: lr × step_factor every so many epochs")
-    step_factor: Factor = Field(0.1, description="see step_epochs")
+    decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="exponential: lr × (1 − decay)^epoch; inverse-time: lr / (1 + decay × step)",
+    )
+    step_epochs: int = Field(10, ge=1, le=100_000, description="schedule step: lr × step_factor every so many epochs")
+    step_factor: float = Field(0.1, gt=0, le=1, description="see step_epochs")
     warmup_epochs: Whole = Field(0, description="epochs over which lr rises from near 0, with any schedule")
     warmup_steps: Whole = Field(0, description="the same in steps; if both are set, they add up")
     balance: Balance = Field(
@@ -163,6 +162,11 @@ class TrainingSettings(Section):
     batch_norm: BatchNorm = Field(
         "train", description="statistics of trained BatchNorm layers: updated (train) or kept (frozen)"
     )
+
+
+class TrainingSettings(StageSettings):
+    """Training from scratch; the two stages of fine-tuning fall back to it for what they don't set."""
+
     train_on: TrainOn = Field(
         "auto",
         description="images to train on; auto: the matching augmented set, else the originals; online: new copies in"
@@ -198,29 +202,21 @@ class TrainingSettings(Section):
     )
 
 
-class StageSettings(Section):
-    """One stage of fine-tuning; what is not set falls back to ``[training]``."""
-
-    batch_size: Batch | None = None
-    lr: Rate | None = None
-    optimizer: Optimizer | None = None
-    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    nesterov: bool | None = None
-    schedule: Schedule | None = None
-    decay: Decay | None = None
-    step_epochs: Interval | None = None
-    step_factor: Factor | None = None
-    warmup_epochs: Whole | None = None
-    warmup_steps: Whole | None = None
-    balance: Balance | None = None
-    label_smoothing: Ratio | None = None
-    early_stopping: bool | None = None
-    patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    batch_norm: BatchNorm | None = None
+if TYPE_CHECKING:
+    StageOverrides = Section
+else:
+    StageOverrides = create_model(
+        "StageOverrides",
+        __base__=Section,
+        __doc__="The settings of one stage of fine-tuning; those that are not set fall back to ``[training]``.",
+        **{
+            name: (Annotated[field.annotation, Field(description=field.description), *field.metadata] | None, None)
+            for name, field in StageSettings.model_fields.items()
+        },
+    )
 
 
-class HeadSettings(StageSettings):
+class HeadSettings(StageOverrides):
     """Stage 1: a new head on the frozen trunk."""
 
     type: str = Field(
@@ -232,7 +228,7 @@ class HeadSettings(StageSettings):
     lr: Rate | None = Field(None, description="learning rate of stage 1")
 
 
-class LastSettings(StageSettings):
+class LastSettings(StageOverrides):
     """Stage 2, if ``unfreeze`` names more than the head."""
 
     unfreeze: Unfreeze = "none"
@@ -296,7 +292,7 @@ def setting_info(name: str) -> SettingInfo:
     if NoneType in get_args(kind):  # a stage's setting, which may be unset
         inner = FieldInfo.from_annotation(next(item for item in get_args(kind) if item is not NoneType))
         metadata, kind = inner.metadata, inner.annotation
-        description = description or setting_info(f"training.{key}").description
+        description = description or inner.description or ""
     choices = tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     plain = next((number for number in (bool, int, float) if kind is number), str)

@@ -105,14 +105,16 @@ class Checkpoints:
         Raises
         ------
         EnvironmentFailure: disk full, no permission, ….
+        KeyboardInterrupt: Ctrl-C while it is written.
         """
         start = time.monotonic()
         with atomic.replace_file(self.folder / FILE) as temporary, temporary.open("wb") as file:
             try:
                 torch.save({**self.run_state(), "loop": state.to_dict()}, file)
             except RuntimeError as error:
-                # torch wraps the error of the file.
-                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+                # torch hides what ended a write, a full disk or Ctrl-C, behind an error of its own.
+                hidden = error.__context__
+                raise hidden if isinstance(hidden, OSError | KeyboardInterrupt) else error from None
         self._written_at = time.monotonic()
         self._seconds_to_write = self._written_at - start
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import distributed, nn
 
-from toolbox import environment
+from toolbox.settings import environment
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ SINGLE_PROCESS = ProcessGroup()
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The group that torchrun started, or :data:`SINGLE_PROCESS`; waits for all processes at the end."""
-    rank, size = environment.process()
+    rank, size = environment.rank(), environment.world_size()
     if size == 1:
         yield SINGLE_PROCESS
         return

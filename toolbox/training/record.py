@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from toolbox import environment
+from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
 from toolbox.models.precision import Forward
@@ -19,6 +19,7 @@ from toolbox.runs.folder import MODEL, PREDICTIONS, Run
 from toolbox.runs.identity import differences, identity
 from toolbox.runs.predictions import Predictions
 from toolbox.runs.record import DataRecord, ModelRecord, RecipeRecord, RunRecord
+from toolbox.settings import environment
 from toolbox.settings.schema import known_names
 from toolbox.training import loop
 from toolbox.training.activation_cache import load_pixels
@@ -79,7 +80,7 @@ def describe(session: Session) -> RunRecord:
         device=str(session.device),
         threads=torch.get_num_threads(),
         precision=session.precision,
-        processes=environment.process()[1],
+        processes=environment.world_size(),
         versions=environment.versions(),
     )
 
@@ -142,7 +143,13 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
         held_out_pass = module, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *held_out_pass, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
-    Predictions.of_rows(rows, session.manifest.classes, probabilities).write(run.path / PREDICTIONS)
+    samples = (
+        [*data.rows, *data.held_out]
+        if session.settings.split.protocol == "augment-then-split"
+        else session.manifest.rows
+    )
+    leaked = find_leaked(samples, session.manifest, session.experiment.comparison)
+    Predictions.of_rows(rows, session.manifest.classes, probabilities, leaked).write(run.path / PREDICTIONS)
 
 
 def _fingerprint(rows: Iterable[Row]) -> str:

@@ -12,6 +12,7 @@ import torch
 from toolbox.api.augmenter import MixingAugmenter
 from toolbox.api.model import BuiltModel
 from toolbox.api.progress import Reporter
+from toolbox.data.audit.near import ImageComparison
 from toolbox.data.manifest import Row
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
@@ -29,7 +30,8 @@ from toolbox.training.training_data import select_training_data
 class Experiment:
     """What is to be trained on what.
 
-    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good.
+    ``leaks``: what the audit found, by kind; ``leaky`` marks the run for good. ``comparison``: the near-duplicates, if
+    the pictures were compared.
     """
 
     spec: Spec
@@ -41,6 +43,7 @@ class Experiment:
     command: str = ""
     leaks: Mapping[str, int] = field(default_factory=dict)
     leaky: bool = False
+    comparison: ImageComparison | None = None
     trackers: Trackers = field(default_factory=Trackers)
 
 
@@ -63,6 +66,12 @@ class Session:
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.model = build.configure_model(experiment.spec, model, settings, len(manifest.classes), experiment.finetune)
+        recipe, size = self.data.recipe, self.model.request.size
+        if recipe is not None and recipe.size != size:
+            reporter.warn(
+                f"the copies, {recipe.size} pixels wide, are resized again to {size}: they get less sharp than the"
+                f" originals; make them with 'toolbox augment --size {size}'"
+            )
         embedded = experiment.prepared.source.dataset.embedded
         built = build.build_model(self.model, settings.training, allow_random=embedded, reporter=reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

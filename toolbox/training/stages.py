@@ -9,7 +9,7 @@ from typing import Any
 
 from toolbox.api.errors import UsageError, closest
 from toolbox.api.model import Parts
-from toolbox.settings.schema import Settings, StageSettings, TrainingSettings
+from toolbox.settings.schema import HeadSettings, LastSettings, Settings, StageSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Stage:
 
     def to_dict(self) -> dict[str, Any]:
         """The stage as ``run.json`` has it: its name and the settings that can differ between stages."""
-        settings = self.settings.model_dump(include={"epochs", *StageSettings.model_fields})
+        settings = self.settings.model_dump(include=set(StageSettings.model_fields))
         return {"name": self.name, **settings, "layer_decay": self.layer_decay}
 
 
-def _merge(training: TrainingSettings, overrides: StageSettings) -> TrainingSettings:
+def _merge(training: TrainingSettings, overrides: HeadSettings | LastSettings) -> TrainingSettings:
     """``training`` with every setting that ``overrides`` has and sets."""
-    changes = {key: value for key, value in overrides if value is not None and key in TrainingSettings.model_fields}
+    changes = {key: value for key, value in overrides if value is not None and key in StageSettings.model_fields}
     return training.model_copy(update=changes)
 
 

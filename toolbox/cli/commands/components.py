@@ -91,12 +91,12 @@ def show(
 @command(app, panel=PANEL)
 def doctor(call: Call) -> None:
     """Show what is installed, which device is used, and which plugins failed, why, and how to fix them."""
-    from toolbox import environment
     from toolbox.cli.views.components import environment_table, plugin_failures
     from toolbox.plugin.registry import Registry
+    from toolbox.settings import environment
 
     registry = Registry()
-    report = {**environment.versions(), **environment.hardware()}
+    report = {**environment.versions(), **environment.describe_hardware()}
     call.terminal.show(environment_table(report), *plugin_failures(registry))
     failed = [
         {"name": plugin.name, "distribution": plugin.distribution, "error": plugin.error, "hint": plugin.hint}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from toolbox.api.errors import UsageError
 from toolbox.cli import completion, options
 from toolbox.cli.command import Call, command
 
@@ -29,12 +30,20 @@ def evaluate(
             autocompletion=completion.DATA,
         ),
     ] = None,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean", help="Find the leaked images of an older run, and give every metric without them, too."
+        ),
+    ] = False,
 ) -> None:
     """Evaluate a run on its test split, or on another dataset."""
     from toolbox.cli.views.runs import evaluation_result
 
+    if clean and data is not None:
+        raise UsageError("--clean and --data can't be combined", "An external test shows its leaked images anyway.")
     workspace = call.open_workspace()
-    evaluation = workspace.evaluate(run, data=data)
+    evaluation = workspace.evaluate(run, data=data, clean=clean)
     call.terminal.show(*evaluation_result(evaluation))
     call.terminal.emit(evaluation.document())
     call.terminal.end(workspace.quarantined)

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from toolbox.cli.views import report
 from toolbox.cli.views.tables import duration, gigabytes, table
+from toolbox.report import tables
 from toolbox.report.gather import run_view
-from toolbox.report.wording import interval, number
+from toolbox.report.wording import interval, leakage_sentence, number
 
 if TYPE_CHECKING:
     from toolbox.report.inputs import ReportInputs
@@ -32,6 +33,7 @@ def run_result(run: Run, width: int) -> list[RenderableType]:
     things = [report.learning_curves(view, width), report.confusion_matrix(view), report.results_table([view])]
     return [
         *(thing for thing in things if thing is not None),
+        *_leakage(run.evaluation),
         *_brief_tables(run.evaluation),
         *_notes(run.evaluation),
         Text(f"Run: {run.path}"),
@@ -57,7 +59,7 @@ def evaluation_result(evaluation: EvaluationRecord) -> list[RenderableType]:
         rows.add_row(Text(metric.label or name), number(metric.value), interval(metric), Text(metric.method, "dim"))
     where = evaluation.external or f"the {evaluation.split} split"
     title = Text(f"{evaluation.run} ({evaluation.model}) on {evaluation.n} images of {where}", "bold")
-    return [title, rows, *_brief_tables(evaluation), *_notes(evaluation)]
+    return [title, rows, *_leakage(evaluation), *_brief_tables(evaluation), *_notes(evaluation)]
 
 
 def runs_table(runs: Sequence[Run]) -> list[RenderableType]:
@@ -73,6 +75,12 @@ def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
         things += [report.heading(run), curves] if curves is not None else []
     things += [report.differences(found) for found in inputs.comparisons if found.verdicts]
     return [*things, report.summary(inputs)]
+
+
+def _leakage(evaluation: EvaluationRecord) -> list[RenderableType]:
+    """Every metric on all, clean and leaked images, where some leaked."""
+    content = tables.leakage(evaluation)
+    return [] if content is None else ["", Text(content.title, "bold"), report.text_table(content)]
 
 
 def _brief_tables(evaluation: EvaluationRecord) -> list[RenderableType]:
@@ -104,6 +112,8 @@ def _notes(evaluation: EvaluationRecord) -> list[RenderableType]:
         notes.append(f"leaky: {evaluation.trained_on:,} of these {evaluation.n:,} images were trained on")
     elif evaluation.leaky:
         notes.append("leaky: the test split, or relatives of it, were trained on")
+    if worth := leakage_sentence(evaluation):
+        notes.append(worth)
     if evaluation.looks:
         notes.append(evaluation.looks.words)
     return [Text(f"note: {text}", "yellow") for text in notes]

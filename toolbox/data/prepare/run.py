@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolbox import environment
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter
 from toolbox.api.threads import map_in_threads
@@ -20,6 +19,7 @@ from toolbox.data.manifest import Row
 from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, estimate, render
 from toolbox.files import atomic
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.settings import environment
 
 _SHARD = 1000
 _LOG = "done.jsonl"
