@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import Toolbox
 from toolbox import Study
 from toolbox.api.errors import UsageError
+from toolbox.plugin.engines import build_engine
+from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import EVALUATION, HISTORY, PREDICTIONS, RUN, Run
 from toolbox.runs.predictions import Predictions
 from toolbox.study import file as files
@@ -118,6 +120,25 @@ def test_a_ledger_with_spoilt_lines_is_read_as_far_as_it_goes(tmp_path: Path) ->
 def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="are the same experiment"):
         Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
+
+
+def test_arms_may_differ_in_a_setting_that_changes_no_result(tmp_path: Path) -> None:
+    arms = SMALL.replace("[arms.originals]", "[arms.originals]\n[arms.one-thread]\nthreads = 1")
+    plan = Study(write(tmp_path, arms), workspace=tmp_path).plan
+    assert len({run.key for run in plan.runs}) == len(plan.runs) == 10
+
+
+def engine_in_a_job(spec: str) -> str:
+    try:
+        return type(build_engine(Registry(), spec)).__name__
+    except UsageError as error:
+        return error.message
+
+
+def test_a_job_uses_the_engine_of_the_settings_unless_that_starts_processes(registry: Registry) -> None:
+    jobs = registry.engine("processes:workers=1")
+    names = list(jobs.map(engine_in_a_job, ["auto", "inline", "processes:workers=2", "inlin"]))
+    assert names[:3] == ["Inline", "Inline", "Inline"] and "inlin" in names[3]
 
 
 def test_unfreeze_last_of_older_files_is_a_setting_and_keeps_its_runs(tmp_path: Path) -> None:
