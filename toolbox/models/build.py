@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from toolbox.settings.schema import Settings, TrainingSettings
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model, the spec that names it, and what to build it for."""
+    """A model, the spec that names it, what to build it for, and how its head starts (``head.init``)."""
 
     spec: Spec
     model: Model
     request: ModelRequest
+    head_init: str = "default"
 
 
 def configure_model(spec: Spec, model: Model, settings: Settings, classes: int, finetune: bool) -> ModelConfig:
@@ -35,7 +37,7 @@ def configure_model(spec: Spec, model: Model, settings: Settings, classes: int, 
         head=settings.head.type if finetune else "linear",
         pretrained=finetune and settings.training.pretrained,
     )
-    return ModelConfig(spec, model, request)
+    return ModelConfig(spec, model, request, settings.head.init if finetune else "default")
 
 
 def build_model(
@@ -54,9 +56,9 @@ def build_model(
     WeightsUnavailable: pretrained weights are not available.
     UsageError: the weight file does not fit.
     """
-    request = config.request
+    request, settings = config.request, settings or TrainingSettings()
     without_weights = replace(request, pretrained=False)
-    file = _find_weight_file(config, settings or TrainingSettings())
+    file = _find_weight_file(config, settings)
     if file is not None:
         built = weights.load_weights(_build(config, without_weights), weights.read_weights(file))
     else:
@@ -70,7 +72,31 @@ def build_model(
             )
             built = _build(config, without_weights)
     _check_parts(built, config)
-    return built
+    if config.head_init == "glorot":
+        _init_as_keras(built)
+    return replace(
+        built,
+        mean=_per_channel("mean", settings.mean, built.mean),
+        std=_per_channel("std", settings.std, built.std),
+    )
+
+
+def _init_as_keras(built: BuiltModel) -> None:
+    """Give the head's layers the initial weights of Keras's Dense: Glorot uniform, biases 0."""
+    for name, layer in built.module.named_modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and f"{name}.weight" in built.parts.head:
+            torch.nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                torch.nn.init.zeros_(layer.bias)
+
+
+def _per_channel(name: str, values: Sequence[float], own: tuple[float, ...]) -> tuple[float, ...]:
+    """The setting ``values`` for as many channels as ``own``, the model's, which it replaces if it is set."""
+    if values and len(values) not in (1, len(own)):
+        raise UsageError(
+            f"training.{name} has {len(values)} values, the model {len(own)} channels", "Give one value, or one each."
+        )
+    return tuple(values) * (len(own) // len(values)) if values else own
 
 
 def resolve_device(settings: Settings) -> torch.device:
@@ -96,7 +122,8 @@ def _find_weight_file(config: ModelConfig, settings: TrainingSettings) -> Path |
         return Path(settings.weights)
     if not config.request.pretrained:
         return None
-    names = [config.spec.name, *(value for value in config.spec.parameters.values() if isinstance(value, str))]
+    name, values = config.spec.name, [value for value in config.spec.parameters.values() if isinstance(value, str)]
+    names = [*(f"{name}.{value}" for value in values), name, *values]
     return weights.find_weight_file(settings.weights_dir, names)
 
 

@@ -26,7 +26,7 @@ Precision = Literal["auto", "float32", "bf16"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
 BatchNorm = Literal["train", "frozen"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Protocol = Literal["split-then-augment", "augment-then-split"]
+Protocol = Literal["split-then-augment", "augment-then-split", "augment-then-validate"]
 Duplicates = Literal["keep", "group", "drop"]
 
 Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
@@ -95,7 +95,8 @@ class SplitSettings(Section):
     )
     protocol: Protocol = Field(
         "split-then-augment",
-        description="what comes first; augment-then-split leaks on purpose: set, runs and reports are marked leaky",
+        description="what comes first; augment-then-split leaks on purpose: set, runs and reports are marked leaky;"
+        " augment-then-validate deals the validation split from the copies of training images",
     )
 
 
@@ -188,6 +189,12 @@ class TrainingSettings(StageSettings):
     weights: str = Field(
         "", description="weight file to start from (.safetensors, .pth)", json_schema_extra={"metavar": "FILE"}
     )
+    mean: list[float] = Field(
+        [], description="mean of the inputs in [0, 1], for all channels or each; empty: the model's own"
+    )
+    std: list[Annotated[float, Field(gt=0)]] = Field(
+        [], description="their standard deviation; mean = [0] and std = [1] only divide pixels by 255"
+    )
     weights_dir: str = Field("", description="folder of weight files, for machines without network")
     cache_gb: float = Field(
         8.0,
@@ -234,6 +241,9 @@ class HeadSettings(StageOverrides):
         "linear",
         description="the new head: linear, flatten-N, or mlp-N-M",
         json_schema_extra={"metavar": "linear|flatten-N|mlp-N-M"},
+    )
+    init: Literal["default", "glorot"] = Field(
+        "default", description="initial weights of the head: the model's own, or Keras's (Glorot uniform, biases 0)"
     )
     epochs: Epochs = 20
     lr: Rate | None = Field(None, description="learning rate of stage 1")

@@ -145,7 +145,7 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
     probabilities = torch.softmax(logits.double(), 1).numpy()
     samples = (
         [*data.rows, *data.held_out]
-        if session.settings.split.protocol == "augment-then-split"
+        if session.data.kind == "augmented" and session.settings.split.protocol != "split-then-augment"
         else session.manifest.rows
     )
     leaked = find_leaked(samples, session.manifest, session.experiment.comparison)
