@@ -105,7 +105,7 @@ def a_run(name: str, accuracy: float | None = 0.9, **changes: Any) -> RunView:
     evaluated = {key: changes.pop(key) for key in ("split", "n", "held_out") if key in changes}
     run = RunView(
         id=name,
-        record=RunRecord.model_construct(**record, data=data, train_on="originals"),
+        record=RunRecord.model_construct(**record, data=data, train_on="originals", seed=0),
         evaluation=evaluation_record(results, **evaluated),
         history=history(3, 2),
         facts=[("weights", record["weights"]), ("seed", "0")],

@@ -243,6 +243,12 @@ def test_names_that_are_no_text(toolbox: Toolbox, ours: Path) -> None:
     assert toolbox("predict", "1", os.fsdecode(odd), "-C", ours / "ws", "--json").document["n"] == 1
 
 
+def test_names_that_are_formulas(toolbox: Toolbox, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ours / "photos" / "left" / "left-00.png", ours / "=1+2.png")
+    monkeypatch.chdir(ours)
+    assert rows(toolbox("predict", "1", "=1+2.png", "-C", "ws", "--csv", "-").stdout)[0]["path"] == "'=1+2.png"
+
+
 def predictor(place: Path, registry: Registry, **settings: object) -> predict.Predictor:
     run = Run(next((place / "ws" / "runs").iterdir()))
     return predict.load(run, registry, Settings.model_validate({"training": settings}))

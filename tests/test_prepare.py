@@ -85,7 +85,7 @@ def test_equal_inputs_give_equal_bytes_and_hashes_that_hold(photos: Path, tmp_pa
     for name in ("one", "two"):
         Workspace(tmp_path, data=photos).prepare(16, "3", kind, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").prepared.manifest
+    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").split.manifest
     written = {row["id"]: (row["sha256"], row["pixels"], row["width"]) for row in table(tmp_path / "one")}
     assert {row.id: (row.sha256, row.pixels, str(row.width)) for row in again.rows} == written
 
@@ -318,3 +318,22 @@ def test_beside_a_table_there_is_room_but_not_among_its_images(
         refused = toolbox("data", "prepare", "--data", data, "--out", photos / "new")
         assert refused.code == 2 and "dataset's own folder" in refused.stderr and not (photos / "new").exists()
         assert toolbox("data", "prepare", "--data", data, "--size", 8).code == 0
+
+
+@pytest.mark.parametrize("prefix", ["../photos", "absolute"])
+def test_a_table_may_name_images_outside_its_folder(
+    toolbox: Toolbox, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    """The workspace, and everything written, may then lie beside the table, but not among the images."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    folder = photos if prefix == "absolute" else prefix
+    lines = [
+        f"{folder}/{label}/{label}-{number:02d}.png,{label}" for label in ("left", "right") for number in range(12)
+    ]
+    Path("mine.csv").write_text("\n".join(["path,label", *lines]))
+    refused = toolbox("data", "prepare", "--data", "mine.csv", "--out", photos / "left" / "new")
+    assert refused.code == 2 and "dataset's own folder" in refused.stderr
+    assert toolbox("data", "prepare", "--data", "mine.csv", "--size", 8).code == 0
+    assert toolbox("data", "split", "--data", "mine.csv").code == 0
+    assert toolbox("augment", "--data", "manifest.csv", "--factor", 2, "--workers", 0).code == 0

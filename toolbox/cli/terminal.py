@@ -36,6 +36,21 @@ def one_document() -> Iterator[None]:
             _document_stream = None
 
 
+def open_console(stderr: bool = False, quiet: bool = False) -> Console:
+    """A console that shows control characters of what it prints (of file names, say) as U+FFFD."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    from toolbox.files.names import printable
+
+    class SafeConsole(Console):
+        def render(self, *args: Any, **options: Any) -> Iterator[Segment]:
+            for segment in super().render(*args, **options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    return SafeConsole(stderr=stderr, highlight=False, quiet=quiet)
+
+
 class Terminal:
     """The two streams of one command.
 
@@ -43,12 +58,10 @@ class Terminal:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
-        from rich.console import Console
-
         self.as_json = as_json
         self.quiet = quiet
-        self.messages = Console(stderr=True, highlight=False, quiet=quiet)
-        self.results = Console(stderr=as_json, highlight=False, quiet=quiet)
+        self.messages = open_console(stderr=True, quiet=quiet)
+        self.results = open_console(stderr=as_json, quiet=quiet)
 
     def show(self, *things: RenderableType) -> None:
         """Print a command's result as text."""
@@ -155,10 +168,9 @@ def _rate_column() -> Any:
 
 def failure(message: str, hint: str, code: int, as_json: bool) -> int:
     """Print a failure as one line, with a hint below it; return ``code``."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True, highlight=False)
+    console = open_console(stderr=True)
     console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

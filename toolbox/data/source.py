@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -57,10 +58,7 @@ class Source:
             return dataset.home is not None and place.is_relative_to(dataset.home.resolve())
         root = (dataset.root or Path()).resolve()
         if dataset.table is not None and dataset.table.parent.resolve() == root:
-            # A table may lie in the workspace, and new files beside it are no samples: only what holds its files is
-            # out of bounds.
-            tops = {PurePosixPath(sample.path).parts[0] for sample in dataset.samples()}
-            return any(place.is_relative_to((root / top).resolve()) for top in tops)
+            return any(place.is_relative_to(folder) for folder in _image_folders(dataset, root))
         return place.is_relative_to(root)
 
     def image(self, row: Row) -> Image.Image:
@@ -85,6 +83,19 @@ class Source:
                 f"{self.spec}: {row.path} has changed since it was read", f"Put the file back, or {again}."
             )
         return decoded.image
+
+
+def _image_folders(dataset: Dataset, root: Path) -> set[Path]:
+    """What holds the images of a table in ``root``: folders, or single files where the folder is an ancestor of the
+    table's. The table may lie in the workspace, where new files are no samples."""
+    folders = set()
+    for sample in dataset.samples():
+        file = Path(os.path.normpath(root / sample.path))
+        if file.is_relative_to(root):
+            folders.add(root / file.relative_to(root).parts[0])
+        else:
+            folders.add(file if root.is_relative_to(file.parent) else file.parent)
+    return {folder.resolve() for folder in folders}
 
 
 class ManifestDataset(Dataset):

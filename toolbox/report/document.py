@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from toolbox.files.names import printable
 from toolbox.report.inputs import DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
-from toolbox.report.wording import clean
 from toolbox.runs.evaluation import EvaluationRecord
 
 
@@ -82,11 +82,11 @@ def _data(data: DataView) -> dict[str, Any]:
 def _to_json(value: Any) -> Any:
     """``value`` as JSON can hold it: what is not finite becomes ``null``, what UTF-8 can't hold is replaced."""
     if isinstance(value, str):
-        return clean(value)
+        return printable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(key)): _to_json(each) for key, each in value.items()}
+        return {printable(str(key)): _to_json(each) for key, each in value.items()}
     if isinstance(value, Sequence):
         return [_to_json(each) for each in value]
     return value

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import toolbox
 from toolbox.files.atomic import make_folder, write_bytes
+from toolbox.files.names import printable, spreadsheet_cell
 from toolbox.files.outputs import MARK
 from toolbox.report import svg
 from toolbox.report.palette import LIGHT
 from toolbox.report.plots import Plot
-from toolbox.report.wording import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -79,14 +79,18 @@ def to_csv(plot: Plot) -> str:
     writer = csv.writer(out, lineterminator="\n")
     figure = plot.figure
     if figure.kind == "matrix":
-        writer.writerow([clean(text) for text in (f"{figure.y_label} \\ {figure.x_label}", *figure.columns)])
-        writer.writerows([clean(name), *row] for name, row in zip(figure.rows, figure.values, strict=True))
+        writer.writerow([_cell(text) for text in (f"{figure.y_label} \\ {figure.x_label}", *figure.columns)])
+        writer.writerows([_cell(name), *row] for name, row in zip(figure.rows, figure.values, strict=True))
         return out.getvalue()
-    writer.writerow(["series", clean(figure.x_label) or "x", clean(figure.y_label) or "y"])
+    writer.writerow(["series", _cell(figure.x_label) or "x", _cell(figure.y_label) or "y"])
     for series in figure.series:
         for x, y in zip(series.x, series.y, strict=True):
-            writer.writerow([clean(series.name), clean(x) if isinstance(x, str) else x, y])
+            writer.writerow([_cell(series.name), _cell(x) if isinstance(x, str) else x, y])
     return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    return spreadsheet_cell(printable(text))
 
 
 def to_bytes(canvas: Canvas, suffix: Literal["svg", "png"]) -> bytes:

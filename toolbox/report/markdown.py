@@ -8,11 +8,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import toolbox
+from toolbox.files.names import printable
 from toolbox.report import tables
 from toolbox.report.inputs import AuditView, DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
-from toolbox.report.wording import clean, counted, result_columns, run_name
+from toolbox.report.wording import counted, result_columns, run_name
 
 if TYPE_CHECKING:
     from toolbox.evaluation.compare import ComparisonResult
@@ -44,13 +45,13 @@ def render(inputs: ReportInputs) -> str:
 
 def text(words: str) -> str:
     """``words`` on one line, with nothing in them that Markdown or HTML would obey."""
-    return _ACTIVE.sub(r"\\\1", " ".join(clean(words).split()))
+    return _ACTIVE.sub(r"\\\1", " ".join(printable(words).split()))
 
 
 def code(words: str) -> str:
     """A block of code, fenced by more backticks than it holds."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
-    return f"{fence}\n{clean(words)}\n{fence}"
+    return f"{fence}\n{printable(words)}\n{fence}"
 
 
 def bullets(lines: Sequence[str]) -> str:

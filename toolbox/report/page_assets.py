@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import toolbox
+from toolbox.files.names import printable
 from toolbox.report import wording
 from toolbox.report.palette import DARK, LIGHT
 
@@ -34,7 +35,7 @@ def _environment() -> Environment:
 
     def finalize(value: object) -> object:
         # Whatever a template prints passes here, before it is escaped.
-        return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = Environment(
         loader=PackageLoader("toolbox.report"),
@@ -72,4 +73,4 @@ def _breakable(text: str) -> Markup:
     """``text`` with a place to break after each slash."""
     from markupsafe import Markup, escape
 
-    return Markup("/<wbr>").join(escape(part) for part in wording.clean(text).split("/"))
+    return Markup("/<wbr>").join(escape(part) for part in printable(text).split("/"))

@@ -12,10 +12,12 @@ from PIL import Image
 from toolbox.api.augmenter import Augmenter
 from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
+from toolbox.api.images import resize_to_square, to_image
 from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
+from toolbox.files.names import printable
 from toolbox.files.outputs import MARK, check_output, write_output
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
@@ -23,7 +25,7 @@ from toolbox.report.figures import POINTS_PER_INCH, plain_style, to_bytes
 from toolbox.report.palette import LIGHT
 from toolbox.report.pictures import Thumbnail
 from toolbox.report.plots import MAX_BARS
-from toolbox.report.wording import clean, counted, shorten
+from toolbox.report.wording import counted, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,9 +126,9 @@ def of_preview(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: A
         image = source.image(row)
         params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
         copies = augmenter.apply(encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
-        pictures = [Thumbnail(row.label, "source", encode.to_image(encode.resize_source(image, recipe.size)))]
+        pictures = [Thumbnail(row.label, "source", resize_to_square(image, recipe.size))]
         for each, array in zip(params, copies, strict=True):
-            pictures.append(Thumbnail(row.label, lineage.describe_params(each), encode.to_image(array)))
+            pictures.append(Thumbnail(row.label, lineage.describe_params(each), to_image(array)))
         sheet_rows.append(SheetRow(row.path, pictures))
     facts = f"{counted(len(rows), 'source')}, {COPIES} copies of each at {recipe.size} × {recipe.size} pixels"
     return Sheet(str(recipe.spec), facts, sheet_rows)
@@ -238,5 +240,5 @@ def _write(
 
 
 def _alt(sheet: Sheet) -> str:
-    classes = ", ".join(f"{clean(label)} {count:,}" for label, count in list(sheet.classes.items())[:8])
-    return f"{clean(sheet.title)}: {clean(sheet.facts)}{f' ({classes})' if classes else ''}."
+    classes = ", ".join(f"{printable(label)} {count:,}" for label, count in list(sheet.classes.items())[:8])
+    return f"{printable(sheet.title)}: {printable(sheet.facts)}{f' ({classes})' if classes else ''}."

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
+from toolbox.files.names import printable
 from toolbox.report.palette import LIGHT
-from toolbox.report.wording import clean
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _ROLES: Mapping[str, str] = {color: f"var(--{role})" for role, color in LIGHT.items()}
@@ -46,7 +46,7 @@ def for_file(svg: str, alt: str, source: str = "", tooltips: Mapping[str, Sequen
         marks = list(element.iter("use")) if len(texts) > 1 else [element]
         for mark, text in zip(marks, texts, strict=False):
             title = ET.Element("title")
-            title.text = clean(text)
+            title.text = printable(text)
             mark.insert(0, title)
     _rename_ids(root, "f")
     root.attrib = {
@@ -56,7 +56,7 @@ def for_file(svg: str, alt: str, source: str = "", tooltips: Mapping[str, Sequen
         "width": root.attrib["width"],
         "height": root.attrib["height"],
         "role": "img",
-        "aria-label": clean(alt),
+        "aria-label": printable(alt),
         "style": f"background:{LIGHT['paper']}",
         "font-family": "system-ui, 'DejaVu Sans', sans-serif",
         "stroke-linejoin": "round",

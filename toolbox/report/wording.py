@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 from collections.abc import Sequence
 
 from toolbox.api.evaluator import Metric
+from toolbox.files.names import printable
 from toolbox.report.inputs import RunView
 from toolbox.runs.evaluation import EvaluationRecord
 
@@ -20,19 +20,11 @@ COLUMNS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
 
 NBSP = "\N{NO-BREAK SPACE}"
 _LABELS = {"f1": "F1", "auc": "AUC"}
-# XML knows no control characters, UTF-8 no lone surrogates (file names that were not UTF-8 hold them), and a
-# terminal obeys the former.
-_UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def clean(text: str) -> str:
-    """``text`` with what can't be written in HTML, SVG or on a terminal replaced by U+FFFD."""
-    return _UNWRITABLE.sub("\ufffd", text)
 
 
 def shorten(text: str, limit: int) -> str:
     """``text`` in at most ``limit`` characters on one line, its middle left out where it is longer."""
-    text = " ".join(clean(text).split())
+    text = " ".join(printable(text).split())
     if len(text) <= limit:
         return text
     tail = (limit - 1) * 2 // 5  # an ending (a file's number, an AUC) often tells more than the middle

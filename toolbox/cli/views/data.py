@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from toolbox.cli.views.tables import duration, gigabytes, table
-from toolbox.report.wording import clean, interval, likeliest_pairs, number, shorten
+from toolbox.report.wording import interval, likeliest_pairs, number, shorten
 
 if TYPE_CHECKING:
     from toolbox.data.audit.findings import Audit
@@ -54,7 +54,7 @@ def sample_names(samples: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
     rows = table("class", "random samples")
     for label, members in samples.items():
         names = ", ".join(PurePosixPath(row.path).name for row in members)
-        rows.add_row(Text(shorten(label, 30), "bold"), Text(clean(names), overflow="fold"))
+        rows.add_row(Text(shorten(label, 30), "bold"), Text(names, overflow="fold"))
     return ["", rows, Text("--picture FILE.png draws them", "dim")]
 
 

@@ -18,12 +18,11 @@ from rich.text import Text
 
 from toolbox.data.index import QuarantinedSample
 from toolbox.files.atomic import replace_file
-from toolbox.report.wording import clean
+from toolbox.files.names import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
-    from toolbox.models.predict import Predicted
-    from toolbox.workspace import Predictions
+    from toolbox.models.predict import Predicted, Predictions
 
 _BAR, _LABEL, _PERCENT = 20, 24, len("100.0 %")
 _IN_MEMORY = 16_000_000
@@ -103,16 +102,21 @@ def _csv(table: str, classes: Sequence[str], top: int | None) -> Iterator[Output
             # Names that are not UTF-8 are written as the bytes they are.
             file = stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "prediction", "probability", *names, "problem"])
+        shown = file is sys.stdout and sys.stdout.isatty()
+
+        def write(cells: Sequence[str]) -> None:
+            writer.writerow([spreadsheet_cell(printable(cell) if shown else cell) for cell in cells])
+
+        write(["path", "prediction", "probability", *names, "problem"])
 
         def add(result: Predicted | QuarantinedSample) -> None:
             if isinstance(result, QuarantinedSample):
-                writer.writerow([result.path, "", "", *("" for _ in names), result.reason])
+                write([result.path, "", "", *("" for _ in names), result.reason])
                 return
             cells = [cell for label, value in result.ranked(top or 1) for cell in (label, repr(value))]
             if not top:
                 cells += [repr(float(value)) for value in result.probabilities]
-            writer.writerow([result.path, *cells, ""])
+            write([result.path, *cells, ""])
 
         yield add
 
@@ -146,7 +150,7 @@ def _json(predictions: Predictions, top: int | None, stream: IO[str]) -> Iterato
 
 
 def _one_line(text: str) -> str:
-    return " ".join(clean(text).split())
+    return " ".join(printable(text).split())
 
 
 def _fit(text: str, width: int) -> str:

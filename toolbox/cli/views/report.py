@@ -12,7 +12,7 @@ from toolbox.report.inputs import ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
-from toolbox.report.wording import clean, counted, number, result_columns, run_name
+from toolbox.report.wording import counted, number, result_columns, run_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +39,7 @@ def summary(inputs: ReportInputs) -> RenderableType:
     report_summary = summarize(inputs)
     text = _text(f"{report_summary.finding} {report_summary.limits}")
     for caveat in report_summary.caveats:
-        text.append(f"\n{clean(caveat.title)}: ", "bold yellow").append(clean(caveat.text))
+        text.append(f"\n{caveat.title}: ", "bold yellow").append(caveat.text)
     return text
 
 
@@ -58,7 +58,7 @@ def results_table(runs: Sequence[RunView]) -> RenderableType:
     ]
     for name, evaluated, *values in results.rows:
         line = _text(name.text, "bold")
-        line.append(clean(f"  {name.below}  {evaluated.text}" if name.below else f"  {evaluated.text}"), "dim")
+        line.append(f"  {name.below}  {evaluated.text}" if name.below else f"  {evaluated.text}", "dim")
         parts.append(line.append(f"  {evaluated.below}" if evaluated.below else "", "yellow"))
         parts.append(_values([_cell(cell) for cell in values]))
     return Group(*parts)
@@ -124,7 +124,7 @@ def learning_curves(run: RunView, width: int, height: int = _CURVE_HEIGHT) -> Re
         sign, color = _CURVES[name]
         legend.append(f"{(sign or '⠒') * 2} ", color).append(f"{name}  ")
     stages = " then ".join(dict.fromkeys(stage_name(epoch.stage) for epoch in run.history))
-    legend.append(clean(f"{counted(len(run.history), 'epoch')}: {stages}"), "dim")
+    legend.append(f"{counted(len(run.history), 'epoch')}: {stages}", "dim")
     return Group(grid, legend, "")
 
 
@@ -171,11 +171,11 @@ def text_table(content: TextTable) -> Table:
 
 def _cell(cell: Cell) -> Text:
     text = _text(cell.text, "bold green" if cell.text.endswith(" is better") else "")
-    return text.append(f"\n{clean(cell.below)}", "dim") if cell.below else text
+    return text.append(f"\n{cell.below}", "dim") if cell.below else text
 
 
 def _text(text: str, style: str = "") -> Text:
     # A Text, never a string: "[red]" is a class name here and no markup.
     from rich.text import Text
 
-    return Text(clean(text), style)
+    return Text(text, style)
