@@ -90,7 +90,7 @@ def test_folds_are_runs_of_their_own(tmp_path: Path) -> None:
         ("epochs = 1", "epochs = -1", "epochs"),
         ("audit.near", "seed = 3\naudit.near", "seeds and folds belong to the study"),
         ("[matrix]", "[matrix", "not valid TOML"),
-        ('b = "augmented"', 'b = ["augmented"]', "there is no arm ['augmented']"),
+        ('b = "augmented"', 'b = ["augmented"]', "compare.0.b: input should be a valid string"),
         ('b = "augmented"', 'b = "augmented"\nmetric = "acuracy"', "can't be compared by 'acuracy'"),
         ('model = "alzheimer-cnn"', "model = 5", "model is 5"),
         ('model = "alzheimer-cnn"', 'model = "alzheimer-cnn"\nunfreeze_last = "no"', "unfreeze_last is 'no'"),
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, 
 
 @pytest.mark.parametrize("key", ["exclude", "compare"])
 def test_lists_that_are_none_are_told(tmp_path: Path, key: str) -> None:
-    with pytest.raises(UsageError, match=f"{key} is a list of tables"):
+    with pytest.raises(UsageError, match=f"{key}: input should be a valid list"):
         files.read(write(tmp_path, f"{key} = 5"))
 
 
