@@ -57,6 +57,12 @@ class PluginError(UsageError):
     """A plugin broke its contract (a bad descriptor, a wrong return value)."""
 
 
+class ComponentError(PluginError):
+    """A component failed while it was used, or returned something else than its protocol says."""
+
+    exit_code = EXIT_FAILED
+
+
 class Refused(ToolboxError):
     """A safety check refuses the operation (because of a leak, say)."""
 

@@ -24,6 +24,7 @@ from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
 from toolbox.files import atomic, fingerprint
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
 
 _OWN = frozenset({FILE_NAME, lineage.FILE_NAME, manifests.FILE_NAME, "manifest.json"})
 
@@ -109,7 +110,7 @@ def replay(
             atomic.make_folder(folder.partial / name)
         work = ReplayWorker(Worker(recipe, source, augmenter, folder.partial), by_pixels)
         bar = reporter.task("replaying", total, "images")
-        with contextlib.closing(engine.map(work, _families(path))) as parts:
+        with guard.isolate(augmenter, reporter), contextlib.closing(engine.map(work, _families(path))) as parts:
             for part in parts:
                 bar.advance(part.written + len(part.lost))
                 results.append(part)

@@ -29,6 +29,7 @@ from toolbox.data.source import Source
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
 from toolbox.settings import environment
 
 SHARD = 128
@@ -75,9 +76,10 @@ def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Aug
     """Estimate disk and time for the copies of ``rows`` from some copies of the first, made in memory."""
     worker = Worker(recipe, source, augmenter, Path())
     counts = count_files(recipe, rows)
-    _size_of_one(worker, rows[0], counts)  # warm up: the first call pays for imports
-    start = time.perf_counter()
-    size = _size_of_one(worker, rows[0], counts)
+    with guard.isolate(augmenter):
+        _size_of_one(worker, rows[0], counts)  # warm up: the first call pays for imports
+        start = time.perf_counter()
+        size = _size_of_one(worker, rows[0], counts)
     seconds = (time.perf_counter() - start) / min(counts[rows[0].id], _SAMPLE)
     files = sum(counts.values())
     return Estimate(files, files * size, seconds * files / (workers or os.cpu_count() or 1))
@@ -122,7 +124,7 @@ def write_set(
             folder.begin()
             skipped = lineage.repair(folder.log, ((row.id, number) for row in rows for number in range(counts[row.id])))
             if skipped < total:
-                with folder.staging() as staging:
+                with folder.staging() as staging, guard.isolate(augmenter, reporter):
                     for name in {safe_name(row.label) for row in rows}:
                         atomic.make_folder(staging / name)
                     worker = Worker(recipe, source, augmenter, staging, batch_size)

@@ -16,12 +16,12 @@ from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import KINDS, Component, Components, Kind
 from toolbox.api.dataset import Dataset, VirtualDataset
 from toolbox.api.engine import Engine
-from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
+from toolbox.api.errors import EnvironmentFailure, PluginError, UsageError, closest
 from toolbox.api.evaluator import Evaluator
 from toolbox.api.model import Model
 from toolbox.api.quiet import stdout_on_stderr
 from toolbox.api.tracker import Tracker
-from toolbox.plugin import disabled, discovery, schema
+from toolbox.plugin import disabled, discovery, guard, schema
 from toolbox.plugin.discovery import GROUP
 from toolbox.plugin.loader import PluginStatus, describe_error, load_plugins
 from toolbox.plugin.spec import Spec, parse
@@ -140,25 +140,18 @@ class Registry(Components):
         Raises
         ------
         UsageError: unknown name or parameter, or a bad value.
-        PluginError: the plugin breaks its contract.
+        ComponentError: the plugin breaks its contract.
         """
         spec = spec if isinstance(spec, Spec) else parse(spec)
         offer = self.find(kind, spec.name)
         factory = self.factory(offer)
         arguments = schema.validate(factory, spec.parameters, f"{kind} {spec.name!r}")
-        try:
+        label = f"{kind} {spec.name!r} of plugin {offer.plugin}"
+        with guard.guard(label):
             component = factory(**arguments, **dict.fromkeys(schema.components_parameters(factory), self))
-        except (ToolboxError, KeyboardInterrupt, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {describe_error(error)}"
-            ) from error
         if not isinstance(component, PROTOCOLS[kind]):
-            raise PluginError(
-                f"the factory of {kind} {spec.name!r} (plugin {offer.plugin}) returned"
-                f" {type(component).__name__}, not a {PROTOCOLS[kind][0].__name__}"
-            )
+            guard.refuse(label, f"a {type(component).__name__}", f"a {PROTOCOLS[kind][0].__name__}")
+        guard.set_origin(component, label)
         return component
 
     def dataset(self, spec: str | Mapping[str, Any] | Spec) -> Dataset:
