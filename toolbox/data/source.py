@@ -43,7 +43,7 @@ class Source:
         with guard.guard(self.dataset):
             for sample in self.dataset.samples():
                 if not isinstance(sample, Sample):
-                    guard.refuse(self.dataset, f"a {type(sample).__name__}", "a Sample")
+                    guard.refuse(self.dataset, guard.a_type(sample), "a Sample")
                 yield sample
 
     def read(self, sample: Sample | Row) -> tuple[DecodedImage, str]:
@@ -61,7 +61,7 @@ class Source:
             with guard.guard(self.dataset, OSError, ValueError):
                 loaded = self.dataset.load(known)
             if not isinstance(loaded, Image.Image):
-                guard.refuse(self.dataset, f"a {type(loaded).__name__}", "an image")
+                guard.refuse(self.dataset, guard.a_type(loaded), "an image")
             image, note = to_grey_or_rgb(loaded)
             told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
             return DecodedImage(image, loaded.mode, told), _digest_of(self.dataset.file(known))

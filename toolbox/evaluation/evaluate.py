@@ -130,7 +130,7 @@ def run_evaluator(evaluator: Evaluator, evidence: Evidence) -> Evaluation:
     with guard.isolate(evaluator, evidence.reporter), guard.guard(evaluator):
         result = evaluator.evaluate(evidence)
     if not isinstance(result, Evaluation):
-        guard.refuse(evaluator, f"a {type(result).__name__}", "an Evaluation")
+        guard.refuse(evaluator, guard.a_type(result), "an Evaluation")
     if problem := find_invalid(result):
         guard.refuse(evaluator, f"an invalid value ({problem})", "what evaluation.json can hold")
     return result

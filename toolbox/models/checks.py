@@ -17,7 +17,7 @@ def check_built(model: object, built: object, request: ModelRequest) -> BuiltMod
     ComponentError: it is not.
     """
     if not isinstance(built, BuiltModel) or not isinstance(built.module, torch.nn.Module):
-        guard.refuse(model, f"a {type(built).__name__}", "a BuiltModel with a module")
+        guard.refuse(model, guard.a_type(built), "a BuiltModel with a module")
     for name, value in built.module.named_parameters():
         if value.device.type != "cpu" or value.dtype != torch.float32:
             guard.refuse(model, f"{name} as {value.dtype} on {value.device}", "float32 on the CPU")
@@ -42,7 +42,7 @@ def guard_forward(module: torch.nn.Module, forward: Forward, classes: int = 0) -
             output: object = forward(inputs)
         what, expected = ("logits", [len(inputs), classes]) if classes else ("activations", [len(inputs)])
         if not isinstance(output, torch.Tensor):
-            guard.refuse(module, f"a {type(output).__name__}", f"a tensor of {what}")
+            guard.refuse(module, guard.a_type(output), f"a tensor of {what}")
         shape = list(output.shape)
         if (shape if classes else shape[:1]) != expected:
             guard.refuse(module, f"{what} of shape {shape}", f"{expected}" if classes else f"{len(inputs)} rows")

@@ -44,6 +44,12 @@ def refuse(component: object, returned: str, expected: str) -> NoReturn:
     raise ComponentError(f"{origin(component)} returned {returned}; expected {expected}")
 
 
+def a_type(value: object) -> str:
+    """The type of a result, for :func:`refuse`: ``a tuple``, ``an int``, ``None``."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 @contextmanager
 def guard(component: object, *passing: type[BaseException]) -> Iterator[None]:
     """Name ``component`` in whatever its code raises.

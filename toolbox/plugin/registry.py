@@ -150,7 +150,7 @@ class Registry(Components):
         with guard.guard(label):
             component = factory(**arguments, **dict.fromkeys(schema.components_parameters(factory), self))
         if not isinstance(component, PROTOCOLS[kind]):
-            guard.refuse(label, f"a {type(component).__name__}", f"a {PROTOCOLS[kind][0].__name__}")
+            guard.refuse(label, guard.a_type(component), f"a {PROTOCOLS[kind][0].__name__}")
         guard.set_origin(component, label)
         return component
 
