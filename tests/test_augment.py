@@ -14,7 +14,8 @@ from PIL import Image
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import UsageError
 from toolbox.api.images import as_array
-from toolbox.augment import encode, lineage, planes, writer
+from toolbox.api.warp import prefilter
+from toolbox.augment import encode, lineage, writer
 from toolbox.data import manifest as manifests
 from toolbox.data.source import ImageChanged
 from toolbox.files import fingerprint
@@ -33,7 +34,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_training_images_get_their_copies_and_no_others(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
     result = ws.augment()
-    train = {row.id for row in ws.prepared.manifest.part("train")}
+    train = {row.id for row in ws.split.manifest.part("train")}
     lines = list(lineage.read(result.path / lineage.FILE_NAME))
     assert {line.source for line in lines} == train and len(lines) == result.written == 4 * len(train)
     on_disk = {path.relative_to(result.path).as_posix() for path in result.path.rglob("*.jpg")}
@@ -59,7 +60,7 @@ def test_the_set_is_a_dataset_whose_copies_stay_with_their_source(photos: Path, 
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
     again = Workspace(tmp_path / "two", data=moved / manifests.FILE_NAME, settings={"split.test": 0, "split.val": 0})
-    assert len(again.prepared.manifest.rows) == len(table.rows) and not again.prepared.quarantined
+    assert len(again.split.manifest.rows) == len(table.rows) and not again.split.quarantined
 
 
 def test_two_runs_give_the_same_bytes_and_a_seed_others(photos: Path, tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_nothing_is_made_twice_and_a_new_recipe_is_a_new_set(toolbox: Toolbox, p
 
 def test_a_source_that_changed_meanwhile_is_noticed(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
-    row = ws.prepared.manifest.part("train")[3]
+    row = ws.split.manifest.part("train")[3]
     Image.new("RGB", (40, 32), "red").save(photos / row.path)
     with pytest.raises(ImageChanged, match="has changed since it was read"):
         ws.augment()
@@ -180,8 +181,8 @@ def test_draws_depend_on_the_key_alone() -> None:
 
 def test_reduction_is_filtered_against_aliasing() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert planes.prefilter(as_array(stripes), 16).std() < 30
-    assert np.array_equal(planes.prefilter(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
+    assert prefilter(as_array(stripes), 16).std() < 30
+    assert np.array_equal(prefilter(as_array(stripes), 64)[:, :, 0], np.asarray(stripes))
 
 
 @given(

@@ -160,7 +160,7 @@ def alive(pid: int) -> bool:
 
 def test_of_two_processes_on_one_set_one_says_so_and_stops(photos: Path, tmp_path: Path) -> None:
     ws = Workspace(tmp_path / "ws", data=photos, settings=SMALL)
-    name = recipe.build_recipe(ws.settings, ws.prepared.manifest).name
+    name = recipe.build_recipe(ws.settings, ws.split.manifest).name
     held = hold_lock(tmp_path / "ws" / "augmented", "augmenting", f".{name}.lock")
     with held, pytest.raises(EnvironmentFailure, match="another process is augmenting"):
         ws.augment()
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_the_set_is_finished_on_a_larger_one(
     # What is asked for fits by the estimate; somebody else fills the disk.
     settings = {"augment.size": 64, "augment.factor": 6, "augment.format": "png", "augment.workers": workers}
     ws = Workspace(small_disk, data=photos, settings=settings)
-    ws.prepared  # noqa: B018  # the manifest is written
+    ws.save_split()
     (small_disk / "ballast").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 100_000))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "_check_disk", lambda *given: None)

@@ -15,7 +15,7 @@ from tests import test_dataset_nifti as nifti
 from tests.conftest import write_photos
 from toolbox.api.components import KINDS, Kind
 from toolbox.plugin.registry import Registry
-from toolbox.testing import Finding, check_component, check_plugin, checks, needs_more
+from toolbox.testing import Finding, check_component, check_plugin, checks, missing_parameters
 
 OFFERED = [(offer.component.kind, offer.component.name) for offer in Registry().offers()]
 
@@ -107,14 +107,15 @@ def test_every_component_is_checked_here() -> None:
 # ------------------------------------------------------------------------------------------------ the kit's own ways
 
 
-def test_a_plugin_is_checked_as_far_as_it_can_be_made(registry: Registry) -> None:
-    assert check_plugin("kornia", registry) == []
-    assert needs_more("kornia", registry) == [("augmenter", "compose", ["steps"])]
+def test_a_plugin_is_checked_as_far_as_it_can_be_built(registry: Registry) -> None:
+    assert missing_parameters("kornia", registry) == [("augmenter", "compose", ["steps"])]
+    assert check_plugin("subgroups", registry) == []
+    assert missing_parameters("subgroups", registry) == [("evaluator", "subgroups", ["column"])]
     assert check_plugin("nifti", registry) == []
-    assert needs_more("nifti", registry) == [("dataset", "nifti", ["path"])]
+    assert missing_parameters("nifti", registry) == [("dataset", "nifti", ["path"])]
 
 
-def test_each_check_has_a_name_of_its_own_and_says_why() -> None:
+def test_each_check_has_a_unique_name_and_a_reason() -> None:
     for kind in KINDS:
         found = checks(kind)
         assert len({check.name for check in found}) == len(found)

@@ -84,7 +84,7 @@ def test_equal_inputs_give_equal_bytes_and_hashes_that_hold(photos: Path, tmp_pa
     for name in ("one", "two"):
         Workspace(tmp_path, data=photos).prepare(16, "3", kind, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").prepared.manifest
+    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").split.manifest
     written = {row["id"]: (row["sha256"], row["pixels"], row["width"]) for row in table(tmp_path / "one")}
     assert {row.id: (row.sha256, row.pixels, str(row.width)) for row in again.rows} == written
 

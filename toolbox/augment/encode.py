@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from toolbox.api.augmenter import Augmenter, ImageInfo, Params
-from toolbox.api.images import as_array, resize_to_square
-from toolbox.augment.planes import Planes, prefilter
+from toolbox.api.images import as_array, resize_to_square, to_image
+from toolbox.api.warp import prefilter
+from toolbox.augment.planes import Planes
 from toolbox.augment.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -81,11 +82,6 @@ def repeat_source(image: Image.Image, size: int, count: int) -> npt.NDArray[np.u
     """``image``, filtered for ``size``, ``count`` times over without being copied: uint8 ``[count, H, W, C]``."""
     array = prefilter(as_array(image), size)
     return np.broadcast_to(array, (count, *array.shape))
-
-
-def to_image(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """uint8 ``[H, W, C]`` as an image of mode ``L`` or ``RGB``."""
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
 def resize_source(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolbox.api.errors import UsageError, closest
+from toolbox.api.warp import RESAMPLING
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
@@ -31,7 +32,7 @@ class Recipe:
     ``sources`` is the fingerprint of the samples that get copies, ``split`` that of who is where; a set belongs to
     data and split that have the same two. ``dealt`` holds the split settings that the copies themselves are dealt
     by under the ``augment-then-split`` protocol, else nothing. ``balance`` gives the sources of smaller classes more
-    copies.
+    copies. ``resampling``: the version of :data:`toolbox.api.warp.RESAMPLING`; 1 is that of sets without this key.
     """
 
     augmenter: str
@@ -47,6 +48,7 @@ class Recipe:
     protocol: str = "split-then-augment"
     dealt: Mapping[str, Any] = field(default_factory=dict)
     balance: bool = False
+    resampling: int = 1
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ def build_recipe(settings: Settings, manifest: Manifest) -> Recipe:
         protocol=protocol,
         dealt=settings.split.model_dump(include=_DEALT_BY) if leaky else {},
         balance=settings.augment.balance,
+        resampling=RESAMPLING,
     )
 
 

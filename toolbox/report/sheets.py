@@ -12,6 +12,7 @@ from PIL import Image
 from toolbox.api.augmenter import Augmenter
 from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
+from toolbox.api.images import resize_to_square, to_image
 from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
@@ -125,9 +126,9 @@ def of_preview(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: A
         image = source.image(row)
         params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
         copies = augmenter.apply(encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
-        pictures = [Thumbnail(row.label, "source", encode.to_image(encode.resize_source(image, recipe.size)))]
+        pictures = [Thumbnail(row.label, "source", resize_to_square(image, recipe.size))]
         for each, array in zip(params, copies, strict=True):
-            pictures.append(Thumbnail(row.label, lineage.describe_params(each), encode.to_image(array)))
+            pictures.append(Thumbnail(row.label, lineage.describe_params(each), to_image(array)))
         sheet_rows.append(SheetRow(row.path, pictures))
     facts = f"{counted(len(rows), 'source')}, {COPIES} copies of each at {recipe.size} × {recipe.size} pixels"
     return Sheet(str(recipe.spec), facts, sheet_rows)

@@ -70,6 +70,7 @@ class RecipeRecord(Part):
     quality: int
     seed: int
     balance: bool = False
+    resampling: int = 1
 
 
 class RunRecord(Document):

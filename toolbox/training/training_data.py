@@ -9,6 +9,7 @@ from pathlib import Path
 
 from toolbox.api.errors import Refused, UsageError
 from toolbox.api.progress import Reporter
+from toolbox.api.warp import RESAMPLING
 from toolbox.augment import recipe as recipes
 from toolbox.augment.recipe import AugmentedSet, Recipe
 from toolbox.data import manifest as manifests
@@ -99,6 +100,11 @@ def _read_copies(
         )
     # The set may have moved with its workspace: paths are relative to where it is now.
     source = Source(ManifestDataset(replace(table, root=folder)), str(folder))
+    if recipe.resampling != RESAMPLING:
+        reporter.warn(
+            f"{folder.name} was written by an older version, which resized copies by another filter than originals:"
+            " delete it and run 'toolbox augment' again"
+        )
     rows = table.part("train")
     reporter.info(f"training on {len(rows):,} copies in {folder.name}")
     copies = replace(originals, kind="augmented", rows=rows, source=source, set_name=folder.name, recipe=recipe)

@@ -28,13 +28,13 @@ def init(
 
     from toolbox.data.source import open_source
     from toolbox.plugin.registry import Registry
-    from toolbox.workspace import init as write
+    from toolbox.settings.template import write_settings_file
 
     data = path or "phantom"
     registry = Registry()
     call.warn_of_broken_plugins(registry)
     samples = sum(not sample.problem for sample in open_source(data, registry).dataset.samples())
-    file = write(call.folder, data, force)
+    file = write_settings_file(call.folder, data, force)
     if not path:
         call.terminal.reporter().warn(
             "no PATH given: this workspace uses the embedded dataset; for yours: toolbox init FOLDER --force"

@@ -171,14 +171,14 @@ def check(
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
     from toolbox.plugin.registry import Registry
-    from toolbox.testing import check_plugin, needs_more
+    from toolbox.testing import check_plugin, missing_parameters
 
     registry = Registry()
     names = sorted({plugin.name for plugin in (installer.named(name) if name else installed())})
     rows: list[dict[str, str]] = []
     skipped: list[dict[str, Any]] = []
     for plugin in names:
-        findings, incomplete = check_plugin(plugin, registry), list(needs_more(plugin, registry))
+        findings, incomplete = check_plugin(plugin, registry), list(missing_parameters(plugin, registry))
         call.terminal.show(*check_lines(plugin, findings, incomplete))
         rows += [
             {"plugin": plugin, "component": item.component, "check": item.check, "problem": item.problem}

@@ -1,4 +1,4 @@
-"""What the kit says, and the checks that say it."""
+"""A check, and what it finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Problems = Iterable[str]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a component does otherwise than the toolbox relies on.
+    """Something that a component does differently from what the toolbox relies on.
 
     ``component``: its kind and spec, as a user types them; ``check``: the check's name; ``problem``: what was seen,
     in words for the component's author.
@@ -31,30 +31,30 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that the core relies on.
+    """One property that the toolbox relies on.
 
-    ``name``: what a finding calls it; ``why``: what relies on it, in words; ``protocol``: components that it is for
-    (an augmenter makes copies or mixes batches, and the two are checked by different means); ``without_making``:
-    whether it can be made without the component, which may want parameters that nobody gave.
+    ``name``: what findings call it; ``why``: what relies on it; ``run``: yields problems; ``protocol``: the class of
+    components that have it (:class:`Augmenter` or :class:`MixingAugmenter`, say); ``builds``: whether it needs the
+    component itself, rather than its descriptor and factory alone.
     """
 
     name: str
     why: str
     run: Callable[[Subject], Problems]
-    protocol: type[Any] = object
-    without_making: bool = False
+    protocol: type[Any] | tuple[type[Any], ...]
+    builds: bool
 
 
 class Checks(list[Check]):
-    """The checks of one kind, in the order in which they are made."""
+    """The checks of one kind; calling it with a function adds one, in the function's name and docstring."""
 
-    def __init__(self, protocol: type[Any] = object, without_making: bool = False) -> None:
+    def __init__(self, protocol: type[Any] | tuple[type[Any], ...] = object, builds: bool = True) -> None:
         super().__init__()
         self.protocol = protocol
-        self.without_making = without_making
+        self.builds = builds
 
     def __call__(self, function: Callable[[Subject], Problems]) -> Callable[[Subject], Problems]:
-        """Add ``function`` as a check: its name with dashes, its docstring is why."""
+        """Add ``function`` as a check, its name with dashes."""
         name = function.__name__.replace("_", "-")
-        self.append(Check(name, inspect.getdoc(function) or "", function, self.protocol, self.without_making))
+        self.append(Check(name, inspect.getdoc(function) or "", function, self.protocol, self.builds))
         return function
