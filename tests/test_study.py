@@ -14,6 +14,8 @@ from tests.background import start_command
 from tests.conftest import Toolbox
 from toolbox import Study
 from toolbox.api.errors import UsageError
+from toolbox.plugin.engines import build_engine
+from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import EVALUATION, HISTORY, PREDICTIONS, RUN, Run
 from toolbox.runs.predictions import Predictions
 from toolbox.study import file as files
@@ -86,7 +88,7 @@ def test_folds_are_runs_of_their_own(tmp_path: Path) -> None:
         ("epochs = 1", "epochs = -1", "epochs"),
         ("audit.near", "seed = 3\naudit.near", "seeds and folds belong to the study"),
         ("[matrix]", "[matrix", "not valid TOML"),
-        ('b = "augmented"', 'b = ["augmented"]', "there is no arm ['augmented']"),
+        ('b = "augmented"', 'b = ["augmented"]', "compare.0.b: input should be a valid string"),
         ('b = "augmented"', 'b = "augmented"\nmetric = "acuracy"', "can't be compared by 'acuracy'"),
         ('model = "alzheimer-cnn"', "model = 5", "model is 5"),
         ('model = "alzheimer-cnn"', 'model = "alzheimer-cnn"\nunfreeze_last = "no"', "unfreeze_last is 'no'"),
@@ -102,7 +104,7 @@ def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, 
 
 @pytest.mark.parametrize("key", ["exclude", "compare"])
 def test_lists_that_are_none_are_told(tmp_path: Path, key: str) -> None:
-    with pytest.raises(UsageError, match=f"{key} is a list of tables"):
+    with pytest.raises(UsageError, match=f"{key}: input should be a valid list"):
         files.read(write(tmp_path, f"{key} = 5"))
 
 
@@ -116,6 +118,25 @@ def test_a_ledger_with_spoilt_lines_is_read_as_far_as_it_goes(tmp_path: Path) ->
 def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="are the same experiment"):
         Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
+
+
+def test_arms_may_differ_in_a_setting_that_changes_no_result(tmp_path: Path) -> None:
+    arms = SMALL.replace("[arms.originals]", "[arms.originals]\n[arms.one-thread]\nthreads = 1")
+    plan = Study(write(tmp_path, arms), workspace=tmp_path).plan
+    assert len({run.key for run in plan.runs}) == len(plan.runs) == 10
+
+
+def engine_in_a_job(spec: str) -> str:
+    try:
+        return type(build_engine(Registry(), spec)).__name__
+    except UsageError as error:
+        return error.message
+
+
+def test_a_job_uses_the_engine_of_the_settings_unless_that_starts_processes(registry: Registry) -> None:
+    jobs = registry.engine("processes:workers=1")
+    names = list(jobs.map(engine_in_a_job, ["auto", "inline", "processes:workers=2", "inlin"]))
+    assert names[:3] == ["Inline", "Inline", "Inline"] and "inlin" in names[3]
 
 
 def test_unfreeze_last_of_older_files_is_a_setting_and_keeps_its_runs(tmp_path: Path) -> None:

@@ -98,8 +98,9 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
 
 
 def _kind(run: PlannedRun) -> str:
-    # A fold changes a run's result and not its cost.
-    return fingerprint.of_record({**run.experiment, "split.fold": None})
+    """What decides the cost of a run: everything but its seed and its fold."""
+    settings = {name: value for name, value in run.settings.items() if name not in ("seed", "split.fold")}
+    return fingerprint.of_record([run.method, run.model, settings])
 
 
 def _set_of(run: PlannedRun) -> str:

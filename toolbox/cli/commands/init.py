@@ -11,6 +11,14 @@ from toolbox.cli.command import Call, command
 
 app = typer.Typer()
 
+_NEXT = (
+    ("data", "inspect"),
+    ("data", "split"),
+    ("data", "audit"),
+    ("augment", "--factor", 5),
+    ("finetune", "efficientnet-lite0", "--unfreeze-last"),
+)
+
 
 @command(app, options.WORKSPACE, panel="Begin")
 def init(
@@ -27,6 +35,7 @@ def init(
     from rich.markup import escape
 
     from toolbox.data.source import open_source
+    from toolbox.files.command_line import command_line
     from toolbox.plugin.registry import Registry
     from toolbox.settings.template import write_settings_file
 
@@ -41,8 +50,6 @@ def init(
         )
     call.terminal.show(
         f"Wrote [bold]{escape(str(file))}[/] for {escape(data)} ({samples:,} images). Next:",
-        "  toolbox data inspect",
-        "  toolbox augment --factor 5",
-        "  toolbox finetune efficientnet-lite0 --unfreeze-last",
+        *(f"  {escape(command_line(*words, workspace=call.folder))}" for words in _NEXT),
     )
     call.terminal.emit({"path": str(file), "data": data, "samples": samples})
