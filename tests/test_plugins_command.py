@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import broken
-from tests.conftest import Toolbox, in_a_process
+from tests.background import finish_command
+from tests.conftest import Toolbox
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.plugin import installer
 from toolbox.plugin.installer import Installer
@@ -163,7 +164,7 @@ def test_what_a_plugin_prints_while_it_works_is_not_in_the_document(tmp_path: Pa
             yield DatasetComponent("loud", "prints", "loud:Loud")
         """,
     )
-    done = in_a_process("data", "inspect", "--data", "loud", "-C", tmp_path, "--json", env=broken.environment(site))
+    done = finish_command("data", "inspect", "--data", "loud", "-C", tmp_path, "--json", env=broken.environment(site))
     assert done.code == 0 and done.document["classes"] == {"a": 4, "b": 4}
     assert all(text in done.stderr for text in ("by print", "past Python", "by a process"))
 

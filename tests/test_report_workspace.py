@@ -17,6 +17,7 @@ from toolbox.report import markdown
 from toolbox.report.comparing import comparisons
 from toolbox.report.document import document
 from toolbox.report.formats import write
+from toolbox.runs.folder import find_runs
 from toolbox.workspace import Workspace
 
 MODEL = "timm:arch=test_resnet"
@@ -63,7 +64,7 @@ def page(made: Path) -> str:
 
 
 def test_seeds_are_arms_and_strangers_are_refused_with_the_reason(made: Path, page: str) -> None:
-    (found,), refused = comparisons(Workspace(made).chosen_runs())
+    (found,), refused = comparisons(find_runs(made))
     assert [[run[:3] for run in arm.runs] for arm in found.arms] == [["001", "002"], ["003", "004"]]
     assert all(arm.sd is not None and arm.name.endswith(f"2 seeds (arm {arm.letter})") for arm in found.arms)
     assert found.verdicts[0].test in ("two-way-t", "mcnemar-exact")
@@ -84,7 +85,7 @@ def test_more_arms_than_four_are_compared_with_holm_by_what_decides(made: Path, 
         shutil.copytree(made / "runs" / "001-timm", tmp_path / "runs" / f"{number + 1:03d}")
         record = tmp_path / "runs" / f"{number + 1:03d}" / "run.json"
         record.write_text(json.dumps({**json.loads(record.read_text()), "model": f"m{number}"}))
-    chosen = Workspace(tmp_path).chosen_runs()
+    chosen = find_runs(tmp_path)
     (found,), _ = comparisons(chosen)
     assert len(found.verdicts) == 15 and {each.metric for each in found.verdicts} == {"accuracy"}
     assert all(each.holm for each in found.verdicts)

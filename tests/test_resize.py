@@ -45,7 +45,7 @@ def ws(tmp_path: Path) -> Workspace:
 
 def as_trained(ws: Workspace, channels: int = 3) -> dict[str, np.ndarray]:
     """The originals as a network is trained on them."""
-    rows = ws.prepared.manifest.part("train")
+    rows = ws.split.manifest.part("train")
     images = decode_images(rows, ws.source, SIZE, channels, ws.path, SilentReporter(), "images")
     return {row.id: image for row, image in zip(rows, images, strict=True)}
 
@@ -62,7 +62,7 @@ def test_a_copy_that_nothing_moves_is_its_source_as_trained(ws: Workspace) -> No
 
 
 def test_an_online_copy_that_nothing_moves_is_its_source_as_trained(ws: Workspace, registry: Registry) -> None:
-    rows, images = ws.prepared.manifest.part("train"), np.stack(list(as_trained(ws).values()))
+    rows, images = ws.split.manifest.part("train"), np.stack(list(as_trained(ws).values()))
     pixels = Pixels(images, [0.0] * 3, [1.0] * 3, torch.device("cpu"), [row.pixels for row in rows])
     augmenter = registry.online_augmenter(parse(UNMOVED))
     online = augment_online(pixels, rows, augmenter, 0, 2)
@@ -90,7 +90,7 @@ def test_jpeg_copies_are_as_sharp_as_their_sources(ws: Workspace, registry: Regi
     settings = ws.settings.model_copy(
         update={"augment": ws.settings.augment.model_copy(update={"format": "jpeg", "quality": 100, "size": 224})}
     )
-    recipe = build_recipe(settings, ws.prepared.manifest)
+    recipe = build_recipe(settings, ws.split.manifest)
     augmenter = registry.augmenter(recipe.spec)
     for path in sorted((real_data / "cats_dogs" / "train").rglob("*.jpg"))[::100]:
         picture = Image.open(path).convert("RGB")

@@ -61,7 +61,7 @@ class Canary:
 
 
 def run_canary(
-    prepared: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
+    split: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
 ) -> Canary:
     """Cross-validate ``spec`` on shuffled labels, by image and by group.
 
@@ -69,13 +69,13 @@ def run_canary(
     ------
     UsageError: the data has no groups, or too few for :data:`FOLDS` folds of each class.
     """
-    rows = shuffle_labels(prepared.manifest.rows, settings.split.seed)
+    rows = shuffle_labels(split.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
     with scratch_folder() as folder, keep_freed_memory():
         model = registry.model(spec)
         config = build.configure_model(spec, model, settings, len(classes), finetune=False)
         request = config.request
-        images = inputs.decode_images(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
+        images = inputs.decode_images(rows, split.source, request.size, request.channels, folder, reporter, "images")
         trial = _Trial(config, settings, images, rows, classes, epochs, reporter)
         divided = trial.accuracy(registry, divide=True)
         whole = trial.accuracy(registry, divide=False)

@@ -20,6 +20,7 @@ from toolbox.api.images import as_array, decode, read_file, resize_to_square
 from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
+from toolbox.data.image_paths import list_images
 from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
@@ -49,6 +50,25 @@ class Predicted:
         """The ``top`` classes (default: all) with their probabilities, the most likely first."""
         order = np.argsort(-self.probabilities, kind="stable")[:top]
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Lazy predictions for ``paths``, in their order.
+
+    Iterating yields for each path the prediction, or the reason why the file can't be read.
+    """
+
+    run: Run
+    classes: tuple[str, ...]
+    paths: Sequence[Path]
+    results: Iterator[Predicted | QuarantinedSample]
+
+    def __iter__(self) -> Iterator[Predicted | QuarantinedSample]:
+        return self.results
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 @dataclass(frozen=True)
@@ -151,6 +171,18 @@ class Predictor(TrainedModel):
         if not np.isfinite(result).all():
             raise ToolboxError(f"the run {self.run.id} gives probabilities that are not finite", "Train it again.")
         return result
+
+
+def predict_images(
+    run: Run, images: Sequence[str | Path], limit: int | None, registry: Registry, settings: Settings
+) -> Predictions:
+    """What ``run`` predicts for the first ``limit`` of ``images`` (see :func:`list_images`).
+
+    Raises what :func:`list_images` and :func:`load` do.
+    """
+    paths = list_images(images)[:limit]
+    predictor = load(run, registry, settings)
+    return Predictions(run, predictor.classes, paths, predictor.files(paths))
 
 
 def load(run: Run, registry: Registry, settings: Settings) -> Predictor:

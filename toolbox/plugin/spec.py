@@ -41,7 +41,7 @@ def looks_like_path(text: str) -> bool:
     return not _SPEC_WITH_KEY.match(text) and ("/" in text or "\\" in text or Path(text).is_absolute())
 
 
-def parse(text: str | Mapping[str, Any]) -> Spec:
+def parse(text: str | Mapping[str, Any] | Spec) -> Spec:
     """The spec that ``text`` (or a TOML table ``{name = …, key = …}``) describes.
 
     Values are TOML values or bare words: ``timm:arch=vit_tiny_patch16_224``, ``compose:steps=["a","b:x=1"]``.
@@ -50,6 +50,8 @@ def parse(text: str | Mapping[str, Any]) -> Spec:
     ------
     UsageError: it isn't of that form.
     """
+    if isinstance(text, Spec):
+        return text
     if isinstance(text, Mapping):
         return _from_table(text)
     name, colon, rest = text.strip().partition(":")

@@ -87,21 +87,20 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
     augmented = run.settings["training.train_on"] == "augmented"
     # There is no augmented set yet: what an original costs a copy costs, too.
     settings: dict[str, Any] = {**run.settings, **({"training.train_on": "originals"} if augmented else {})}
-    place = Workspace(
-        scratch / run.split_key, settings=settings, reporter=SilentReporter(), registry=registry, dry_run=True
-    )
+    place = Workspace(scratch / run.split_key, settings=settings, reporter=SilentReporter(), registry=registry)
     trained = place.plan_training(run.model, finetune=run.method == "finetune")
     around = time.perf_counter() - start
     if not augmented:
         return Cost(trained["seconds"] + around, trained["parameters"] * 4)
-    made = place.plan_augment().estimate
+    made = place.plan_augment()
     factor = place.settings.augment.factor
     return Cost(trained["seconds"] * factor + around, trained["parameters"] * 4, made.seconds, made.bytes)
 
 
 def _kind(run: PlannedRun) -> str:
-    # A fold changes a run's result and not its cost.
-    return fingerprint.of_record({**run.experiment, "split.fold": None})
+    """What decides the cost of a run: everything but its seed and its fold."""
+    settings = {name: value for name, value in run.settings.items() if name not in ("seed", "split.fold")}
+    return fingerprint.of_record([run.method, run.model, settings])
 
 
 def _set_of(run: PlannedRun) -> str:

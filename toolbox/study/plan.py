@@ -13,7 +13,6 @@ from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
-from toolbox.runs.identity import experiment
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study.file import EXPERIMENT, StudyFile
@@ -40,11 +39,6 @@ class PlannedRun:
     method: str
     model: str
     settings: Mapping[str, Any]
-
-    @property
-    def experiment(self) -> dict[str, Any]:
-        """What the run is, without its seed: see :mod:`toolbox.runs.identity`."""
-        return experiment(self.method, self.model, self.settings)
 
     @property
     def name(self) -> str:
@@ -105,12 +99,13 @@ def make(study: StudyFile, below: Sequence[Layer], above: Layer, registry: Regis
         raise UsageError(f"{study.path} leaves no run", "Look at its [[exclude]] tables.")
     if len(runs) > MAX_RUNS:
         raise UsageError(f"{study.path} asks for {len(runs):,} runs; {MAX_RUNS:,} are the most")
-    duplicate = _first_duplicate(runs)
-    if duplicate is not None:
-        raise UsageError(
-            f"{study.path}: {duplicate[0].name} and {duplicate[1].name} are the same experiment",
-            "Remove one arm, or change a setting that affects its results.",
-        )
+    by_key: dict[str, PlannedRun] = {}
+    for run in runs:
+        if (twin := by_key.setdefault(run.key, run)) is not run:
+            raise UsageError(
+                f"{study.path}: {twin.name} and {run.name} are the same experiment",
+                "Remove one arm, or change a setting.",
+            )
     # The runs of one split follow each other: what they share is still in the disk cache.
     order = list(dict.fromkeys(run.split_key for run in runs))
     runs.sort(key=lambda run: order.index(run.split_key))
@@ -198,13 +193,3 @@ def _matches(condition: Mapping[str, Any], arm: str, factors: Mapping[str, Any])
     """Whether every key of an ``[[exclude]]`` table fits; a list fits any of its values."""
     have = {"arm": arm, **factors}
     return all(have[name] in (wanted if isinstance(wanted, list) else [wanted]) for name, wanted in condition.items())
-
-
-def _first_duplicate(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, PlannedRun] | None:
-    seen: dict[str, PlannedRun] = {}
-    for run in runs:
-        key = fingerprint.of_record([run.experiment, run.seed])
-        if key in seen:
-            return seen[key], run
-        seen[key] = run
-    return None

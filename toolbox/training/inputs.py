@@ -36,8 +36,9 @@ class Inputs(ABC):
     keys: Sequence[str] | None = None
     """A key for each input that follows from its content, for the cache; ``None`` for inputs that change."""
 
+    stage: str = ""
     epoch: int = 0
-    """The epoch that the next batches belong to; augmentation on the fly draws new parameters in each."""
+    """Stage and epoch that the next batches belong to; augmentation on the fly draws new parameters in each."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -45,6 +46,10 @@ class Inputs(ABC):
     @abstractmethod
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Float inputs for ``indices`` (int64, on the CPU), on the device: ``[B, …]``."""
+
+    def training_batch(self, indices: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """The inputs to train on; ``draws``: how often the epoch drew each sample before (int64 ``[B]``)."""
+        return self.batch(indices)
 
     def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """What to train on for an epoch's batch ``number``: unchanged, unless these inputs are mixed.
@@ -111,7 +116,10 @@ class Pixels(Inputs):
 
 
 class AugmentedPixels(Inputs):
-    """A fresh copy of each image in each epoch, drawn by (seed, the image's pixel hash, epoch), made on the device."""
+    """A new copy at each draw of an image, made on the device.
+
+    Its parameters follow from the seed, the image's pixel hash, the stage, the epoch, and the number of the draw.
+    """
 
     def __init__(self, pixels: Pixels, hashes: Sequence[str], augmenter: Augmenter, seed: int) -> None:
         self.pixels = pixels
@@ -123,13 +131,19 @@ class AugmentedPixels(Inputs):
         return len(self.pixels)
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """The copies of each image's first draw."""
+        return self.training_batch(indices, torch.zeros_like(indices))
+
+    def training_batch(self, indices: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
         _, height, width, channels = self.pixels.images.shape
         info = ImageInfo(height, width, channels)
-        rngs = (generator(self.seed, self.hashes[index], self.epoch) for index in indices.tolist())
         raw = self.pixels.raw(indices)
         with guard.guard(self.augmenter):
-            params = [self.augmenter.draw(rng, info) for rng in rngs]
+            params = [
+                self.augmenter.draw(generator(self.seed, f"{self.hashes[index]}/{self.stage}/{self.epoch}", draw), info)
+                for index, draw in zip(indices.tolist(), draws.tolist(), strict=True)
+            ]
             copies = self.augmenter.apply_tensor(raw, params, height)
         _check_like(copies, raw, self.augmenter)
         normalized: torch.Tensor = self.pixels.normalize(copies)
@@ -137,7 +151,7 @@ class AugmentedPixels(Inputs):
 
 
 class MixedPixels(Inputs):
-    """Images whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
+    """Images whose batches are mixed, with their targets, by (seed, stage, epoch, number of the batch)."""
 
     def __init__(self, pixels: Pixels, augmenter: MixingAugmenter, seed: int, classes: int) -> None:
         self.pixels = pixels
@@ -155,7 +169,7 @@ class MixedPixels(Inputs):
     def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`Inputs`."""
         count, channels, height, width = batch.shape
-        rng = generator(self.seed, f"batch {number}", self.epoch)
+        rng = generator(self.seed, f"{self.stage}/{self.epoch}/batch", number)
         soft_targets = torch.nn.functional.one_hot(targets, self.classes).to(batch.dtype)
         with guard.guard(self.augmenter):
             params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))

@@ -67,13 +67,13 @@ def describe(session: Session) -> RunRecord:
         training_files={label: counts[label] for label in session.manifest.classes},
         training_fingerprint=_fingerprint(session.data.rows),
         data=DataRecord(
-            spec=experiment.prepared.source.spec,
-            note=experiment.prepared.source.dataset.note,
+            spec=experiment.split.source.spec,
+            note=experiment.split.source.dataset.note,
             fingerprint=session.manifest.fingerprint,
             split_fingerprint=session.manifest.split_fingerprint,
             classes=list(session.manifest.classes),
             counts=session.manifest.counts(),
-            quarantined=len(experiment.prepared.quarantined),
+            quarantined=len(experiment.split.quarantined),
         ),
         leaky=experiment.leaky,
         leaks=dict(experiment.leaks),
@@ -89,7 +89,7 @@ def describe(session: Session) -> RunRecord:
 def _resolve_settings(session: Session) -> dict[str, Any]:
     """The settings, with values that depend on the machine or the current folder made explicit."""
     config = session.settings.model_dump(mode="json")
-    config["data"] = session.experiment.prepared.source.spec
+    config["data"] = session.experiment.split.source.spec
     config["device"] = session.device.type
     config["threads"] = torch.get_num_threads()
     for section, key in (("training", "weights"), ("training", "weights_dir"), ("split", "extend")):
@@ -139,7 +139,7 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
     data, module = session.data, session.built.module
     rows, source = data.held_out, data.held_out_source
     if not rows:
-        rows, source = session.manifest.rows, session.experiment.prepared.source
+        rows, source = session.manifest.rows, session.experiment.split.source
     if held_out_pass is None or session.precision != "float32":
         forward = guard_forward(module, module, len(session.manifest.classes))
         held_out_pass = forward, load_pixels(session, rows, source, "evaluation images")

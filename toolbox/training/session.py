@@ -37,7 +37,7 @@ class Experiment:
 
     spec: Spec
     settings: Settings
-    prepared: SplitDataset
+    split: SplitDataset
     workspace: Path
     registry: Registry
     finetune: bool
@@ -52,7 +52,7 @@ class Session:
     """A training in progress. ``folder``: for temporary files."""
 
     def __init__(self, experiment: Experiment, folder: Path, reporter: Reporter) -> None:
-        settings, manifest = experiment.settings, experiment.prepared.manifest
+        settings, manifest = experiment.settings, experiment.split.manifest
         self.experiment = experiment
         self.settings = settings
         self.manifest = manifest
@@ -60,7 +60,7 @@ class Session:
         self.reporter = reporter
         self.device = build.resolve_device(settings)
         self.precision = precision.resolve_precision(settings.training, self.device)
-        self.data = select_training_data(settings, experiment.prepared, experiment.workspace, reporter)
+        self.data = select_training_data(settings, experiment.split, experiment.workspace, reporter)
         if self.data.kind != "online" and _mixes(experiment):
             name = parse(settings.augment.augmenter).name
             reporter.warn(f"{name} mixes the images of a batch: without --train-on online nothing is mixed")
@@ -73,7 +73,7 @@ class Session:
                 f"the copies, {recipe.size} pixels wide, are resized again to {size}: they get less sharp than the"
                 f" originals; make them with 'toolbox augment --size {size}'"
             )
-        embedded = experiment.prepared.source.dataset.embedded
+        embedded = experiment.split.source.dataset.embedded
         built = build.build_model(self.model, settings.training, allow_random=embedded, reporter=reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.built: BuiltModel = replace(built, module=module)
