@@ -48,6 +48,11 @@ class Offer:
     plugin: str
     distribution: str
 
+    def document(self) -> dict[str, str]:
+        """The offer as ``--json`` prints it."""
+        described = {"kind": self.component.kind, "name": self.component.name, "summary": self.component.summary}
+        return {**described, "plugin": self.plugin, "distribution": self.distribution}
+
 
 class Registry(Components):
     """The components on offer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -24,6 +24,12 @@ class Parameter:
     required: bool
     description: str
     choices: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The parameter as ``--json`` prints it; a default that JSON can't hold is a string."""
+        values = {name: value for name, value in asdict(self).items() if name != "choices"}
+        plain = self.default is None or isinstance(self.default, bool | int | float | str | list | dict)
+        return {**values, "default": self.default if plain else str(self.default)}
 
 
 def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
