@@ -1,6 +1,6 @@
-"""Finds plugins, loads each by itself, and makes components by their specs.
+"""Finds plugins, loads each by itself, and builds components by their specs.
 
-There is no global registry: whoever needs components makes one, or is handed one.
+There is no global registry: create one, or pass one on.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Registry(Components):
         return cast(Callable[..., Any], thing)
 
     def make(self, kind: Kind, spec: str | Mapping[str, Any] | Spec) -> Any:
-        """The component that ``spec`` describes, made.
+        """Build the component that ``spec`` describes.
 
         Raises
         ------
@@ -170,14 +170,14 @@ class Registry(Components):
         ------
         UsageError: it mixes batches, which only training can do.
         """
-        made = self.online_augmenter(spec)
-        if isinstance(made, MixingAugmenter):
+        augmenter = self.online_augmenter(spec)
+        if isinstance(augmenter, MixingAugmenter):
             name = (spec if isinstance(spec, Spec) else parse(spec)).name
             raise UsageError(
                 f"{name} mixes the images of a batch while training: there are no copies to make or to chain",
                 f"Train with --train-on online --augmenter {name}.",
             )
-        return made
+        return augmenter
 
     def online_augmenter(self, spec: str | Mapping[str, Any] | Spec) -> Augmenter | MixingAugmenter:
         """:meth:`make` for an augmenter of either kind, for use while training."""

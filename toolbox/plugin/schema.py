@@ -124,8 +124,8 @@ def explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
         message = item["msg"][:1].lower() + item["msg"][1:]
-        given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
-        parts.append(f"{where}: {message}{given}")
+        value = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
+        parts.append(f"{where}: {message}{value}")
     return "; ".join(parts)
 
 
@@ -145,7 +145,7 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return tuple(str(choice) for choice in inner) if origin is Literal else ()
 
 
-def _type_text(written: Any, resolved: Any) -> str:
+def _type_text(annotation: Any, resolved: Any) -> str:
     """The annotation in the author's words: ``int``, ``a | b``, ``list of int``."""
     if isinstance(resolved, type) and not get_args(resolved):
         return resolved.__name__
@@ -153,7 +153,7 @@ def _type_text(written: Any, resolved: Any) -> str:
     if origin is Literal:
         return " | ".join(str(choice) for choice in inner)
     if origin is Annotated:
-        return _type_text(written, inner[0])
+        return _type_text(annotation, inner[0])
     if origin in (list, tuple, Sequence) and inner and set(inner[1:]) <= {...}:
-        return f"list of {_type_text(written, inner[0])}"
-    return str(resolved if resolved is not None else written).replace("typing.", "")
+        return f"list of {_type_text(annotation, inner[0])}"
+    return str(resolved if resolved is not None else annotation).replace("typing.", "")
