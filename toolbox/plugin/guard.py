@@ -75,7 +75,7 @@ def isolate(component: object, reporter: Reporter | None = None, *, seeds: bool 
     """Restore the global state that ``component`` changes, with a warning that names it.
 
     That is: working directory, umask, environment, torch's default dtype and number of threads, whether it computes
-    gradients, and with ``seeds`` the global random generators of Python, NumPy and torch. It takes about 0.1 ms.
+    gradients, and with ``seeds`` the global random generators of Python, NumPy and torch. It takes half a millisecond.
     """
     before = _State(seeds)
     try:
