@@ -28,7 +28,7 @@ TINY = "timm:arch=test_resnet"
 STAGE_KEYS = {
     *("name", "epochs", "batch_size", "lr", "layer_decay", "optimizer", "weight_decay", "momentum", "nesterov"),
     *("schedule", "decay", "step_epochs", "step_factor", "warmup_epochs", "warmup_steps", "batch_norm"),
-    *("balance", "label_smoothing", "early_stopping", "patience"),
+    *("balance", "label_smoothing", "early_stopping", "patience", "steps", "monitor"),
 }
 """The settings of a stage in ``run.json``."""
 
@@ -105,11 +105,11 @@ def test_early_stopping_restores_the_best_weights(registry: Registry) -> None:
     unlearnable = LabeledInputs(pixels(12), 1 - torch.arange(12) % 2)
     losses: list[float] = []
     stage = make_stage(epochs=40, lr=0.003, early_stopping=True)
-    start, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    start = loop.evaluate(built.module, built.module, unlearnable, stage).loss
     outcome = loop.fit(
         built.module, built.module, train, unlearnable, stage, on_epoch=lambda epoch: losses.append(epoch.val_loss or 0)
     )
-    end, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    end = loop.evaluate(built.module, built.module, unlearnable, stage).loss
     assert outcome.stopped_early and outcome.epochs == len(losses) < 40
     assert end == pytest.approx(min(start, *losses), rel=1e-5)
     assert outcome.epochs - outcome.best_epoch == 3

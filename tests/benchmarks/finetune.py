@@ -93,7 +93,7 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
                     loss.backward()
                     optimizer.step()
                     total += loss.item() * len(indices)
-                measured, _ = loop.evaluate(module, module, data["val"], plan.settings.batch_size)
+                measured = loop.evaluate(module, module, data["val"], plan).loss
                 losses += [total / len(data["train"].targets), measured]
             seconds.append((time.perf_counter() - began) / plan.settings.epochs)
     return Took(seconds[0], seconds[1], 0.0, losses)

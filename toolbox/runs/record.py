@@ -46,6 +46,7 @@ class StageRecord(Part):
 
     name: str
     epochs: int
+    steps: int = 0
     optimizer: str
     lr: float
     batch_size: int

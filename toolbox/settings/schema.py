@@ -21,6 +21,7 @@ ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "exponential", "inverse-time", "cosine", "step"]
 Balance = Literal["none", "weights", "sampler"]
+Monitor = Literal["auto", "loss", "balanced-loss", "accuracy", "balanced-accuracy", "auc"]
 Precision = Literal["auto", "float32", "bf16"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
 BatchNorm = Literal["train", "frozen"]
@@ -133,6 +134,12 @@ class StageSettings(Section):
 
     batch_size: int = Field(32, ge=1, le=65_536, description="images per step")
     epochs: Epochs = 30
+    steps: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="steps of the optimizer; the last epoch is cut there. 0: as many as epochs have",
+    )
     lr: Rate = 0.001
     optimizer: Optimizer = Field("adamw", description="optimizer of every stage")
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled for adamw, L2 for the others")
@@ -156,9 +163,13 @@ class StageSettings(Section):
     )
     label_smoothing: Ratio = Field(0.0, description="share of the target that is spread over all classes")
     early_stopping: bool = Field(
-        True, description="stop when validation loss no longer falls, and keep the best weights"
+        True, description="stop when training.monitor no longer gets better, and keep the best weights"
     )
-    patience: int = Field(5, ge=1, le=100_000, description="epochs without a better validation loss")
+    monitor: Monitor = Field(
+        "auto",
+        description="what early stopping watches; auto: the loss, or with balance the balanced loss",
+    )
+    patience: int = Field(5, ge=1, le=100_000, description="epochs without a better value of training.monitor")
     batch_norm: BatchNorm = Field(
         "train", description="statistics of trained BatchNorm layers: updated (train) or kept (frozen)"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from toolbox.data.audit import gate
 from toolbox.data.manifest import write_table
 from toolbox.evaluation.apply import evaluate_run
 from toolbox.files import locks
+from toolbox.files.command_line import command_line
 from toolbox.models.build import resolve_device
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -100,6 +100,7 @@ def plan_run(
         workspace.command,
         leaks=audit.counts(),
         leaky=on_purpose or bool(audit.leaks),
+        comparison=audit.comparison,
         trackers=trackers,
     )
 
@@ -189,8 +190,7 @@ def _check_unchanged(before: RunRecord, now: RunRecord, refusal: str, reporter: 
 @contextmanager
 def _record_failure(run: Run, record: RunRecord, experiment: Experiment) -> Iterator[None]:
     """If the training fails or is interrupted, write why into the run's record, and add how to resume to the error."""
-    workspace = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
-    hint = f"Resume with: {shlex.join(['toolbox', record.kind, '--resume', run.id, *workspace])}"
+    hint = f"Resume with: {command_line(record.kind, '--resume', run.id, workspace=experiment.workspace)}"
 
     def save(status: Status, reason: str) -> None:
         failed = record.updated(status=status, error=reason)

@@ -180,8 +180,8 @@ class Robustness(Evaluator):
         worst = dict(self.conditions)  # severities rise
         pictures = []
         for kind, severity in worst.items() if image is not None else ():
-            shown = self._corrupt(model.prepared(image), evidence, at, (kind, severity))  # type: ignore[arg-type]  # there
-            picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
+            pixels = self._corrupt(model.prepared(image), evidence, at, (kind, severity))  # type: ignore[arg-type]  # there
+            picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
             words = f"{kind}, severity {severity}: {CORRUPTIONS[kind].words(severity)}"
             pictures.append(Picture(picture, f"The image {evidence.ids[at]} under {words}.", words))
         note = f"{evidence.ids[at]} at the model's input size and the largest severity."

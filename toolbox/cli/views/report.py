@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolbox.files.command_line import command_line
 from toolbox.report import plots, tables
 from toolbox.report.inputs import ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
@@ -75,13 +77,19 @@ def _values(cells: Sequence[Text]) -> Table:
 
 
 def _metrics_of(run: RunView) -> RenderableType:
+    from rich.console import Group
+
     metrics = tables.all_metrics(run)
     if metrics is None:
         return _text("No metrics yet.")
     rows = [[name, value, Cell(interval.text)] for name, value, interval in metrics.rows[:MAX_METRICS]]
-    if len(metrics.rows) > MAX_METRICS:
-        rows.append([Cell(f"{len(metrics.rows) - MAX_METRICS} more: toolbox evaluate {run.id}"), Cell(""), Cell("")])
-    return text_table(replace(metrics, rows=rows))
+    table = text_table(replace(metrics, rows=rows))
+    if len(metrics.rows) <= MAX_METRICS:
+        return table
+    workspace = run.folder.parents[1] if run.folder else Path()
+    line = _text(f"{len(metrics.rows) - MAX_METRICS} more: {command_line('evaluate', run.id, workspace=workspace)}")
+    line.no_wrap, line.overflow = True, "ignore"  # in one piece, to be copied
+    return Group(table, line)
 
 
 def heading(run: RunView) -> RenderableType:
