@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from tests.benchmarks.verdicts import designs
 from toolbox.statistics import delong
 from toolbox.statistics.proportions import wilson
 
@@ -57,3 +58,14 @@ def test_delong_covers() -> None:
                     inside += low <= auc <= high
                 covered[n, share, auc] = inside / DRAWS
     summary("AUC (DeLong, logit)", covered)
+
+
+@pytest.mark.slow
+def test_designs_keep_their_level() -> None:
+    """A quicker run of ``tests/benchmarks/verdicts.py``: the aim is 3 to 6 %, give or take three standard errors."""
+    reps = 300
+    rates = designs(reps)
+    print({key: round(rate, 3) for key, rate in rates.items()})
+    room = 3 * math.sqrt(0.06 * 0.94 / reps)
+    assert max(rates.values()) < 0.06 + room
+    assert np.mean(list(rates.values())) == pytest.approx(0.045, abs=0.015)

@@ -104,7 +104,7 @@ def _compare_by_bootstrap(a: PredictionSet, b: PredictionSet, comparison: Compar
     discordant = a.correct != b.correct
     unseen = None
     if np.nanmax(samples) - np.nanmin(samples) < 1e-9 or continuity.lacks_variety(a.targets, discordant):
-        unseen = continuity.draw((a, b), difference, RESAMPLES, rng)
+        unseen = difference(*continuity.extend((a, b), RESAMPLES, rng))
     low, high = bootstrap.interval(value, samples, jackknife, unseen)
     narrow = bootstrap.interval(value, samples, jackknife, unseen, NARROW)
     if not (math.isfinite(low) and math.isfinite(high)):

@@ -8,7 +8,7 @@ a class without an error this gives Clopper and Pearson's lower limit (Biometrik
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,13 @@ def lacks_variety(targets: npt.NDArray[np.int64], outcome: Bools) -> bool:
     return bool(((counts > 0) & ((positive == 0) | (positive == counts))).any())
 
 
-def draw(
-    models: Sequence[PredictionSet],
-    statistic: Callable[[Sequence[PredictionSet], Weights], Floats],
-    resamples: int,
-    rng: np.random.Generator,
-) -> Floats:
-    """The statistic of ``resamples`` draws. ``models`` answered the same samples; each has one more per class."""
+def extend(
+    models: Sequence[PredictionSet], resamples: int, rng: np.random.Generator
+) -> tuple[list[PredictionSet], Weights]:
+    """The models' predictions with second choices added, and weights float32 ``[units, resamples]`` for them.
+
+    ``models`` answered the same samples; each has one second choice for each class.
+    """
     targets, units = models[0].targets, models[0].units
     chosen = _sample_of_classes(targets)
     switched = [np.repeat(np.arange(len(models)), len(chosen)) == at for at in range(len(models))]
@@ -57,7 +57,7 @@ def draw(
         for label in np.unique(targets):
             rows = units.count + np.flatnonzero(mask & (targets[again] == label))
             weights[rng.choice(rows, resamples), np.arange(resamples)] = unit_size * rng.standard_exponential(resamples)
-    return statistic(extended, weights)
+    return extended, weights
 
 
 def _sample_of_classes(targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

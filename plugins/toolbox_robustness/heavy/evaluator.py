@@ -147,9 +147,15 @@ class Robustness(Evaluator):
                 bootstrap.jackknife_weights(units.count),
             )
         )
+        unseen = np.empty(0)
+        if np.ptp(samples) < 1e-9:
+            # Every answer is the same: allow for one that was not seen, as the other metrics do.
+            weights = rng.standard_exponential((units.count, self.resamples))
+            one = sizes.mean() * rng.standard_exponential(self.resamples)
+            unseen = (hits @ weights + one * (right.mean() < 0.5)) / (sizes @ weights + one)
         info = MetricInfo(f"accuracy under {len(self.conditions)} corruptions (mean)")
         return Bootstrap(predictions, (), self.resamples).bootstrap_metric(
-            float(right.mean()), samples, jackknife, info
+            [np.array([right.mean()]), samples, jackknife, unseen], info
         )
 
     def _figure(self, clean: Metric, accuracies: dict[Condition, Metric]) -> Figure:
