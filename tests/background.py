@@ -150,6 +150,8 @@ def _call(
     try:
         result = function(*arguments)
         code = result if isinstance(result, int) else 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -28,7 +28,7 @@ TINY = "timm:arch=test_resnet"
 STAGE_KEYS = {
     *("name", "epochs", "batch_size", "lr", "layer_decay", "optimizer", "weight_decay", "momentum", "nesterov"),
     *("schedule", "decay", "step_epochs", "step_factor", "warmup_epochs", "warmup_steps", "batch_norm"),
-    *("balance", "label_smoothing", "early_stopping", "patience"),
+    *("balance", "label_smoothing", "early_stopping", "patience", "steps", "monitor"),
 }
 """The settings of a stage in ``run.json``."""
 

@@ -107,11 +107,11 @@ class Sampler:
             down, across = max(0, math.ceil(vertical)), max(0, math.ceil(horizontal))
             images, c, f = _padded(images, down, across, mode), c + across, f + down
         matrix, shape = np.array(((a, b, c), (d, e, f))), (size, size)
-        found = []
+        squares = []
         for image in images:
             out = cv2.warpAffine(image, matrix, shape, flags=flag, borderMode=mode, borderValue=self._black)
-            found.append(np.asarray(out, np.uint8).reshape(size, size, channels))
-        return found
+            squares.append(np.asarray(out, np.uint8).reshape(size, size, channels))
+        return squares
 
 
 def _padded(images: Sequence[Images], down: int, across: int, mode: int) -> list[Images]:
@@ -162,7 +162,7 @@ def warp(images: Images, affines: Sequence[Affine], size: int) -> Images:
 
 
 def _outside(back: Rows, height: int, width: int, size: int, reach: int) -> tuple[float, float]:
-    """How far what is looked at lies outside the source, ``(vertical, horizontal)`` in pixels; not above 0: within.
+    """How far sampled points lie outside the source, ``(vertical, horizontal)`` in pixels; not above 0: within.
 
     An affine map takes a square's extremes to its corners, so that four points tell. One pixel more, as single
     precision may take an inner point for an outer one.

@@ -15,10 +15,14 @@ from toolbox.api.images import as_array, resize_to_square, to_image
 from toolbox.api.warp import prefilter
 from toolbox.augment.planes import Planes
 from toolbox.augment.recipe import Recipe
+from toolbox.plugin import guard
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Array = npt.NDArray[np.uint8]
+
+_SCALARS = (bool, int, float, str)
 SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
@@ -33,7 +37,28 @@ def draw_params(
 ) -> list[Params]:
     """The parameters of ``copies`` of a source with the pixel hash ``pixels``."""
     info = ImageInfo(image.height, image.width, len(image.getbands()))
-    return [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
+    with guard.guard(augmenter):
+        params = [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
+    for each in params:
+        if not isinstance(each, dict) or not all(type(value) in _SCALARS for value in each.values()):
+            guard.refuse(augmenter, f"the parameters {each!r}", "a dict of str, int, float and bool")
+    return params
+
+
+def apply(augmenter: Augmenter, images: npt.NDArray[np.uint8], params: Sequence[Params], size: int) -> list[Array]:
+    """The copies of ``images``: N arrays, uint8 ``[size, size, C]``.
+
+    Raises
+    ------
+    ComponentError: the augmenter fails, or returns something else.
+    """
+    with guard.guard(augmenter):
+        copies = augmenter.apply(images, params, size)
+    expected = (len(images), size, size, images.shape[3])
+    if not isinstance(copies, np.ndarray) or copies.shape != expected or copies.dtype != np.uint8:
+        returned = f"{getattr(copies, 'dtype', type(copies).__name__)} of shape {np.shape(copies)}"
+        guard.refuse(augmenter, returned, f"uint8 of shape {expected}")
+    return list(copies)
 
 
 class CopyEncoder:
@@ -74,7 +99,7 @@ class CopyEncoder:
         rest = {key: each for key, each in params.items() if key not in moved}
         if rest:
             same = np.broadcast_to(self._array, (len(rest), *self._array.shape))
-            copies = self._augmenter.apply(same, list(rest.values()), recipe.size)
+            copies = apply(self._augmenter, same, list(rest.values()), recipe.size)
             yield from ((key, encode(copy, recipe)) for key, copy in zip(rest, copies, strict=True))
 
 

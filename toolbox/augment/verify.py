@@ -22,6 +22,7 @@ from toolbox.data.manifest import Row
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic, fingerprint
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
 from toolbox.plugin.engines import build_engine
 from toolbox.plugin.registry import Registry
 from toolbox.settings.schema import AugmentSettings
@@ -115,7 +116,7 @@ def replay(
         work = ReplayWorker(Worker(recipe, split.source, augmenter, folder.partial), by_pixels)
         engine = build_engine(registry, settings.engine, settings.workers)
         bar = reporter.task("replaying", total, "images")
-        with contextlib.closing(engine.map(work, _families(path))) as parts:
+        with guard.isolate(augmenter, reporter), contextlib.closing(engine.map(work, _families(path))) as parts:
             for part in parts:
                 bar.advance(part.written + len(part.lost))
                 results.append(part)

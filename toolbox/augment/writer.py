@@ -39,6 +39,7 @@ from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
 from toolbox.plugin.engines import build_engine
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
@@ -147,7 +148,7 @@ def write_set(
             folder.begin()
             skipped = lineage.repair(folder.log, ((row.id, number) for row in rows for number in range(counts[row.id])))
             if skipped < total:
-                with folder.staging() as staging:
+                with folder.staging() as staging, guard.isolate(augmenter, reporter):
                     for name in {safe_name(row.label) for row in rows}:
                         atomic.make_folder(staging / name)
                     worker = Worker(recipe, source, augmenter, staging, batch_size)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
-from toolbox.api.errors import PluginError, UsageError, WeightsUnavailable
+from toolbox.api.errors import UsageError, WeightsUnavailable
 from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.models import weights
+from toolbox.models.checks import check_built
+from toolbox.plugin import guard
 from toolbox.plugin.spec import Spec
 from toolbox.settings import environment
 from toolbox.settings.schema import Settings, TrainingSettings
@@ -60,18 +62,17 @@ def build_model(
     without_weights = replace(request, pretrained=False)
     file = _find_weight_file(config, settings)
     if file is not None:
-        built = weights.load_weights(_build(config, without_weights), weights.read_weights(file))
+        built = weights.load_weights(_build(config, without_weights, reporter), weights.read_weights(file))
     else:
         try:
-            built = _build(config, request)
+            built = _build(config, request, reporter)
         except WeightsUnavailable as error:
             if not allow_random:
                 raise
             (reporter or SilentReporter()).warn(
                 f"{error.message}; on the embedded dataset random weights do instead (weights: random)"
             )
-            built = _build(config, without_weights)
-    _check_parts(built, config)
+            built = _build(config, without_weights, reporter)
     if config.head_init == "glorot":
         _init_as_keras(built)
     return replace(
@@ -127,27 +128,15 @@ def _find_weight_file(config: ModelConfig, settings: TrainingSettings) -> Path |
     return weights.find_weight_file(settings.weights_dir, names)
 
 
-def _build(config: ModelConfig, request: ModelRequest) -> BuiltModel:
+def _build(config: ModelConfig, request: ModelRequest, reporter: Reporter | None) -> BuiltModel:
     # Initial weights depend on the seed alone, not on what was drawn before.
     torch.manual_seed(torch.initial_seed())
-    try:
-        return config.model.build(request)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{config.spec} can't be built for {request}: {reason}") from error
-
-
-def _check_parts(built: BuiltModel, config: ModelConfig) -> None:
-    names = {name for name, _ in built.module.named_parameters()}
-    parts = (built.parts.trunk, built.parts.last, built.parts.head)
-    if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
-        raise PluginError(
-            f"the model {config.spec.name!r} does not put each parameter into one of trunk, last and head"
-        )
-    blocks = built.parts.blocks
-    if blocks and (sum(map(len, blocks)) + len(built.parts.head) != len(names) or blocks[-1] != built.parts.last):
-        raise PluginError(
-            f"the blocks of the model {config.spec.name!r} don't divide its trunk, with the last block at their end"
-        )
-    if not built.parts.head:
-        raise PluginError(f"the model {config.spec.name!r} has no head")
+    with guard.isolate(config.model, reporter, seeds=False), guard.guard(config.model):
+        try:
+            built = config.model.build(request)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{config.spec} can't be built for {request}: {reason}") from error
+    built = check_built(config.model, built, request)
+    guard.set_origin(built.module, guard.origin(config.model))
+    return built

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +26,9 @@ from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.models import build, weights
 from toolbox.models.build import ModelConfig
+from toolbox.models.checks import guard_forward
 from toolbox.models.normalize import Normalize, to_tensor
+from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
 from toolbox.runs.folder import MODEL, Run
@@ -150,10 +153,14 @@ class Predictor(TrainedModel):
         batches = [self._batch(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
         return np.concatenate(batches) if batches else np.empty((0, len(self.classes)))
 
+    @cached_property
+    def _forward(self) -> Forward:
+        return guard_forward(self.built.module, self.built.module, len(self.classes))
+
     def _batch(self, images: Array) -> npt.NDArray[np.float64]:
         try:
             with torch.inference_mode():
-                logits = self.built.module(self.inputs(images))
+                logits = self._forward(self.inputs(images))
                 result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
         except RuntimeError as error:  # the CPU's allocator raises no specific error
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):

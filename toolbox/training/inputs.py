@@ -22,6 +22,7 @@ from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import make_folder, translate_os_errors
 from toolbox.models.normalize import Normalize, to_tensor
+from toolbox.plugin import guard
 
 IN_MEMORY = 1_000_000_000
 """Bytes up to which decoded images stay in memory; larger arrays are memory-mapped."""
@@ -137,11 +138,14 @@ class AugmentedPixels(Inputs):
         """See :class:`Inputs`."""
         _, height, width, channels = self.pixels.images.shape
         info = ImageInfo(height, width, channels)
-        params = [
-            self.augmenter.draw(generator(self.seed, f"{self.hashes[index]}/{self.stage}/{self.epoch}", draw), info)
-            for index, draw in zip(indices.tolist(), draws.tolist(), strict=True)
-        ]
-        copies = self.augmenter.apply_tensor(self.pixels.raw(indices), params, height)
+        raw = self.pixels.raw(indices)
+        with guard.guard(self.augmenter):
+            params = [
+                self.augmenter.draw(generator(self.seed, f"{self.hashes[index]}/{self.stage}/{self.epoch}", draw), info)
+                for index, draw in zip(indices.tolist(), draws.tolist(), strict=True)
+            ]
+            copies = self.augmenter.apply_tensor(raw, params, height)
+        _check_like(copies, raw, self.augmenter)
         normalized: torch.Tensor = self.pixels.normalize(copies)
         return normalized
 
@@ -166,9 +170,20 @@ class MixedPixels(Inputs):
         """See :class:`Inputs`."""
         count, channels, height, width = batch.shape
         rng = generator(self.seed, f"{self.stage}/{self.epoch}/batch", number)
-        params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
         soft_targets = torch.nn.functional.one_hot(targets, self.classes).to(batch.dtype)
-        return self.augmenter.mix(batch, soft_targets, params)
+        with guard.guard(self.augmenter):
+            params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
+            images, mixed_targets = self.augmenter.mix(batch, soft_targets, params)
+        _check_like(images, batch, self.augmenter)
+        _check_like(mixed_targets, soft_targets, self.augmenter)
+        return images, mixed_targets
+
+
+def _check_like(output: object, expected: torch.Tensor, augmenter: Augmenter | MixingAugmenter) -> None:
+    """Refuse what is not a tensor with the shape and type of ``expected``."""
+    if not isinstance(output, torch.Tensor) or (output.shape, output.dtype) != (expected.shape, expected.dtype):
+        returned = f"{getattr(output, 'dtype', type(output).__name__)} of shape {list(getattr(output, 'shape', []))}"
+        guard.refuse(augmenter, returned, f"{expected.dtype} of shape {list(expected.shape)}")
 
 
 def augment_online(

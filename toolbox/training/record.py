@@ -14,6 +14,7 @@ from safetensors.torch import save
 from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
+from toolbox.models.checks import guard_forward
 from toolbox.models.precision import Forward
 from toolbox.runs.folder import MODEL, PREDICTIONS, Run
 from toolbox.runs.identity import differences, identity
@@ -140,7 +141,8 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
     if not rows:
         rows, source = session.manifest.rows, session.experiment.split.source
     if held_out_pass is None or session.precision != "float32":
-        held_out_pass = module, load_pixels(session, rows, source, "evaluation images")
+        forward = guard_forward(module, module, len(session.manifest.classes))
+        held_out_pass = forward, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *held_out_pass, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     samples = (

@@ -16,6 +16,7 @@ from toolbox.data.audit.near import ImageComparison
 from toolbox.data.manifest import Row
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
+from toolbox.models.checks import guard_forward
 from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -77,13 +78,14 @@ class Session:
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.built: BuiltModel = replace(built, module=module)
 
-    def cast(self, forward: Forward) -> Forward:
-        """``forward`` in the session's precision."""
-        return precision.cast(forward, self.precision, self.device)
+    def cast(self, forward: Forward, classes: int = 0) -> Forward:
+        """``forward`` in the session's precision; its output is checked, as logits if ``classes`` is given."""
+        return precision.cast(guard_forward(self.built.module, forward, classes), self.precision, self.device)
 
     def optimize(self, forward: Forward) -> Forward:
         """``forward`` as it is trained: in the session's precision, and compiled if ``training.compile`` is set."""
-        return self.cast(precision.compile_forward(forward) if self.settings.training.compile else forward)
+        compiled = precision.compile_forward(forward) if self.settings.training.compile else forward
+        return self.cast(compiled, len(self.manifest.classes))
 
     def label(self, inputs: Inputs, rows: Sequence[Row]) -> LabeledInputs:
         """``inputs`` with the classes of ``rows``."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolbox.data.prepare.plan import PreparePlan
     from toolbox.data.prepare.run import PrepareResult
     from toolbox.evaluation.canary import Canary
+    from toolbox.evaluation.compare import ComparisonResult
     from toolbox.models.export import Exported
     from toolbox.models.predict import Predictions
     from toolbox.report.inputs import ReportInputs
@@ -162,14 +163,14 @@ class Workspace(WorkspaceData):
         evaluation, self.quarantined = apply.evaluate_external(evaluated_run, str(data), *context)
         return evaluation
 
-    def compare(self, names: Sequence[str], metrics: Sequence[str] = ()) -> dict[str, Any]:
-        """Paired statistics of the runs ``names`` and a verdict, as ``compare --json`` prints it.
+    def compare(self, names: Sequence[str], metrics: Sequence[str] = (), margin: float = 0.0) -> ComparisonResult:
+        """Compare the runs ``names``: paired statistics and a verdict. The first of ``metrics`` decides (accuracy).
 
-        The first of ``metrics`` decides (accuracy unless told otherwise).
+        ``margin``: see :func:`toolbox.evaluation.compare.compare`.
         """
         from toolbox.evaluation.compare import compare
 
-        return compare([self.run(name) for name in names], metrics)
+        return compare([self.run(name) for name in names], metrics, margin)
 
     def predict(self, run: str, images: Sequence[str | Path], *, limit: int | None = None) -> Predictions:
         """What a run says of ``images``: files, folders (to any depth) and patterns, the first ``limit`` of them.

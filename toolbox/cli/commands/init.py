@@ -42,7 +42,7 @@ def init(
     data = path or "phantom"
     registry = Registry()
     call.warn_of_broken_plugins(registry)
-    samples = sum(not sample.problem for sample in open_source(data, registry).dataset.samples())
+    samples = sum(not sample.problem for sample in open_source(data, registry).samples())
     file = write_settings_file(call.folder, data, force)
     if not path:
         call.terminal.reporter().warn(

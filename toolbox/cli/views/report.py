@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolbox.files.command_line import command_line
 from toolbox.report import plots, tables
-from toolbox.report.inputs import ComparisonView, ReportInputs, RunView
+from toolbox.report.inputs import ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from toolbox.evaluation.compare import ComparisonResult
 
 MIN_WIDTH = 60
 """Columns below which curves are left out: they would not be legible."""
@@ -95,7 +97,7 @@ def heading(run: RunView) -> RenderableType:
     return _text(run_name(run), "bold")
 
 
-def differences(comparison: ComparisonView) -> RenderableType:
+def differences(comparison: ComparisonResult) -> RenderableType:
     """The differences between runs with the same test set: a line per pair, or per metric of two runs."""
     from rich.console import Group
 

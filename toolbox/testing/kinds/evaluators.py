@@ -15,11 +15,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from toolbox.api.errors import UsageError
 from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Gallery, Metric
-from toolbox.runs.evaluation import EvaluationRecord
+from toolbox.evaluation.evaluate import find_invalid
 from toolbox.testing.check import Checks, Problems
 from toolbox.testing.inputs import check_reproducible
 from toolbox.testing.predictions import (
@@ -52,15 +51,6 @@ BEST = {
 CHANCE = {"accuracy": None, "balanced_accuracy": None, "auc": 0.5, "mcc": 0.0, "kappa": 0.0}
 """Well-known metrics of random predictions; ``None``: one over the number of classes."""
 
-RECORD = {
-    **dict.fromkeys(("run", "model", "split", "weights", "train_on", "note"), ""),
-    "held_out": True,
-    "n": COUNT,
-    "classes": [],
-    "leaky": False,
-}
-"""What ``evaluation.json`` holds beside the evaluators' results."""
-
 CHECKS = check = Checks(Evaluator)
 
 
@@ -88,14 +78,12 @@ def fits_into_a_json_file(subject: Subject) -> Problems:
     for evidence in _evidences(subject):
         evaluation = _evaluate(subject, evidence)
         try:
-            document = json.loads(json.dumps(_document(evaluation), allow_nan=False))
-            EvaluationRecord.model_validate({**RECORD, **document}, strict=False)
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            yield f"what it returns is not valid in evaluation.json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            json.dumps(_document(evaluation), allow_nan=False)
         except (TypeError, ValueError) as error:
             yield f"what it returns can't be written as JSON: {error}"
             return
+        if problem := find_invalid(evaluation):
+            yield f"what it returns is not valid in evaluation.json: {problem}"
 
 
 @check
