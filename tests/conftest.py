@@ -49,17 +49,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """torch computes with one thread: tiny networks and images lose more to a second one than they gain."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real photos and slices that ``TOOLBOX_TEST_DATA`` names."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from torch import nn
 
 from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter, Params
 from toolbox.api.dataset import Sample, VirtualDataset
+from toolbox.api.engine import Engine
 from toolbox.api.errors import UsageError, WeightsUnavailable
 from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric
 from toolbox.api.heads import DenseHead, parse_head
 from toolbox.api.model import BuiltModel, Model, ModelRequest, Parts, Stages
+from toolbox.api.tracker import Tracker
 from toolbox.statistics.proportions import wilson
 
 
@@ -160,3 +163,36 @@ class Right(Evaluator):
             "rarest": Metric(recall[int(rare.argmin())]),
         }
         return Evaluation(metrics, extra={"digest": hashlib.sha256(str(value).encode()).hexdigest()})
+
+
+class Lines(Tracker):
+    """A line of text for each epoch, in the run's folder."""
+
+    def started(self, folder: Path, record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
+        """See the protocol."""
+        self.path = folder / "lines.txt"
+        self.path.write_text(f"{record['model']}\n")
+        for line in history:
+            self.epoch(line)
+
+    def epoch(self, line: Mapping[str, Any]) -> None:
+        """See the protocol."""
+        loss = "unknown" if line["val_loss"] is None else f"{line['val_loss']:.3f}"
+        with self.path.open("a") as file:
+            file.write(f"{line['epoch']}: {loss}\n")
+
+    def ended(self, record: Mapping[str, Any], evaluation: Mapping[str, Any] | None) -> None:
+        """See the protocol."""
+        metrics = evaluation["metrics"] if evaluation else {}
+        with self.path.open("a") as file:
+            file.write(f"{record['status']} {metrics}\n")
+
+
+class Serial(Engine):
+    """One item after the other."""
+
+    def map(self, work: Callable[[Any], Any], items: Iterable[Any], *, finish: bool = True) -> Generator[Any]:
+        """See the protocol."""
+        for item in items:
+            result = work(item)
+            yield result

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -14,20 +15,20 @@ import numpy as np
 from PIL import Image
 
 from toolbox.api.evaluator import Evaluation, Figure, Gallery, Metric, Picture, Series, Table
+from toolbox.evaluation.compare import Arm, ComparisonResult
 from toolbox.report.inputs import (
-    ArmView,
     AuditView,
     CommandLine,
-    ComparisonView,
     DataView,
     Epoch,
     ReportInputs,
     RunView,
-    Verdict,
 )
 from toolbox.report.pictures import Thumbnail
 from toolbox.runs.evaluation import EvaluationRecord
+from toolbox.runs.folder import Run
 from toolbox.runs.record import DataRecord, RunRecord
+from toolbox.statistics.verdict import Comparison
 
 SCRIPT, ATTRIBUTE = "<script>alert(1)</script>", '" onerror="alert(1)'
 HOSTILE = (SCRIPT, ATTRIBUTE, "$x^2$", "_hidden", "\x1b[31m\x00", "caf\udcff", "[red]", "گربه", "a" * 300, "-->]]>")
@@ -104,7 +105,7 @@ def a_run(name: str, accuracy: float | None = 0.9, **changes: Any) -> RunView:
     evaluated = {key: changes.pop(key) for key in ("split", "n", "held_out") if key in changes}
     run = RunView(
         id=name,
-        record=RunRecord.model_construct(**record, data=data, train_on="originals"),
+        record=RunRecord.model_construct(**record, data=data, train_on="originals", seed=0),
         evaluation=evaluation_record(results, **evaluated),
         history=history(3, 2),
         facts=[("weights", record["weights"]), ("seed", "0")],
@@ -139,35 +140,46 @@ def the_data(classes: Sequence[str] = ("cats", "dogs"), **changes: object) -> Da
     return replace(data, **changes)  # type: ignore[arg-type]
 
 
-def verdict(a: str = "A", b: str = "B", winner: str = "", difference: float = 0.05, **changes: object) -> Verdict:
-    """``b`` above ``a`` by ``difference``."""
+def verdict(
+    a: str = "A", b: str = "B", winner: str = "", difference: float = 0.05, names: tuple[str, str] = ("", "")
+) -> Comparison:
+    """``b`` above ``a`` by ``difference``; ``winner`` is one of both letters."""
+    size = -abs(difference) if winner == a else abs(difference) if winner == b else difference
     reach = 0.02 if winner else 0.1
-    found = Verdict(
+    return Comparison(
         metric="accuracy",
-        label="accuracy",
-        share=True,
-        a=a,
-        b=b,
-        difference=Metric(difference, difference - reach, difference + reach, "tango"),
+        a=0.9,
+        b=0.9 + size,
+        difference=size,
+        low=size - reach,
+        high=size + reach,
+        narrow=(size - reach, size + reach),
         p_value=0.01 if winner else 0.3,
-        holm=False,
-        test="mcnemar-exact",
-        winner=winner,
-        words=f"{winner} is better (+5.0 points)" if winner else "not distinguishable on 100 images (+5.0 points)",
-        needed=None if winner else 400,
+        test="mcnemar-mid-p",
+        interval="tango",
+        n=100,
+        units=100,
+        detectable=0.12,
+        letters=(a, b),
+        names=(names[0] or a, names[1] or b),
     )
-    return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def comparison(*runs: RunView, verdicts: Sequence[Verdict] = (), **changes: object) -> ComparisonView:
+def comparison(*runs: RunView, verdicts: Sequence[Comparison] = ()) -> ComparisonResult:
     """Each of ``runs`` an arm of its own: A, B, …; nothing is distinguishable unless ``verdicts`` says so."""
-    arms = [
-        ArmView(letter=letter, name=run.id, runs=[run.id], value=run.evaluation.metrics["accuracy"].value)
-        for letter, run in zip(ascii_uppercase, runs, strict=False)
-    ]
-    pairs = [verdict(a.letter, b.letter) for a, b in combinations(arms, 2)]
-    found = ComparisonView(metric="accuracy", n=100, arms=arms, verdicts=verdicts or pairs)
-    return replace(found, **changes)  # type: ignore[arg-type]
+    arms = [arm(letter, run.id, run) for letter, run in zip(ascii_uppercase, runs, strict=False)]
+    pairs = [verdict(a.letter, b.letter, names=(a.name, b.name)) for a, b in combinations(arms, 2)]
+    return ComparisonResult("accuracy", 100, "test", tuple(arms), tuple(verdicts or pairs), ())
+
+
+def arm(letter: str, name: str, *runs: RunView) -> Arm:
+    """An arm of ``runs``, compared by accuracy."""
+    folders = tuple(Run(Path(run.id)) for run in runs)
+    for folder, run in zip(folders, runs, strict=True):
+        vars(folder)["record"] = run.record
+    return Arm(
+        letter, name, folders, {"accuracy": tuple(run.evaluation.metrics["accuracy"].value or 0 for run in runs)}
+    )
 
 
 def report(*runs: RunView, data: DataView | None = None, **changes: object) -> ReportInputs:
@@ -175,7 +187,7 @@ def report(*runs: RunView, data: DataView | None = None, **changes: object) -> R
     return replace(inputs, **changes)  # type: ignore[arg-type]
 
 
-def compared(*runs: RunView, verdicts: Sequence[Verdict] = (), **changes: object) -> ReportInputs:
+def compared(*runs: RunView, verdicts: Sequence[Comparison] = (), **changes: object) -> ReportInputs:
     """A report on ``runs`` with a comparison of them."""
     return report(*runs, comparisons=[comparison(*runs, verdicts=verdicts)], **changes)  # type: ignore[arg-type]
 
@@ -233,7 +245,7 @@ def hostile() -> ReportInputs:
     )
     return compared(
         *runs,
-        verdicts=[verdict(words=SCRIPT, test=ATTRIBUTE, label=SCRIPT)],
+        verdicts=[replace(verdict(names=(SCRIPT, ATTRIBUTE)), test=ATTRIBUTE)],
         data=data,
         title=SCRIPT,
         workspace=ATTRIBUTE,

@@ -27,8 +27,6 @@ from toolbox_kornia.heavy.warp import Border, Interpolation
 
 Images = npt.NDArray[np.uint8]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RECIPES: list[Augmenter] = [FlipRotateZoom(), Alzheimer(), Alzheimer(shear=11.3, border="reflect")]
 INFO = ImageInfo(height=375, width=500, channels=3)
 SCIPY_MODES: dict[Border, str] = {"reflect": "reflect", "replicate": "nearest", "constant": "grid-constant"}

@@ -39,6 +39,7 @@ def slides(folder: Path) -> None:
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
 
 
+@pytest.mark.slow  # two minutes: every command in a process of its own
 def test_the_whole_guide(tmp_path: Path) -> None:
     """Its commands, in an environment of their own, and its files where it says, one after the other."""
     fresh = environment(tmp_path / "environment")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import broken
+from tests.background import Background, finish_command, run_command
 from tests.benchmarks import startup
-from tests.conftest import in_a_process, write_photos
+from tests.conftest import write_photos
 from tests.test_startup import HEAVY, MODULES
 
 NEVER = ("torch", "timm", "kornia", "torchmetrics", "scipy", "matplotlib")
@@ -36,7 +38,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_list_names_each_with_their_reasons(nine: dict[str, str]) -> None:
-    listed = in_a_process("plugins", "list", "--json", env=nine)
+    listed = finish_command("plugins", "list", "--json", env=nine)
     assert listed.code == 0
     failed = {row["name"]: row["error"] for row in listed.document["plugins"] if row["error"]}
     assert failed.keys() == broken.BROKEN.keys()
@@ -45,7 +47,7 @@ def test_the_list_names_each_with_their_reasons(nine: dict[str, str]) -> None:
 
 
 def test_doctor_says_how_to_fix_each(nine: dict[str, str]) -> None:
-    done = in_a_process("doctor", env=nine)
+    done = finish_command("doctor", env=nine)
     assert done.code == 0
     for name in broken.BROKEN:
         assert f"toolbox plugins uninstall toolbox-{name}\n" in done.stdout
@@ -111,36 +113,32 @@ def test_every_core_command_works(nine: dict[str, str], tmp_path: Path) -> None:
         ["export", "2", "-C", ws],
         ["cache"],
     ]
-    outcome = run_all([[str(word) for word in command] for command in commands], nine, tmp_path / "log")
-    assert [(words, told) for words, code, told in outcome if code != 0] == []
-    for words, _, told in outcome:
-        assert told.count("plugins failed") <= 1, words
-    said = {words[0]: told for words, _, told in outcome}
-    assert all("taken-name" in said[command] for command in ("init", "augment", "train", "evaluate", "report", "study"))
+    words = [[str(word) for word in command] for command in commands]
+    process = Background(run_all, tmp_path / "log", *words, env={**nine, "COLUMNS": "200"})
+    assert process.wait() == 0, process.stderr
+    outcomes = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
+    assert [(words, stderr) for words, code, stderr in outcomes if code != 0] == [] and len(outcomes) == len(commands)
+    for words, _, stderr in outcomes:
+        assert stderr.count("plugins failed") <= 1, words
+    last = {words[0]: stderr for words, _, stderr in outcomes}
+    assert all("taken-name" in last[command] for command in ("init", "augment", "train", "evaluate", "report", "study"))
 
 
-def run_all(commands: list[list[str]], env: dict[str, str], log: Path) -> list[list[Any]]:
-    """Each command with its exit code and what it said on stderr; all in one process."""
-    code = r"""
-import contextlib, io, json, sys
-from toolbox.cli.app import run
-for words in json.loads(sys.argv[1]):
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        code = run(words)
-    with open(sys.argv[2], "a", encoding="utf-8") as file:
-        file.write(json.dumps([words, code, said.getvalue()]) + "\n")
-"""
-    environment = {**os.environ, **env, "COLUMNS": "200"}
-    subprocess.run([sys.executable, "-c", code, json.dumps(commands), str(log)], env=environment, check=True)
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+def run_all(log: Path, *commands: list[str]) -> None:
+    """Each command, what it wrote to stderr, and its exit code, in ``log``; all in this process."""
+    with log.open("w", encoding="utf-8") as file:
+        for words in commands:
+            stderr = io.StringIO()
+            with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(io.StringIO()):
+                code = run_command(*words)
+            file.write(json.dumps([words, code, stderr.getvalue()]) + "\n")
 
 
 def test_without_plugins_nothing_is_said_of_them(nine: dict[str, str]) -> None:
-    listed = in_a_process("plugins", "list", "--json", "--no-plugins", env=nine).document["plugins"]
+    listed = finish_command("plugins", "list", "--json", "--no-plugins", env=nine).document["plugins"]
     assert not [row for row in listed if row["error"]]
     assert {row["name"] for row in listed if not row["enabled"]} == broken.BROKEN.keys()
-    some = in_a_process("list", env={**nine, "TOOLBOX_DISABLE_PLUGINS": "raises, toolbox-exits"})
+    some = finish_command("list", env={**nine, "TOOLBOX_DISABLE_PLUGINS": "raises, toolbox-exits"})
     assert "7 plugins failed" in some.stderr and "exits" not in some.stderr
 
 
@@ -156,4 +154,4 @@ def test_ctrl_c_names_a_plugin_that_hangs(tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "while the plugin hangs was being loaded" in stderr
     assert "toolbox plugins disable hangs" in stderr and "Traceback" not in stderr
-    assert in_a_process("list", "--no-plugins", env=broken.environment(tmp_path)).code == 0
+    assert finish_command("list", "--no-plugins", env=broken.environment(tmp_path)).code == 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from tests.background import Background
 from tests.conftest import Toolbox
 from toolbox.cache import folder as folders
+from toolbox.cache import table
 from toolbox.cache.table import NoRoom, Rows, Table
 from toolbox.training import activation_cache
 from toolbox.training.inputs import Pixels
@@ -101,22 +102,20 @@ def test_damaged_rows_alone_are_computed_again(damage: Any, again: int) -> None:
     assert right(maker(keys), keys) and maker.computed == 10 + again
 
 
-KILLED = """
-import os, signal, sys
-import numpy as np
-from toolbox.cache import table
-table._BYTES_PER_SYNC = 48
-def make(places):
-    for place in places:
-        yield np.full((1, 2, 3), float(place + 10), np.float32)
-        if place == 6:
-            os.kill(os.getpid(), signal.SIGKILL)
-table.Table({"of": "a"}).rows(list("abcdefghij"), lambda: (2, 3), np.float32, make, 10**6)
-"""
+def write_until_killed() -> None:
+    table._BYTES_PER_SYNC = 48
+
+    def make(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.float32]]:
+        for place in places:
+            yield np.full((1, 2, 3), float(place + 10), np.float32)
+            if place == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    Table({"of": "a"}).rows(list("abcdefghij"), lambda: (2, 3), np.float32, make, 10**6)
 
 
 def test_whole_rows_survive_a_kill() -> None:
-    assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -9
+    assert Background(write_until_killed).wait() == -signal.SIGKILL
     maker, keys = Maker(), list("abcdefghij")
     assert right(maker(keys), keys) and maker.computed == 4
 

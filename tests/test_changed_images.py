@@ -68,7 +68,7 @@ def test_a_source_that_changed_after_it_was_indexed_is_refused(
 ) -> None:
     settings = {**QUICK, "head.epochs": 1, "training.cache_gb": cache_gb, "training.train_on": "originals"}
     workspace = Workspace(tmp_path / "ws", data=photos, settings=settings)
-    row = workspace.prepared.manifest.part("train")[0]
+    row = workspace.split.manifest.part("train")[0]
     blacken(photos / row.path)
     with pytest.raises(ImageChanged, match=row.path) as caught:
         getattr(workspace, method)(TINY)
@@ -78,7 +78,7 @@ def test_a_source_that_changed_after_it_was_indexed_is_refused(
 
 def test_the_same_pixels_in_other_bytes_are_the_same_image(photos: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "ws", data=photos, settings={**QUICK, "training.train_on": "originals"})
-    row = workspace.prepared.manifest.part("train")[0]
+    row = workspace.split.manifest.part("train")[0]
     with Image.open(photos / row.path) as image:
         image.load()
     image.save(photos / row.path, compress_level=0)

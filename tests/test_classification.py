@@ -265,7 +265,8 @@ def test_a_group_of_several_classes_has_no_answer_of_its_own() -> None:
     given = of_matrix([[10, 2], [3, 10]])
     mixed = FEW.evaluate(replace(given, groups=("one",) * 25))
     assert not any(name.startswith("group_") for name in mixed.metrics)
-    assert mixed.metrics["accuracy"].method == "Wilson on 1 groups"
+    accuracy = mixed.metrics["accuracy"]
+    assert accuracy.low is not None and accuracy.high is not None and accuracy.high - accuracy.low > 0.5
     some = FEW.evaluate(replace(given, groups=("both", *[""] * 23, "both")))
     assert (some.extra["groups"], some.extra["groups_of_several_classes"]) == (23, 1)
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -211,18 +207,6 @@ def test_a_cut_off_record_is_not_in_the_way_of_other_runs(toolbox: Toolbox, phot
     report = toolbox("report", "-C", ws, "--json")
     assert report.code == 0 and [run["run"] for run in report.document["runs"]] == ["001-alzheimer-cnn"]
     one_line(toolbox("report", "002-alzheimer-cnn", "-C", ws), 2, "run.json can't be read")
-
-
-def test_an_interrupted_augmentation_says_so_and_goes_on(tmp_path: Path) -> None:
-    photos = write_photos(tmp_path / "photos")
-    arguments = ["augment", "--data", str(photos), "--factor", "2000", "--size", "64", "-C", str(tmp_path / "ws")]
-    process = subprocess.Popen([sys.executable, "-m", "toolbox", *arguments], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "ws").glob("augmented/.*/*/*.jpg")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130 and "interrupted" in stderr and "Traceback" not in stderr
 
 
 def test_an_external_test_with_other_classes_is_refused(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.conftest import Toolbox
 from tests.records import evaluation, record
 from toolbox.api.errors import Refused, UsageError
-from toolbox.evaluation.compare import arms_of, compare, compare_arms
+from toolbox.evaluation.compare import arms_of, compare_arms
+from toolbox.evaluation.compare import compare as compare_runs
 from toolbox.evaluation.test_set_uses import FILE_NAME, uses_of
 from toolbox.report.gather import run_view
 from toolbox.runs.evaluation import MANY
@@ -24,9 +28,15 @@ from toolbox.settings.schema import Settings
 from toolbox.statistics import compare as statistics
 from toolbox.statistics.compare import Pair
 from toolbox.statistics.scores import PredictionSet, Units
+from toolbox.statistics.verdict import Design
 from toolbox.workspace import Workspace
 
 QUICK = {"training.pretrained": False, "training.size": 32, "training.batch_size": 8, "head.epochs": 2}
+
+
+def compare(runs: Sequence[Run], *arguments: Any) -> dict[str, Any]:
+    """The comparison as ``--json`` prints it."""
+    return compare_runs(runs, *arguments).document()
 
 
 def made(
@@ -74,11 +84,12 @@ def test_90_against_87_of_100_is_not_distinguishable_whatever_the_pairing(tmp_pa
     first = wrong_at(100, *range(10))
     second = wrong_at(100, *range(shared), *range(50, 50 + 13 - shared))
     document = compare([made(tmp_path, first, "a"), made(tmp_path, second, "b", seed=1)])
-    assert document["verdict"] == "not distinguishable" and document["test"] == "mcnemar-exact"
+    assert document["verdict"] == "not distinguishable" and document["test"] == "mcnemar-mid-p"
     found = document["difference"]
     assert found["value"] == pytest.approx(-0.03) and found["low"] < 0 < found["high"] and found["method"] == "tango"
     assert document["words"].startswith("not distinguishable on 100 images (−3.0 points, 95 % CI −")
-    assert document["needed"] > 200 and "detecting 3 points would take about" in document["words"]
+    assert 0.03 < document["detectable"] < 0.25 and "with 100 images, a true difference of" in document["words"]
+    assert document["scope"] == "models" and "train each with 3 seeds" in document["scope_words"]
 
 
 def test_a_winner_is_named_from_its_side(tmp_path: Path) -> None:
@@ -131,8 +142,8 @@ def test_groups_decide_where_there_are_groups(tmp_path: Path) -> None:
     alone = compare([made(tmp_path, first), made(tmp_path, second)])
     grouped = compare([made(tmp_path, first, groups=groups), made(tmp_path, second, groups=groups)])
     assert alone["verdict"] == "b" and alone["p_value"] < 0.001
-    assert grouped["verdict"] == "not distinguishable" and grouped["p_value"] == 0.5
-    assert grouped["test"] == "sign-flip-exact-by-group" and "of 10 groups" in grouped["words"]
+    assert grouped["verdict"] == "not distinguishable" and grouped["p_value"] == 0.25
+    assert grouped["test"] == "sign-flip-mid-p-by-group" and "of 10 groups" in grouped["words"]
     found = {each["metric"]: each["test"] for each in grouped["comparisons"]}
     assert found["auc"] == "delong-by-group" and found["f1"] == "paired-bootstrap-by-group"
 
@@ -151,7 +162,7 @@ def arms(place: Path, a: float, b: float, seeds: int, count: int = 200, wobble: 
 def test_runs_that_differ_in_the_seed_alone_form_an_arm(tmp_path: Path) -> None:
     first, second = arms(tmp_path, 0.7, 0.9, 3)
     document = compare([*first, *second])
-    assert document["verdict"] == "b" and document["test"] == "two-way-t"
+    assert document["verdict"] == "b" and document["test"] == "seeds-t"
     assert [arm["seeds"] for arm in document["arms"]] == [[0, 1, 2], [0, 1, 2]]
     values = document["arms"][0]["metrics"]["accuracy"]
     assert values["mean"] == pytest.approx(np.mean(values["values"])) and values["sd"] == pytest.approx(
@@ -160,9 +171,13 @@ def test_runs_that_differ_in_the_seed_alone_form_an_arm(tmp_path: Path) -> None:
     found = compare_arms(first, second)
     assert (found.verdict, found.p_value) == ("b", document["p_value"])
     assert found.low < found.difference < found.high and "with 3 pairs of runs" not in found.words
-    assert compare_arms(first[:1], second[:1]).test == "mcnemar-exact"
+    assert compare_arms(first[:1], second[:1]).test == "mcnemar-mid-p"
     only = compare(first)
-    assert only["verdict"] == "not distinguishable" and only["difference"] is None and "one arm" in only["words"]
+    assert (
+        only["verdict"] == "not distinguishable"
+        and only["difference"] is None
+        and "nothing to compare" in only["words"]
+    )
 
 
 def test_what_is_unfrozen_tells_arms_apart(tmp_path: Path) -> None:
@@ -195,25 +210,71 @@ def test_three_arms_are_corrected_after_holm(tmp_path: Path) -> None:
     assert "after Holm" in document["words"]
 
 
-def test_folds_are_pooled_and_the_two_way_test_keeps_its_level() -> None:
-    """Two equal arms: at most some 5 % of the comparisons find a winner, over seeds and over folds."""
-    rng = np.random.default_rng(1)
-    winners = {"seeds": 0, "folds": 0}
-    rounds = 300
-    for _ in range(rounds):
-        for kind in winners:
-            pairs = []
-            hard = rng.random(60)
-            for fold in range(4):
-                if kind == "folds":
-                    hard = rng.random(60)
-                names = tuple(f"{fold if kind == 'folds' else ''} {at}" for at in range(60))
-                level = 0.7 + rng.normal(0, 0.05, 2)
-                pairs.append(Pair(*(_answers(hard + rng.normal(0, 0.2, 60) < side) for side in level), names))
-            found = statistics.compare_arms(pairs)
-            winners[kind] += found.verdict != "not distinguishable"
-            assert found.units == (240 if kind == "folds" else 60)
-    assert max(winners.values()) / rounds <= 0.08, winners
+@pytest.mark.parametrize(("seeds", "folds"), [(3, 1), (1, 5), (3, 5)])
+def test_copies_of_runs_change_nothing(seeds: int, folds: int) -> None:
+    rng = np.random.default_rng(seeds * folds)
+    pairs = []
+    for fold in range(folds):
+        hard, names = rng.random(60), tuple(f"{fold} {at}" for at in range(60))
+        for _ in range(seeds):
+            level = 0.7 + rng.normal(0, 0.05, 2)
+            pairs.append(Pair(*(_answers(hard + rng.normal(0, 0.2, 60) < side) for side in level), names))
+    for metric in ("accuracy", "f1"):
+        once, twice, partly = (statistics.compare_arms(runs, metric) for runs in (pairs, pairs * 2, [*pairs, pairs[0]]))
+        assert once == twice == partly
+        assert once.units == 60 * folds and once.design == Design(seeds, folds)
+        assert once.test == ("folds-t" if folds > 1 else "seeds-t")
+
+
+def test_the_scope_of_a_verdict_follows_from_its_design() -> None:
+    scopes = {(1, 1): "models", (2, 1): "models", (3, 1): "training set", (1, 4): "models", (1, 5): "methods"}
+    assert {key: Design(*key).scope for key in scopes} == scopes
+
+
+def test_folds_decide_by_the_corrected_resampled_t_test() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [
+        Pair(*(_answers(rng.random(40) < level) for level in (0.6, 0.8)), tuple(f"{fold} {at}" for at in range(40)))
+        for fold in range(5)
+    ]
+    found = statistics.compare_arms(pairs)
+    differences = np.array(found.b_values) - np.array(found.a_values)
+    t = differences.mean() / np.sqrt((1 / 5 + 1 / 4) * differences.var(ddof=1))
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), 4))
+    # Trained on fewer images than the other folds have: the correction is larger.
+    fewer = statistics.compare_arms([replace(pair, train=100) for pair in pairs])
+    assert fewer.p_value > found.p_value
+
+
+def test_a_margin_is_tested_from_both_sides(tmp_path: Path) -> None:
+    runs = [made(tmp_path, wrong_at(400, *range(20)), "a"), made(tmp_path, wrong_at(400, *range(1, 22)), "b")]
+    near = compare_runs(runs, (), 2).deciding
+    assert near is not None and near.equivalence == "equivalent" and "equivalent within 2 points" in near.words
+    assert -0.02 < near.narrow[0] < near.narrow[1] < 0.02 and near.low < near.narrow[0]
+    worse = compare_runs([runs[0], made(tmp_path, wrong_at(400, *range(1, 30)), "c")], (), 1).deciding
+    assert worse is not None and worse.equivalence == "a at most worse"
+    assert "A (001-a) is at most 1 points worse" in worse.words
+    document = compare(runs, ["log_loss"], 5)
+    assert document["margin"]["value"] == 0.05
+    with pytest.raises(UsageError, match="negative"):
+        compare(runs, (), -1)
+
+
+def test_only_the_primary_metric_decides(tmp_path: Path) -> None:
+    runs = [made(tmp_path, wrong_at(100, *range(20, 35)), "a"), made(tmp_path, wrong_at(100, 1), "b")]
+    found = {each["metric"]: each["verdict"] for each in compare(runs)["comparisons"]}
+    assert found.pop("accuracy") == "b" and set(found.values()) == {"descriptive"}
+
+
+def test_top_k_of_two_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="three or more classes"):
+        compare([made(tmp_path, wrong_at(40, 1)), made(tmp_path, wrong_at(40, 2))], ["top_k"])
+
+
+def test_few_groups_are_a_warning(tmp_path: Path) -> None:
+    groups = [f"patient {at // 10}" for at in range(90)]
+    runs = [made(tmp_path, wrong_at(90, at), str(at), groups=groups) for at in (1, 2)]
+    assert any("only 9 groups" in note for note in compare(runs)["notes"])
 
 
 def _answers(right: np.ndarray) -> PredictionSet:
@@ -233,7 +294,7 @@ def test_the_command_from_training_to_verdict(
     assert document["schema"] == 1 and document["verdict"] in ("a", "b", "not distinguishable")
     assert not any("pixels" in note for note in document["notes"])
     shown = toolbox("compare", 1, 2, "-C", place)
-    assert "McNemar, exact" in shown.stdout and "2 times" in shown.stdout
+    assert "McNemar, mid-p" in shown.stdout and "2 times" in shown.stdout
     monkeypatch.setenv("COLUMNS", "80")
     narrow = toolbox("compare", 1, 2, "-C", place).stdout
     assert "log loss" in narrow.partition("difference")[0].partition("95 %")[0]

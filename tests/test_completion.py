@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import broken
+from tests.background import finish_command
 from tests.test_startup import HEAVY
 from toolbox.cli.completion import joined
 
@@ -28,10 +29,9 @@ def pressed(*words: str, cwd: Path | None = None, shell: str = "bash", **variabl
         "bash": {"COMP_WORDS": "\n".join(["toolbox", *words]), "COMP_CWORD": str(len(words))},
         "fish": {"_TYPER_COMPLETE_ARGS": " ".join(["toolbox", *words]), "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }
-    env = {**os.environ, **asked[shell], "_TOOLBOX_COMPLETE": f"complete_{shell}", **variables}
-    command = [sys.executable, "-m", "toolbox"]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=True)
-    assert done.stderr == ""
+    env = {**asked[shell], "_TOOLBOX_COMPLETE": f"complete_{shell}", **variables}
+    done = finish_command(cwd=cwd, env=env)
+    assert (done.code, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 

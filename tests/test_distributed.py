@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import in_a_process
+from tests.background import finish_command, start_command
+from tests.conftest import Finished
 from toolbox.runs.folder import CHECKPOINT, HISTORY, PREDICTIONS, Run, find_run, list_runs
 from toolbox.runs.predictions import Predictions
 from toolbox.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -25,7 +27,18 @@ LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--npro
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
-def together(*arguments: object) -> subprocess.CompletedProcess[str]:
+def together(*arguments: object) -> Finished:
+    """Two processes, with the environment variables that torchrun gives them; the first one's answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [start_command(*arguments, env={**common, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
+    codes = [rank.wait() for rank in ranks]
+    return Finished(max(codes, key=abs), ranks[0].stdout, "".join(rank.stderr for rank in ranks))
+
+
+def under_torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [*LAUNCH, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT}, check=False)
 
@@ -42,9 +55,9 @@ def test_two_processes_train_what_one_does(photos: Path, tmp_path: Path, command
     }
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     both = (*command, "--epochs", 3, "--data", photos, "--json", *words, "-C")
-    one = in_a_process(*both, tmp_path / "one", env=ENVIRONMENT)
+    one = finish_command(*both, tmp_path / "one")
     two = together(*both, tmp_path / "two")
-    assert one.code == 0 and two.returncode == 0, two.stderr
+    assert one.code == 0 and two.code == 0, two.stderr
     first, second = (find_run(tmp_path / name) for name in ("one", "two"))
     assert [run.id for run in list_runs(tmp_path / "two")] == [second.id]
     assert second.record.processes == 2 and not (second.path / CHECKPOINT).exists()
@@ -73,7 +86,7 @@ def test_every_sample_of_a_batch_is_taken_once() -> None:
 def test_interrupted_processes_stop_together_and_resume(photos: Path, tmp_path: Path) -> None:
     words = ["--set", "training.size=32", "--set", "training.early_stopping=false", "--set", "training.batch_size=4"]
     both = ("train", "alzheimer-cnn", "--epochs", 150, "--data", photos, *words, "-C")
-    assert together(*both, tmp_path / "straight").returncode == 0
+    assert under_torchrun(*both, tmp_path / "straight").returncode == 0
     command = [*LAUNCH, *map(str, both), str(tmp_path / "stopped")]
     process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "stopped" / "runs" / "001-alzheimer-cnn" / HISTORY
@@ -85,7 +98,7 @@ def test_interrupted_processes_stop_together_and_resume(photos: Path, tmp_path: 
     run = find_run(tmp_path / "stopped", "1")
     assert run.record.status == "interrupted" and 0 < len(run.history()) < 150, stderr
     assert "--resume 001-alzheimer-cnn" in stderr
-    done = together("train", "--resume", "1", "-C", tmp_path / "stopped")
+    done = under_torchrun("train", "--resume", "1", "-C", tmp_path / "stopped")
     assert done.returncode == 0, done.stderr
     straight, again = find_run(tmp_path / "straight"), find_run(tmp_path / "stopped")
     assert (straight.path / PREDICTIONS).read_bytes() == (again.path / PREDICTIONS).read_bytes()

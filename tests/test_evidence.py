@@ -240,7 +240,7 @@ def test_an_evaluator_gets_what_it_asks_for_and_no_more(place: Path, curious: Re
     assert path.is_relative_to(the_run(place).path.resolve() / "figures")
     (found,) = read_galleries(the_run(place), the_run(place).evaluation.galleries)
     assert found.pictures[0].image.size == (512, 171) and not found.shows_data
-    with pytest.raises(PluginError, match="curious:fail=true failed: KeyError"):
+    with pytest.raises(PluginError, match="evaluator 'curious' of plugin curious failed: KeyError"):
         evaluated(place, curious, "curious:fail=true")
 
 

@@ -225,7 +225,7 @@ ARCHITECTURES = [
     ("timm:arch=test_resnet", "test_resnet"),
     ("timm:arch=test_vit", "test_vit"),
     ("timm:arch=test_convnext", "test_convnext"),
-    ("resnet50", "resnet50"),
+    pytest.param("resnet50", "resnet50", marks=pytest.mark.slow),
     ("efficientnet-lite0", "tf_efficientnet_lite0"),
 ]
 
@@ -245,10 +245,14 @@ def test_plain_timm_loads_a_run_with_a_linear_head(
         assert torch.allclose(module(images), built.module(images), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", ["linear", "flatten-16"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("flatten-16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("model", "architecture"),
-    [("vgg16", "vgg16"), ("resnet50", "resnet50"), ("efficientnet-lite0", "tf_efficientnet_lite0")],
+    [
+        pytest.param("vgg16", "vgg16", marks=pytest.mark.slow),
+        pytest.param("resnet50", "resnet50", marks=pytest.mark.slow),
+        ("efficientnet-lite0", "tf_efficientnet_lite0"),
+    ],
 )
 def test_plain_timm_lacks_the_heads_keys_alone(
     photos: Path, tmp_path: Path, registry: Registry, model: str, architecture: str, head: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
+from tests.background import Background, start_command
 from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.model import ModelRequest
@@ -44,59 +44,53 @@ SETTINGS: dict[str, Any] = {
 REQUEST = ModelRequest(2, 3, 32)
 STEPS = 5  # an epoch: 20 training images (of 24) in batches of 4
 
-KILLER = """
-import os, signal, sys
-from pathlib import Path
-from toolbox.api.progress import SilentReporter
-from toolbox.workspace import Workspace
 
-folder, photos, case, number, number_of_signal, where = sys.argv[1:]
-steps = 0
+class Stopper(SilentReporter):
+    """Sends this process ``number_of_signal`` at the training's step ``at``."""
 
-def stop():
-    os.kill(os.getpid(), int(number_of_signal))
+    def __init__(self, at: int, number_of_signal: int) -> None:
+        super().__init__()
+        self.left, self.number_of_signal = at, number_of_signal
 
-class Task:
-    def advance(self, done=1):
-        global steps
-        steps += done
-        if where == "step" and steps >= int(number) and done:
-            stop()
-    def describe(self, text): pass
-    def close(self): pass
+    def task(self, description: str, total: int | None = None, unit: str = "") -> Task:
+        return self if unit == "steps" else super().task(description, total, unit)
 
-class Reporter(SilentReporter):
-    def task(self, description, total=None, unit=""):
-        return Task() if unit == "steps" else super().task(description, total, unit)
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if steps and self.left <= 0:
+            os.kill(os.getpid(), self.number_of_signal)
 
-if where == "write":  # in the middle of writing a checkpoint: half of its bytes are in the temporary file
+    def describe(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def train_until_a_step(folder: Path, photos: Path, case: str, at: int, number_of_signal: int) -> None:
+    train(folder, photos, case, Stopper(at, number_of_signal))
+
+
+def train_until_a_write(folder: Path, photos: Path, case: str, at: int) -> None:
+    """Train until half of the ``at``-th checkpoint is in its temporary file."""
     fsync, written = os.fsync, 0
-    def halfway(descriptor):
-        global written
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    def halfway(descriptor: int) -> None:
+        nonlocal written
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path.name.startswith(".state.pt."):
             written += 1
-            if written == int(number):
+            if written == at:
                 os.truncate(path, path.stat().st_size // 2)
-                stop()
+                os.kill(os.getpid(), signal.SIGKILL)
         fsync(descriptor)
+
     os.fsync = halfway
-
-from tests.test_interruption import train
-train(Path(folder), photos, case, Reporter())
-"""
+    train(folder, photos, case)
 
 
-def stopped(folder: Path, photos: Path, case: str, at: int, where: str = "step", by: int = signal.SIGKILL) -> Run:
-    """A run of ``case`` that a signal ended at step ``at``, or while the ``at``-th checkpoint was written."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, folder, photos, case, str(at), str(int(by)), where],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        check=False,
-    )
-    assert done.returncode == (-by if by == signal.SIGKILL else 1), done.stderr
+def stopped(folder: Path, photos: Path, case: str, at: int, by: int = signal.SIGKILL) -> Run:
+    """A run of ``case`` that a signal ended at step ``at``."""
+    process = Background(train_until_a_step, folder, photos, case, at, by)
+    assert process.wait() == (-by if by == signal.SIGKILL else 1), process.stderr
     return list_runs(folder)[0]
 
 
@@ -167,7 +161,8 @@ def test_killed_anywhere_and_resumed_equals_uninterrupted(
 def test_killed_while_a_checkpoint_is_written(
     number: int, photos: Path, tmp_path: Path, straight: dict[str, dict[str, Any]]
 ) -> None:
-    run = stopped(tmp_path / "ws", photos, TUNED, number, "write")
+    assert Background(train_until_a_write, tmp_path / "ws", photos, TUNED, number).wait() == -signal.SIGKILL
+    run = list_runs(tmp_path / "ws")[0]
     folder = run.path / CHECKPOINT
     assert [path.name for path in folder.glob(".state.pt.*")] and (folder / "state.pt").exists() == (number > 1)
     resumed_equals_straight(run, tmp_path / "ws", straight[TUNED])
@@ -186,16 +181,15 @@ def test_an_interrupted_run_says_how_to_resume_and_does(
 
 def test_ctrl_c_on_the_command_line_ends_with_130_and_the_exact_command(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "toolbox.toml").write_text("[training]\nsize = 32\nepochs = 100000\nearly_stopping = false\n")
-    command = [sys.executable, "-m", "toolbox", "train", "alzheimer-cnn", "--data", str(photos)]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = start_command("train", "alzheimer-cnn", "--data", photos, cwd=tmp_path)
     metrics = tmp_path / "runs" / "001-alzheimer-cnn" / HISTORY
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130, stderr
-    assert "Resume with: toolbox train --resume 001-alzheimer-cnn\n" in stderr and "Traceback" not in stderr
+    assert process.wait() == 130, process.stderr
+    assert "Resume with: toolbox train --resume 001-alzheimer-cnn\n" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_ctrl_c_while_a_checkpoint_is_written_is_an_interruption(

@@ -256,15 +256,17 @@ def test_leaked_samples_are_those_with_a_relative_nearer_to_training() -> None:
 
 
 def test_copies_leak_by_their_source_and_by_its_relatives() -> None:
-    originals = Manifest((row("a", "train", group="p"), row("b", "train", group="p"), row("c", "train")))
+    groups = {"a": "", "b": "p", "c": "p", "d": ""}
+    originals = Manifest(tuple(row(name, "train", group=group) for name, group in groups.items()))
     copies = (
-        row("a1", "train", source="a", group="p"),
-        row("a2", "test", source="a", group="p"),
-        row("b1", "test", source="b", group="p"),
-        row("c1", "test", source="c", group="c"),
+        row("a1", "train", source="a", group="a"),
+        row("a2", "test", source="a", group="a"),
+        row("b1", "train", source="b", group="p"),
+        row("c1", "test", source="c", group="p"),
+        row("d1", "test", source="d", group="d"),
     )
-    assert find_leaked(copies, originals, None) == {"a2": "copies-of-one-source", "b1": "divided-group"}
-    assert find_leaked(copies, originals, pair("a", "c"))["c1"] == "near-duplicate"
+    assert find_leaked(copies, originals, None) == {"a2": "copies-of-one-source", "c1": "divided-group"}
+    assert find_leaked(copies, originals, pair("a", "d"))["d1"] == "near-duplicate"
 
 
 def test_a_leaky_run_shows_what_the_leak_was_worth(toolbox: Toolbox, tmp_path: Path) -> None:

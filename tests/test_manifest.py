@@ -107,7 +107,7 @@ def test_an_interruption_at_any_point_leaves_a_workspace_that_goes_on(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, last: int, again: int
 ) -> None:
     def split(seed: int) -> None:
-        Workspace(tmp_path / "ws", data=photos, settings={"split.seed": seed}, resplit=True).prepared  # noqa: B018
+        Workspace(tmp_path / "ws", data=photos, settings={"split.seed": seed}, resplit=True).save_split()
 
     steps = iter(range(100))
 
@@ -129,7 +129,7 @@ def test_an_interruption_at_any_point_leaves_a_workspace_that_goes_on(
     table = tmp_path / "ws" / manifests.FILE_NAME
     assert manifests.is_current(table) and "replaces" not in manifests.read_sidecar(table)
     monkeypatch.chdir(tmp_path)
-    Workspace(tmp_path / "fresh", data=photos, settings={"split.seed": again}, resplit=True).prepared  # noqa: B018
+    Workspace(tmp_path / "fresh", data=photos, settings={"split.seed": again}, resplit=True).save_split()
     for name in ("manifest.csv", "manifest.json"):
         assert (tmp_path / "ws" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
     table.write_text(table.read_text().replace("left,", "left ,", 1))

@@ -136,7 +136,7 @@ def test_the_loop_learns_from_soft_targets_and_repeats(mixer: MixingAugmenter) -
     assert [line.train_loss for line in lines] == [line.train_loss for line in again]
     assert torch.equal(end, same) and not torch.equal(start, end)
     pixels = inputs(mixer)
-    pixels.epoch = 1
+    pixels.stage, pixels.epoch = "train", 1
     (indices,) = epoch_batches(targets, stage, 1)
     mixed, soft = pixels.mix(pixels.batch(indices), targets[indices], 1)
     torch.manual_seed(0)

@@ -14,8 +14,6 @@ from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.plugin.schema import validate
 from toolbox_alzheimer.model import AlzheimerModel
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 STUDY = ModelRequest(classes=2, channels=1, size=64)
 
 

@@ -25,9 +25,6 @@ OTHERS = ["test_nfnet", "test_byobnet", "resnetv2_18", "test_vit_relpos"]
 """Of families where only the features before the head can be."""
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def random_model(arch: str, head: str = "linear", classes: int = 2, channels: int = 3, size: int = SIZE) -> BuiltModel:
     return build(arch, ModelRequest(classes, channels, size, head), {}, "")
 

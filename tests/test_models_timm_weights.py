@@ -25,8 +25,6 @@ from toolbox_timm import models
 from toolbox_timm.heavy import hub
 from toolbox_timm.heavy.lite0 import state_dict as lite0_state
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SIZE = 64
 
 

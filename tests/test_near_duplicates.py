@@ -68,10 +68,9 @@ def cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ------------------------------------------------------------------------------------------------ real images
 
 
-@pytest.mark.parametrize("name", ["cats_dogs", "brain_tumour"])
-def test_recall_and_precision_on_some(name: str, real_data: Path) -> None:
-    measured = measure(originals(real_data / name, REPORTED, step=5), seed=5)
-    print(f"{name}: {measured}")
+def test_recall_and_precision_on_some(real_data: Path) -> None:
+    measured = measure(originals(real_data / "brain_tumour", REPORTED, step=5), seed=5)
+    print(measured)
     assert measured.recall >= 0.98 and measured.precision >= 0.99
 
 
@@ -84,6 +83,7 @@ def test_recall_and_precision_on_all(name: str, real_data: Path) -> None:
         assert measured.recall >= 0.98 and measured.precision >= 0.99
 
 
+@pytest.mark.slow
 def test_no_two_of_802_photos_are_the_same(real_data: Path, registry: Registry) -> None:
     source = open_source(str(real_data / "cats_dogs"), registry)
     rows = index.build_index(source, SilentReporter()).manifest.rows

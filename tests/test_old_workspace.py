@@ -15,14 +15,19 @@ MADE_IN = "/tmp/oldws"
 TEXTS = {".json", ".html"}
 
 
-@pytest.fixture
-def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The old workspace as if it had been made in a folder of the test's own, which is also the current one."""
-    place = tmp_path / "old"
+def copy_old_workspace(place: Path) -> Path:
+    """The old workspace as if it had been made at ``place``."""
     shutil.copytree(FIXTURE, place)
     for file in place.rglob("*"):
         if file.suffix in TEXTS:
             file.write_text(file.read_text("utf-8").replace(MADE_IN, place.as_posix()), "utf-8")
+    return place
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The old workspace in a folder of the test's own, which is also the current one."""
+    place = copy_old_workspace(tmp_path / "old")
     monkeypatch.chdir(place)
     return place
 

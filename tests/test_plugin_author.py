@@ -22,6 +22,7 @@ def fresh(tmp_path: Path) -> Environment:
     return environment(tmp_path / "environment")
 
 
+@pytest.mark.slow
 def test_from_new_to_copies_without_editing(fresh: Environment, tmp_path: Path) -> None:
     write_photos(tmp_path / "photos")
     assert fresh.toolbox("plugins", "new", "demo", "--kind", "augmenter", cwd=tmp_path).code == 0
@@ -41,6 +42,7 @@ def test_from_new_to_copies_without_editing(fresh: Environment, tmp_path: Path) 
     assert own.code == 0 and "1 passed" in own.stdout, own.stdout
 
 
+@pytest.mark.slow
 def test_one_of_every_kind(fresh: Environment, tmp_path: Path) -> None:
     kinds = [word for kind in KINDS for word in ("--kind", kind)]
     assert fresh.toolbox("plugins", "new", "my-own", *kinds, cwd=tmp_path).code == 0
@@ -63,6 +65,7 @@ def test_one_of_every_kind(fresh: Environment, tmp_path: Path) -> None:
     assert checked.code == 0 and checked.document["findings"] == [], checked.stdout
 
 
+@pytest.mark.slow
 def test_install_shows_asks_and_loads_nothing(fresh: Environment, tmp_path: Path) -> None:
     """A wheel: looked at and installed without a line of it being run."""
     loud = tmp_path / "loud"
@@ -107,6 +110,7 @@ def committed(folder: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_freeze_is_what_install_takes_back(fresh: Environment, tmp_path: Path) -> None:
     for name in ("one", "two", "three"):

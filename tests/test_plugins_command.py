@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import broken
-from tests.conftest import Toolbox, in_a_process
+from tests.background import finish_command
+from tests.conftest import Toolbox
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.plugin import installer
 from toolbox.plugin.installer import Installer
@@ -83,18 +84,18 @@ def test_check_ends_with_2_where_something_is_wrong(site: Path, toolbox: Toolbox
         (["uninstall", "numpy", "--yes"], 2, "no installed plugin"),
         (["check", "."], 2, "toolbox plugins install ."),
         (["uninstall", "fnie", "--yes"], 2, "Did you mean 'fine'?"),
-        (["uninstall", "fine", "--yes"], 1, "still there"),
+        (["uninstall", "fine", "--yes"], 1, "can't be uninstalled"),
         (["disable", "fnie"], 2, "Did you mean 'fine'?"),
-        (["install", "./nowhere"], 2, "there is no ./nowhere"),
-        (["install", "nowhere.whl"], 2, "there is no nowhere.whl"),
+        (["install", "./nowhere"], 2, "./nowhere does not exist"),
+        (["install", "nowhere.whl"], 2, "nowhere.whl does not exist"),
         (["install", "--", "--index-url=x"], 2, "an option of pip's"),
         (["install", "site"], 2, "./site"),
-        (["new", "timm"], 2, "the toolbox's own"),
-        (["new", "resnet50", "--kind", "model"], 2, "offers the model 'resnet50' already"),
+        (["new", "timm"], 2, "the toolbox itself has a plugin"),
+        (["new", "resnet50", "--kind", "model"], 2, "already offers the model 'resnet50'"),
         (["new", "Two Words"], 2, "my-colours"),
         (["new", "toolbox-x"], 2, "leave 'toolbox-' out"),
         (["new", "x", "--kind", "thing"], 2, "dataset, augmenter, model, evaluator"),
-        (["new", "there"], 2, "is there already"),
+        (["new", "there"], 2, "already exists"),
     ],
 )
 def test_nonsense_ends_with_one_clear_line(
@@ -113,7 +114,7 @@ def test_nonsense_ends_with_one_clear_line(
     assert (site / "fine_plugin.py").is_file() and not list((tmp_path / "toolbox-there").iterdir())
 
 
-def test_what_runs_code_merely_to_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_requirements_run_code_before_they_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plugins.txt").write_text("# mine\ntoolbox-a==1.0\n-e file:///b\ntoolbox-c @ git+https://x.org/c@1\n")
     safe = ["toolbox-a", "toolbox-a[x]>=1,<2", "wheels/a-1-py3-none-any.whl"]
@@ -163,7 +164,7 @@ def test_what_a_plugin_prints_while_it_works_is_not_in_the_document(tmp_path: Pa
             yield DatasetComponent("loud", "prints", "loud:Loud")
         """,
     )
-    done = in_a_process("data", "inspect", "--data", "loud", "-C", tmp_path, "--json", env=broken.environment(site))
+    done = finish_command("data", "inspect", "--data", "loud", "-C", tmp_path, "--json", env=broken.environment(site))
     assert done.code == 0 and done.document["classes"] == {"a": 4, "b": 4}
     assert all(text in done.stderr for text in ("by print", "past Python", "by a process"))
 

@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.conftest import Toolbox, in_a_process, write_photos
+from tests.background import finish_command
+from tests.conftest import Toolbox, write_photos
 from toolbox.api.errors import ToolboxError, UsageError
 from toolbox.data import manifest
 from toolbox.data.image_paths import list_images
@@ -59,7 +61,7 @@ def of_csv(path: Path, name: str) -> dict[str, list[float]]:
     return {line[name]: [float(line[key]) for key in line if key.startswith("p:")] for line in lines}
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 64])
+@pytest.mark.parametrize("batch_size", [1, 64])
 def test_probabilities_are_those_of_an_evaluation(toolbox: Toolbox, ours: Path, batch_size: int) -> None:
     ws, photos = ours / "ws", ours / "photos"
     assert toolbox("evaluate", 1, "-C", ws, "--data", photos).code == 0
@@ -229,7 +231,7 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_patterns_need_no_shell(place: Path) -> None:
-    done = in_a_process("predict", "1", "../photos/*/*-0[01].png", "--csv", "-", cwd=place / "ws")
+    done = finish_command("predict", "1", "../photos/*/*-0[01].png", "--csv", "-", cwd=place / "ws")
     assert done.code == 0, done.stderr
     assert [Path(line["path"]).name for line in rows(done.stdout)] == [
         f"{label}-{number}.png" for label in ("left", "right") for number in ("00", "01")
@@ -258,12 +260,17 @@ def predictor(place: Path, registry: Registry, **settings: object) -> predict.Pr
     return predict.load(run, registry, Settings.model_validate({"training": settings}))
 
 
-@settings(deadline=None, max_examples=50)
+@pytest.fixture(scope="module")
+def module_predictor(place: Path, registry: Registry) -> predict.Predictor:
+    return predictor(place, registry)
+
+
+@settings(deadline=None, max_examples=20)
 @given(kinds=st.lists(st.booleans(), max_size=40), batch_size=st.integers(1, 12))
 def test_every_item_comes_back_once_in_order_with_its_own_answer(
-    place: Path, registry: Registry, kinds: list[bool], batch_size: int
+    module_predictor: predict.Predictor, kinds: list[bool], batch_size: int
 ) -> None:
-    ready = predictor(place, registry, batch_size=batch_size)
+    ready = replace(module_predictor, batch_size=batch_size)
 
     def read(item: tuple[int, bool]) -> predict.Array | str:
         number, good = item
@@ -303,10 +310,10 @@ def test_decoding_keeps_ahead_of_the_model_and_no_further(place: Path, registry:
 
 def test_results_come_while_the_rest_is_not_yet_read(place: Path, registry: Registry) -> None:
     image = place / "photos" / "left" / "left-00.png"
-    stream = predictor(place, registry, batch_size=2).files([image] * 1000 + [Path("missing.png")])
+    stream = predictor(place, registry, batch_size=2).files([image] * 100 + [Path("missing.png")])
     assert isinstance(next(stream), predict.Predicted)
     rest = list(stream)
-    assert len(rest) == 1000 and isinstance(rest[-1], QuarantinedSample)
+    assert len(rest) == 100 and isinstance(rest[-1], QuarantinedSample)
 
 
 def test_a_model_that_gives_no_numbers_is_an_error(place: Path, registry: Registry) -> None:

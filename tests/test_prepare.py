@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.background import Background, run_command, start_command
 from tests.conftest import Toolbox, write_photos
 from tests.hostile import encoded, photo
 from toolbox import Workspace
@@ -85,7 +84,7 @@ def test_equal_inputs_give_equal_bytes_and_hashes_that_hold(photos: Path, tmp_pa
     for name in ("one", "two"):
         Workspace(tmp_path, data=photos).prepare(16, "3", kind, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").prepared.manifest
+    again = Workspace(tmp_path / "ws", data=tmp_path / "one" / "manifest.csv").split.manifest
     written = {row["id"]: (row["sha256"], row["pixels"], row["width"]) for row in table(tmp_path / "one")}
     assert {row.id: (row.sha256, row.pixels, str(row.width)) for row in again.rows} == written
 
@@ -179,20 +178,18 @@ def test_nonsense_is_refused_before_anything_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def begin(photos: Path, out: Path, *options: str, **how: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "toolbox", "data", "prepare", "--data", photos, "--out", out, *options]
-    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, **how)  # type: ignore[call-overload, no-any-return]
+def begin(photos: Path, out: Path, size: int) -> Background:
+    return start_command("data", "prepare", "--data", photos, "--out", out, "--size", size)
 
 
 def killed_halfway(photos: Path, out: Path) -> Path:
     """Kill it with the first of its files on disk; the folder in which it worked."""
-    process = begin(photos, out, "--size", "512")
+    process = begin(photos, out, 256)
     workshop, deadline = out.with_name(f".{out.name}.partial"), time.monotonic() + 60
     while not list(workshop.rglob("*.png")) and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL and not out.exists()
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not out.exists()
     return workshop
 
 
@@ -201,9 +198,9 @@ def test_a_killed_one_leaves_nothing_by_its_name_and_goes_on(
     toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, out = write_photos(tmp_path / "photos", per_class=40), tmp_path / "out"
-    Workspace(tmp_path, data=photos).prepare(512, out=tmp_path / "whole")
+    Workspace(tmp_path, data=photos).prepare(256, out=tmp_path / "whole")
     workshop = killed_halfway(photos, out)
-    assert toolbox("data", "prepare", "--data", photos, "--out", out, "--size", 512).code == 0
+    assert toolbox("data", "prepare", "--data", photos, "--out", out, "--size", 256).code == 0
     assert contents(out) == contents(tmp_path / "whole") and not workshop.exists()
 
 
@@ -236,17 +233,16 @@ def test_what_the_journal_names_is_not_made_again(
 @pytest.mark.skipif(os.name == "nt", reason="no SIGSTOP")
 def test_a_second_process_is_turned_away(toolbox: Toolbox, tmp_path: Path) -> None:
     photos, out = write_photos(tmp_path / "photos", per_class=40), tmp_path / "out"
-    process = begin(photos, out, "--size", "512")
+    process = begin(photos, out, 256)
     try:
-        while not out.with_name(".out.partial").exists() and process.poll() is None:
+        while not out.with_name(".out.partial").exists() and process.running:
             time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)
-        done = toolbox("data", "prepare", "--data", photos, "--out", out, "--size", 512)
+        done = toolbox("data", "prepare", "--data", photos, "--out", out, "--size", 256)
         assert done.code == 1 and "another process is preparing" in done.stderr
     finally:
         process.send_signal(signal.SIGCONT)
-        process.communicate()
-    assert process.returncode == 0 and len(table(out)) == 80
+    assert process.wait() == 0 and len(table(out)) == 80
 
 
 def test_a_folder_of_the_users_by_the_hidden_name_is_left_alone(toolbox: Toolbox, photos: Path, tmp_path: Path) -> None:
@@ -257,19 +253,21 @@ def test_a_folder_of_the_users_by_the_hidden_name_is_left_alone(toolbox: Toolbox
     assert done.code == 2 and "toolbox did not write" in done.stderr and mine.read_text() == "mine"
 
 
-def small_files_only() -> None:
-    """In the child: writes beyond 2,000 bytes fail as on a full disk."""
+def prepare_with_small_files(*words: str) -> int:
+    """Writes beyond 2,000 bytes fail as on a full disk."""
     import resource
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    return run_command("data", "prepare", *words)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no file size limits")
 def test_a_disk_that_takes_no_more_is_told_in_one_line(photos: Path, tmp_path: Path) -> None:
-    process = begin(photos, tmp_path / "out", "--size", "128", preexec_fn=small_files_only)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 1 and "error: can't write" in stderr and "Traceback" not in stderr
+    words = map(str, ("--data", photos, "--out", tmp_path / "out", "--size", 128))
+    process = Background(prepare_with_small_files, *words)
+    assert process.wait() == 1
+    assert "error: can't write" in process.stderr and "Traceback" not in process.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -29,10 +29,10 @@ def author(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
     return pytester
 
 
-def test_one_test_a_check_and_what_is_wrong_is_said_with_why(author: pytest.Pytester) -> None:
+def test_each_check_is_a_test_and_a_failure_says_why(author: pytest.Pytester) -> None:
     author.makepyfile(f"import pytest\n@pytest.mark.toolbox_component('augmenter', 'brighten')\n{TEST}")
-    result = author.runpytest_subprocess(*NO_XDIST, "-k", "draws")
-    result.assert_outcomes(failed=1, passed=2, deselected=None)
+    result = author.runpytest_subprocess(*NO_XDIST, "-k", "draws-are-json or input-is-unchanged")
+    result.assert_outcomes(failed=1, passed=1, deselected=None)
     result.stdout.fnmatch_lines(
         ["*augmenter brighten: the parameter 'shift' is a numpy.float32, no JSON scalar*", "*lineage*"]
     )
@@ -42,20 +42,21 @@ def test_the_configuration_names_the_plugins(author: pytest.Pytester) -> None:
     author.makeini("[pytest]\ntoolbox_plugins = mine")
     author.makepyfile(TEST)
     result = author.runpytest_subprocess(*NO_XDIST, "-k", "documented")
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=7)
 
 
-@pytest.mark.parametrize(
-    ("mark", "said"),
-    [
-        ("", "*nothing says what to check*"),
-        ("@pytest.mark.toolbox_plugin('mien')\n", "*'mien' of the toolbox is not installed*"),
-        ("@pytest.mark.toolbox_component('model', 'tyni')\n", "*no model is called 'tyni'*tiny*"),
-    ],
-)
-def test_a_test_that_names_nothing_is_told(author: pytest.Pytester, mark: str, said: str) -> None:
-    author.makepyfile(f"import pytest\n{mark}{TEST}")
+def test_a_test_that_names_nothing_is_an_error_of_one_line(author: pytest.Pytester) -> None:
+    author.makepyfile(
+        test_nothing=TEST,
+        test_plugin=f"import pytest\n@pytest.mark.toolbox_plugin('mien')\n{TEST}",
+        test_component=f"import pytest\n@pytest.mark.toolbox_component('model', 'tyni')\n{TEST}",
+    )
     result = author.runpytest_subprocess(*NO_XDIST)
-    assert result.ret != 0
-    result.stdout.fnmatch_lines([said])
+    result.assert_outcomes(errors=3)
+    for problem in (
+        "names nothing to check",
+        "no plugin is called 'mien'",
+        "no model is called 'tyni'*tiny",
+    ):
+        result.stdout.fnmatch_lines([f"*{problem}*"])
     assert "pytest_plugin.py" not in result.stdout.str()  # a line, no traceback

@@ -149,7 +149,7 @@ def test_a_broken_list_of_disabled_plugins_is_named(text: str) -> None:
 
 def test_a_factory_that_breaks_its_contract_is_a_plugin_error(modules: Path) -> None:
     registry = Registry([plugin(modules, "good", GOOD)])
-    with pytest.raises(PluginError, match="returned int"):
+    with pytest.raises(PluginError, match="returned an int; expected a Dataset"):
         registry.dataset("wrong")
     with pytest.raises(PluginError, match="can't be imported"):
         registry.dataset("gone")

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.browser",)
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
-SIZES = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+SIZES = [
+    (1280, "light"),
+    (390, "dark"),
+    pytest.param(1280, "dark", marks=pytest.mark.slow),
+    pytest.param(390, "light", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")

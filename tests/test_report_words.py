@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report_examples import Page, a_run, compared, comparison, report, the_data, verdict
+from tests.report_examples import Page, a_run, arm, compared, comparison, report, the_data, verdict
 from toolbox.api.evaluator import Metric
 from toolbox.report import wording
 from toolbox.report.html import render
-from toolbox.report.inputs import ArmView
 from toolbox.report.summary import summarize
 
 
@@ -22,14 +21,20 @@ def test_two_runs_that_cannot_be_told_apart() -> None:
     summary = summarize(compared(a_run("001", 0.9), a_run("002", 0.95)))
     assert summary.finding.startswith("Of 2 runs, resnet50 (run 002) has the highest accuracy on the held-out test")
     assert "0.950 (95\N{NO-BREAK SPACE}% interval 0.900–1.000" in summary.finding
-    words = "not distinguishable on 100 images (+5.0 points)"
-    assert summary.limits == f"Paired image by image, the two are {words}." and not summary.caveats
+    words = "not distinguishable on 100 images (+5.0 points, 95 % CI −5.0 to +15.0, p = .30)"
+    assert (
+        summary.limits.startswith(f"Paired image by image, the two are {words}; with 100 images")
+        and not summary.caveats
+    )
+    assert "This holds for these trained models; for the methods" in summary.limits
 
 
 def test_a_winner_is_called_in_the_words_of_the_comparison() -> None:
-    found = verdict(winner="B", words="002 is better (+45.0 points, p < .001)")
+    found = verdict(winner="B", names=("001", "002"))
     summary = summarize(compared(a_run("001", 0.5), a_run("002", 0.95), verdicts=[found]))
-    assert summary.limits == "Paired image by image, 002 is better (+45.0 points, p < .001)."
+    assert summary.limits.startswith(
+        "Paired image by image, 002 is better (+5.0 points, 95 % CI +3.0 to +7.0, p = .01). This holds for"
+    )
 
 
 def test_the_best_of_three_must_beat_each_of_the_others() -> None:
@@ -51,16 +56,16 @@ def test_the_best_of_three_must_beat_each_of_the_others() -> None:
 def test_seeds_are_one_arm_with_a_mean() -> None:
     runs = [a_run(f"{at}", accuracy) for at, accuracy in enumerate((0.8, 0.9, 0.7, 0.8))]
     arms = [
-        ArmView(letter="A", name="copies, 2 seeds", runs=["0", "1"], value=0.85, sd=0.07),
-        ArmView(letter="B", name="originals, 2 seeds", runs=["2", "3"], value=0.75, sd=0.07),
+        arm("A", "copies, 2 seeds", *runs[:2]),
+        arm("B", "originals, 2 seeds", *runs[2:]),
     ]
-    both = replace(comparison(*runs), arms=arms, verdicts=[verdict()])
+    both = replace(comparison(*runs), arms=arms, comparisons=[verdict()])
     summary = summarize(report(*runs, comparisons=[both]))
     assert summary.finding.startswith(
         "Of 4 runs in 2 arms, copies, 2 seeds has the highest mean accuracy: 0.850 (2 runs"
     )
     assert "the two are not distinguishable" in summary.limits
-    alone = summarize(report(*runs[:2], comparisons=[replace(both, arms=arms[:1], verdicts=[])]))
+    alone = summarize(report(*runs[:2], comparisons=[replace(both, arms=arms[:1], comparisons=[])]))
     assert "mean accuracy of 0.850" in alone.finding and "seed alone" in alone.limits
 
 

@@ -103,7 +103,7 @@ def test_blocks_that_are_no_division_are_the_plugins_fault(registry: Registry) -
             return replace(built, parts=replace(built.parts, blocks=(built.parts.trunk, built.parts.head)))
 
     config = build.ModelConfig(parse("wrong"), Wrong(), ModelRequest(2, 3, 32))
-    with pytest.raises(PluginError, match="blocks of the model 'wrong'"):
+    with pytest.raises(PluginError, match="returned blocks that don't divide its trunk"):
         build.build_model(config)
 
 

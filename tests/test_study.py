@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.background import start_command
 from tests.conftest import Toolbox
 from toolbox import Study
 from toolbox.api.errors import UsageError
+from toolbox.plugin.engines import build_engine
+from toolbox.plugin.registry import Registry
 from toolbox.runs.folder import EVALUATION, HISTORY, PREDICTIONS, RUN, Run
 from toolbox.runs.predictions import Predictions
 from toolbox.study import file as files
@@ -88,7 +88,7 @@ def test_folds_are_runs_of_their_own(tmp_path: Path) -> None:
         ("epochs = 1", "epochs = -1", "epochs"),
         ("audit.near", "seed = 3\naudit.near", "seeds and folds belong to the study"),
         ("[matrix]", "[matrix", "not valid TOML"),
-        ('b = "augmented"', 'b = ["augmented"]', "there is no arm ['augmented']"),
+        ('b = "augmented"', 'b = ["augmented"]', "compare.0.b: input should be a valid string"),
         ('b = "augmented"', 'b = "augmented"\nmetric = "acuracy"', "can't be compared by 'acuracy'"),
         ('model = "alzheimer-cnn"', "model = 5", "model is 5"),
         ('model = "alzheimer-cnn"', 'model = "alzheimer-cnn"\nunfreeze_last = "no"', "unfreeze_last is 'no'"),
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_told_before_anything_is_run(tmp_path: Path, old: str, 
 
 @pytest.mark.parametrize("key", ["exclude", "compare"])
 def test_lists_that_are_none_are_told(tmp_path: Path, key: str) -> None:
-    with pytest.raises(UsageError, match=f"{key} is a list of tables"):
+    with pytest.raises(UsageError, match=f"{key}: input should be a valid list"):
         files.read(write(tmp_path, f"{key} = 5"))
 
 
@@ -118,6 +118,25 @@ def test_a_ledger_with_spoilt_lines_is_read_as_far_as_it_goes(tmp_path: Path) ->
 def test_two_arms_that_are_the_same_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="are the same experiment"):
         Study(write(tmp_path, SMALL.replace('training.train_on = "augmented"\n', "")), workspace=tmp_path).plan  # noqa: B018
+
+
+def test_arms_may_differ_in_a_setting_that_changes_no_result(tmp_path: Path) -> None:
+    arms = SMALL.replace("[arms.originals]", "[arms.originals]\n[arms.one-thread]\nthreads = 1")
+    plan = Study(write(tmp_path, arms), workspace=tmp_path).plan
+    assert len({run.key for run in plan.runs}) == len(plan.runs) == 10
+
+
+def engine_in_a_job(spec: str) -> str:
+    try:
+        return type(build_engine(Registry(), spec)).__name__
+    except UsageError as error:
+        return error.message
+
+
+def test_a_job_uses_the_engine_of_the_settings_unless_that_starts_processes(registry: Registry) -> None:
+    jobs = registry.engine("processes:workers=1")
+    names = list(jobs.map(engine_in_a_job, ["auto", "inline", "processes:workers=2", "inlin"]))
+    assert names[:3] == ["Inline", "Inline", "Inline"] and "inlin" in names[3]
 
 
 def test_unfreeze_last_of_older_files_is_a_setting_and_keeps_its_runs(tmp_path: Path) -> None:
@@ -225,15 +244,14 @@ def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Pa
     path = write(tmp_path)
     whole = toolbox("study", "run", path, "-C", tmp_path / "whole", "--json").document
     killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "toolbox", "study", "run", str(path), "-C", str(killed), "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = start_command("study", "run", path, "-C", killed, "--quiet", leads_session=True)
     folder = killed / "studies" / "small"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.running:
         if sum(entry.status == "finished" for entry in ledger.read(folder).values()) >= 2:
             break
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill_session()
     process.wait()
     with (folder / ledger.FILE_NAME).open("ab") as file:
         file.write(b'{"key": "cut off')
@@ -250,15 +268,14 @@ def test_a_killed_study_goes_on_and_ends_the_same(toolbox: Toolbox, tmp_path: Pa
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_stops_the_study_and_not_one_run(toolbox: Toolbox, tmp_path: Path, jobs: int) -> None:
     path, ws = write(tmp_path), tmp_path / "ws"
-    command = [sys.executable, "-m", "toolbox", "study", "run", str(path), "-C", str(ws), "--jobs", str(jobs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = start_command("study", "run", path, "-C", ws, "--jobs", jobs)
     folder = ws / "studies" / "small"
-    while process.poll() is None and not any(e.status == "started" for e in ledger.read(folder).values()):
+    while process.running and not any(e.status == "started" for e in ledger.read(folder).values()):
         time.sleep(0.02)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and "interrupted" in told and "Traceback" not in told
+    assert process.wait() == 130
+    assert "interrupted" in process.stderr and "Traceback" not in process.stderr
     assert not any(entry.status == "failed" for entry in ledger.read(folder).values())
 
 
@@ -289,6 +306,7 @@ def test_other_data_without_editing_the_file(toolbox: Toolbox, photos: Path, tmp
     assert json.loads((run / "run.json").read_text())["data"]["spec"] == str(photos)
 
 
+@pytest.mark.slow  # two processes that import torch, and enough copies to make an engine start more of them
 def test_splits_side_by_side_give_the_same_as_one_after_the_other(toolbox: Toolbox, tmp_path: Path) -> None:
     # More copies than are worth processes of their own: a job must not start any.
     text = SMALL.replace("seeds = [0, 1]", "seeds = [0]").replace("augment.factor = 2", "augment.factor = 60")

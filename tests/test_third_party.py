@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import Finished, in_a_process
 
+pytestmark = pytest.mark.slow  # a plugin is built, installed, tested and used, each in processes of their own
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "third_party"
 
 
@@ -71,11 +73,15 @@ def test_it_is_used_like_any_other(installed: dict[str, str], archive: Path, tmp
 
     data = ("--data", f"npz:path={archive}")
     assert "erase" in in_a_process("list", "augmenters", env=installed).stdout
-    made = toolbox("augment", *data, "--augmenter", "erase:area=0.2", "--factor", 2, "--size", 32, "--json").document
-    assert made["written"] == 2 * made["sources"] > 0
+    copies = ("--augmenter", "erase:area=0.2", "--factor", 2, "--size", 32, "--set", "augment.engine=joblib")
+    summary = toolbox("augment", *data, *copies, "--json").document
+    assert summary["written"] == 2 * summary["sources"] > 0
+    tracker = ("--set", "training.trackers=['markdown']")
     run = toolbox(
-        "train", "small-cnn:width=8", *data, "--epochs", 6, "--size", 32, "--evaluator", "graded", "--json"
+        "train", "small-cnn:width=8", *data, "--epochs", 6, "--size", 32, "--evaluator", "graded", *tracker, "--json"
     ).document
+    table = (tmp_path / run["path"] / "losses.md").read_text("utf-8").splitlines()
+    assert len([line for line in table if line.startswith("| train |")]) == 6 and "finished" in table[-1]
     assert run["metrics"]["weighted_kappa"]["value"] > 0.5
     other = ("--evaluator", 'graded:weights=linear,order=["severe","moderate","mild"]')
     again = toolbox("evaluate", run["run"], *other, "--json").document

@@ -28,7 +28,7 @@ TINY = "timm:arch=test_resnet"
 STAGE_KEYS = {
     *("name", "epochs", "batch_size", "lr", "layer_decay", "optimizer", "weight_decay", "momentum", "nesterov"),
     *("schedule", "decay", "step_epochs", "step_factor", "warmup_epochs", "warmup_steps", "batch_norm"),
-    *("balance", "label_smoothing", "early_stopping", "patience"),
+    *("balance", "label_smoothing", "early_stopping", "patience", "steps", "monitor"),
 }
 """The settings of a stage in ``run.json``."""
 
@@ -105,11 +105,11 @@ def test_early_stopping_restores_the_best_weights(registry: Registry) -> None:
     unlearnable = LabeledInputs(pixels(12), 1 - torch.arange(12) % 2)
     losses: list[float] = []
     stage = make_stage(epochs=40, lr=0.003, early_stopping=True)
-    start, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    start = loop.evaluate(built.module, built.module, unlearnable, stage).loss
     outcome = loop.fit(
         built.module, built.module, train, unlearnable, stage, on_epoch=lambda epoch: losses.append(epoch.val_loss or 0)
     )
-    end, _ = loop.evaluate(built.module, built.module, unlearnable, 4)
+    end = loop.evaluate(built.module, built.module, unlearnable, stage).loss
     assert outcome.stopped_early and outcome.epochs == len(losses) < 40
     assert end == pytest.approx(min(start, *losses), rel=1e-5)
     assert outcome.epochs - outcome.best_epoch == 3
@@ -250,7 +250,7 @@ def test_a_finetuning_records_what_is_needed_to_verify_it(photos: Path, tmp_path
     assert record.status == "finished" and record.weights == "random" and record.train_on == "originals"
     assert [(stage.name, stage.cached) for stage in record.stages] == [("head", True), ("last", True)]
     assert all(stage.frozen_before == stage.frozen_after for stage in record.stages)
-    assert record.data.fingerprint == ws.prepared.manifest.fingerprint
+    assert record.data.fingerprint == ws.split.manifest.fingerprint
     assert [line["stage"] for line in run.history()] == ["head", "head", "last", "last"]
     again = Workspace(tmp_path / "two", data=photos, settings=QUICK).finetune(TINY, unfreeze_last=True)
     assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
@@ -267,7 +267,7 @@ def test_a_model_comes_back_from_its_run_with_the_same_answers(photos: Path, tmp
     assert len(compared) == len(own)
     for first, second in compared:
         assert np.allclose(
-            [float(x) for x in first.split(",")[7:]], [float(x) for x in second.split(",")[7:]], atol=1e-5
+            [float(x) for x in first.split(",")[8:]], [float(x) for x in second.split(",")[8:]], atol=1e-5
         )
 
 
@@ -278,7 +278,7 @@ def test_every_way_to_train_on_copies(photos: Path, tmp_path: Path, train_on: st
     if train_on != "online":
         ws.augment()
     run = ws.finetune(TINY)
-    originals = len(ws.prepared.manifest.part("train"))
+    originals = len(ws.split.manifest.part("train"))
     assert run.record.train_on == ("online" if train_on == "online" else "augmented")
     assert sum(run.record.training_files.values()) == originals * (1 if train_on == "online" else 2)
     assert run.record.stages[0].cached == (train_on != "online")

@@ -23,7 +23,7 @@ def pseudonym(name: str, key: bytes) -> str:
 def machine_key() -> bytes:
     """This machine's key, made on first use in the user's configuration folder, readable by the user alone.
 
-    Without the key nobody can tell whether a patient is among the hashes; with another key they are others.
+    Without the key, the hashes do not reveal whether a patient is among them; another key gives other hashes.
     ``TOOLBOX_CONFIG_DIR`` names another folder.
 
     Raises

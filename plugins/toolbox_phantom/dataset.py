@@ -69,7 +69,7 @@ class PhantomDataset(VirtualDataset):
             Field(ge=0, le=4, description="scale of the difference between the classes; 0: they are alike"),
         ] = 1.0,
         shuffle_labels: Annotated[
-            bool, Field(description="deal the class labels to the subjects at random; the pictures stay")
+            bool, Field(description="shuffle the class labels among the subjects; the images stay")
         ] = False,
     ) -> None:
         self.subjects = subjects
@@ -80,7 +80,7 @@ class PhantomDataset(VirtualDataset):
         # Shares of some hundred photos would leave a test split of three subjects a class.
         self.suggestions = {"training.size": size, "augment.size": size, "split.test": 0.3, "split.val": 0.2}
         self._classes = [_class_of(seed, number) for number in range(1, subjects + 1)]
-        self._labels = _dealt_anew(self._classes, seed) if shuffle_labels else self._classes
+        self._labels = _shuffled(self._classes, seed) if shuffle_labels else self._classes
 
     def samples(self) -> Iterator[Sample]:
         """Every slice, by subject and from the bottom up. The numbers of subjects say nothing of their class."""
@@ -119,7 +119,7 @@ def _class_of(seed: int, number: int) -> str:
     return CLASSES[(coin + number) % 2]
 
 
-def _dealt_anew(classes: list[str], seed: int) -> list[str]:
+def _shuffled(classes: list[str], seed: int) -> list[str]:
     """``classes`` permuted so that each label falls to as many true AD as true MCI, give or take one.
 
     By chance alone some of the true class might be left in the labels, and a model might learn that.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -67,17 +67,24 @@ def vgg16() -> TimmModel:
     return TimmModel("vgg16.tv_in1k", "vgg16", "model.safetensors of https://huggingface.co/timm/vgg16.tv_in1k")
 
 
-def resnet50() -> TimmModel:
+def resnet50(
+    *,
+    weights: Annotated[
+        Literal["a1_in1k", "tv_in1k"],
+        Field(description="trained by timm's own recipe (a1_in1k), or torchvision's"),
+    ] = "a1_in1k",
+) -> TimmModel:
     """ResNet-50: residual blocks in four stages, from timm, with ImageNet weights from the hub.
 
-    The last block is layer4, the head fc. 224 pixels.
+    The last block is layer4, the head fc. 224 pixels. VGG-16's weights are torchvision's; compare it with tv_in1k, or
+    the comparison is one of training recipes, too. In a folder of weights these are resnet50.tv_in1k.safetensors.
 
     Source: He et al., "Deep residual learning for image recognition", 2015; timm's resnet50.a1_in1k, trained as in
     Wightman et al., "ResNet strikes back", 2021.
     """
-    return TimmModel(
-        "resnet50.a1_in1k", "resnet50", "model.safetensors of https://huggingface.co/timm/resnet50.a1_in1k"
-    )
+    tag = f"resnet50.{weights}"
+    name = "resnet50" if weights == "a1_in1k" else tag
+    return TimmModel(tag, name, f"model.safetensors of https://huggingface.co/timm/{tag}")
 
 
 def efficientnet_lite0() -> EfficientNetLite0:

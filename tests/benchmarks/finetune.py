@@ -66,11 +66,11 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
     """The usual loop. Data, initial weights and order are taken from the toolbox, so that the losses must be its."""
     from toolbox.plugin.spec import parse
 
-    experiment = Experiment(parse(model), ws.settings, ws.prepared, ws.path, ws.registry, True)
+    experiment = Experiment(parse(model), ws.settings, ws.split, ws.path, ws.registry, True)
     with scratch_folder() as folder:
         session = Session(experiment, folder, SilentReporter())
         module, parts = session.built.module, session.built.parts
-        rows = {name: ws.prepared.manifest.part(name) for name in ("train", "val")}
+        rows = {name: ws.split.manifest.part(name) for name in ("train", "val")}
         data = {name: session.label(load_pixels(session, part, ws.source, name), part) for name, part in rows.items()}
         for labelled in data.values():
             assert isinstance(labelled.inputs, inputs.Pixels) and len(
@@ -93,7 +93,7 @@ def plain(ws: Workspace, model: str, epochs: tuple[int, int]) -> Took:
                     loss.backward()
                     optimizer.step()
                     total += loss.item() * len(indices)
-                measured, _ = loop.evaluate(module, module, data["val"], plan.settings.batch_size)
+                measured = loop.evaluate(module, module, data["val"], plan).loss
                 losses += [total / len(data["train"].targets), measured]
             seconds.append((time.perf_counter() - began) / plan.settings.epochs)
     return Took(seconds[0], seconds[1], 0.0, losses)

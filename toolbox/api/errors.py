@@ -1,4 +1,4 @@
-"""What can go wrong, as a person is told it: one line, what to do about it, and an exit code.
+"""What can go wrong: a message of one line, a hint what to do, and an exit code.
 
 Every failure that the toolbox foresees is a :class:`ToolboxError`. The command line prints its text and ends
 with its ``exit_code``; a notebook sees an ordinary exception.
@@ -55,6 +55,12 @@ class UsageError(ToolboxError):
 
 class PluginError(UsageError):
     """A plugin broke its contract (a bad descriptor, a wrong return value)."""
+
+
+class ComponentError(PluginError):
+    """A component failed while it was used, or returned something else than its protocol says."""
+
+    exit_code = EXIT_FAILED
 
 
 class Refused(ToolboxError):

@@ -61,7 +61,7 @@ class Evidence:
     ``images`` and ``model`` are there only for an evaluator that asks for them, and nothing is read or loaded before
     they are called. ``images(i)`` is the picture of sample ``i``, mode ``L`` or ``RGB``; ``None`` where it is gone, or
     no longer the one that the run saw: leave the sample out, the toolbox tells how many there were.
-    ``reporter`` is who is told of progress.
+    ``reporter`` shows progress.
     """
 
     ids: Sequence[str]

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from toolbox.api.warp import resize
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-"""Formats that are read, by Pillow's names; decoders beyond these are attack surface that nobody needs here."""
+"""Formats that are read, by Pillow's names; further decoders would only add attack surface."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"}
@@ -133,14 +135,20 @@ def as_array(image: Image.Image, channels: int | None = None) -> np.ndarray[tupl
     return array[:, :, None] if array.ndim == 2 else array
 
 
+def to_image(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
+    """uint8 ``[H, W, C]`` as an image of mode ``L`` or ``RGB``."""
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
 def resize_to_square(image: Image.Image, size: int) -> Image.Image:
     """``image`` on a square of ``size`` pixels, filtered against aliasing; its aspect ratio is not kept.
 
-    Nothing of the picture is cut off, and a copy and its source are mapped the same way.
+    The one way from a picture to what a network sees: training, prediction and augmented copies share it (see
+    :func:`toolbox.api.warp.prefilter`), so that a copy that nothing moves is its source. Nothing is cut off.
     """
     if image.size == (size, size):
         return image
-    return image.resize((size, size), Image.Resampling.BILINEAR)
+    return to_image(resize(as_array(image), size))
 
 
 def _bomb(pixels: str) -> UnreadableImage:

@@ -57,7 +57,7 @@ class SilentReporter:
         self.warnings: list[str] = []
 
     def task(self, description: str, total: int | None = None, unit: str = "") -> Task:
-        """A bar that nobody sees."""
+        """A bar that is not shown."""
         return _SilentTask()
 
     def info(self, text: str) -> None:
@@ -70,7 +70,7 @@ class SilentReporter:
 
 
 def tracked(items: Iterable[T], reporter: Reporter, description: str, total: int, unit: str) -> Iterator[T]:
-    """``items``, with a bar that moves as each one has been dealt with."""
+    """``items``, with a bar that advances with each one."""
     task = reporter.task(description, total, unit)
     try:
         for item in items:

@@ -40,14 +40,14 @@ def stdout_on_stderr() -> Iterator[TextIO]:
             yield former
         return
     sys.stdout.flush()
-    kept = os.dup(1)
+    descriptor = os.dup(1)
     try:
-        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as former, redirect_stdout(sys.stderr):
+        with os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) as former, redirect_stdout(sys.stderr):
             os.dup2(2, 1)
             yield former
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
 
 
 def _is(stream: TextIO, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""The one resampling of pictures in memory, by OpenCV. Open to every plugin.
+"""The one resampling of pictures in memory, by OpenCV: resizing, and moving copies. Open to every plugin.
 
 OpenCV 5 samples uint8 in single precision and rounds to nearest (earlier versions know only a 32nd of a pixel), with
 every border and interpolation there is here. Measured against kornia-rs on one core, 375 x 500 RGB to 224 x 224:
@@ -20,10 +20,14 @@ import numpy.typing as npt
 
 from toolbox.api.augmenter import Affine, Border, Interpolation
 
+RESAMPLING = 2
+"""To be raised with whatever changes :func:`resize`: recipes and cached pictures are keyed by it."""
+
 Images = npt.NDArray[np.uint8]
 Rows = tuple[float, float, float, float, float, float]
 """The first two rows of an affine matrix: ``x' = a x + b y + c``, ``y' = d x + e y + f``."""
 
+_UNMOVED = Affine((1, 0, 0, 0, 1, 0))
 _REACH: dict[Interpolation, int] = {"nearest": 1, "bilinear": 1, "bicubic": 2}
 """Pixels to either side that an interpolation looks at."""
 
@@ -63,6 +67,12 @@ def halved(back: Rows) -> Rows:
     return a, b, (c + (a + b - 1) / 2) / 2, d, e, (f + (d + e - 1) / 2) / 2
 
 
+def resize(image: Images, size: int) -> Images:
+    """``image`` (uint8 ``[H, W, C]``) on a square of ``size`` pixels: what a copy that nothing moves looks like."""
+    square: Images = warp(prefilter(image, size)[np.newaxis], [_UNMOVED], size)[0]
+    return square
+
+
 class Sampler:
     """Pictures of one shape (uint8 ``[H, W, C]``, any strides) to be sampled many times, all alike.
 
@@ -97,11 +107,11 @@ class Sampler:
             down, across = max(0, math.ceil(vertical)), max(0, math.ceil(horizontal))
             images, c, f = _padded(images, down, across, mode), c + across, f + down
         matrix, shape = np.array(((a, b, c), (d, e, f))), (size, size)
-        found = []
+        squares = []
         for image in images:
             out = cv2.warpAffine(image, matrix, shape, flags=flag, borderMode=mode, borderValue=self._black)
-            found.append(np.asarray(out, np.uint8).reshape(size, size, channels))
-        return found
+            squares.append(np.asarray(out, np.uint8).reshape(size, size, channels))
+        return squares
 
 
 def _padded(images: Sequence[Images], down: int, across: int, mode: int) -> list[Images]:
@@ -152,7 +162,7 @@ def warp(images: Images, affines: Sequence[Affine], size: int) -> Images:
 
 
 def _outside(back: Rows, height: int, width: int, size: int, reach: int) -> tuple[float, float]:
-    """How far what is looked at lies outside the source, ``(vertical, horizontal)`` in pixels; not above 0: within.
+    """How far sampled points lie outside the source, ``(vertical, horizontal)`` in pixels; not above 0: within.
 
     An affine map takes a square's extremes to its corners, so that four points tell. One pixel more, as single
     precision may take an inner point for an outer one.
@@ -162,3 +172,51 @@ def _outside(back: Rows, height: int, width: int, size: int, reach: int) -> tupl
     left, right = c + last * (min(a, 0) + min(b, 0)), c + last * (max(a, 0) + max(b, 0))
     top, bottom = f + last * (min(d, 0) + min(e, 0)), f + last * (max(d, 0) + max(e, 0))
     return max(-top, bottom - (height - 1)) + more, max(-left, right - (width - 1)) + more
+
+
+def prefilter(array: Images, size: int) -> Images:
+    """``array`` (uint8 ``[H, W, C]``) without what a side of ``size`` pixels can't hold, so that one bilinear
+    resampling won't alias.
+
+    Smoothed an axis at a time by a Gaussian of such a width that the result is that of Pillow's and torch's antialiased
+    bilinear resizing, within half a grey level on average. A source of four times the size or more is first averaged
+    over whole numbers of pixels, to twice the size at least, and smoothed by so much less: the same variance, in a
+    fraction of the time.
+    """
+    height, width, channels = array.shape
+    (across, wide), (down, high) = _filter(width, size), _filter(height, size)
+    if across > 1 or down > 1:
+        import cv2
+
+        small = (max(1, round(width / across)), max(1, round(height / down)))
+        array = np.asarray(cv2.resize(array, small, interpolation=cv2.INTER_AREA), np.uint8)
+        array = array.reshape(small[1], small[0], channels)
+    return smooth(array, wide, high)
+
+
+def _filter(side: int, size: int) -> tuple[int, float]:
+    """Pixels to average, and the standard deviation that is then left for the Gaussian, in averaged pixels.
+
+    Antialiased bilinear resizing is a triangle with the variance reduction² / 6, of which the resampling contributes
+    1/6. A Gaussian comes closest to it with 5.5 in place of 6: measured on 42 photos at 224 pixels and at 64. Averaging
+    n pixels contributes (n² - 1) / 12.
+    """
+    reduction = side / size
+    block = max(1, int(reduction / 2))
+    variance = (reduction**2 - block**2) / 5.5 - (block**2 - 1) / 12
+    return block, math.sqrt(max(0.0, variance)) / block
+
+
+def smooth(array: Images, across: float, down: float) -> Images:
+    """``array`` (uint8 ``[H, W, C]``) by a Gaussian of these standard deviations, in pixels; 0 does nothing.
+
+    OpenCV's, whose 8-bit arithmetic is the same on every machine.
+    """
+    if not across and not down:
+        return array
+    import cv2
+
+    # A deviation of 0 would mean "from the kernel's size"; a kernel of 1 does nothing along that axis.
+    kernel = (2 * math.ceil(3 * across) + 1, 2 * math.ceil(3 * down) + 1)
+    blurred = cv2.GaussianBlur(array, kernel, max(across, 1e-6), sigmaY=max(down, 1e-6), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.uint8).reshape(array.shape)

@@ -11,13 +11,18 @@ import numpy as np
 from PIL import Image
 
 from toolbox.api.augmenter import Augmenter, ImageInfo, Params
-from toolbox.api.images import as_array, resize_to_square
-from toolbox.augment.planes import Planes, prefilter
+from toolbox.api.images import as_array, resize_to_square, to_image
+from toolbox.api.warp import prefilter
+from toolbox.augment.planes import Planes
 from toolbox.augment.recipe import Recipe
+from toolbox.plugin import guard
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Array = npt.NDArray[np.uint8]
+
+_SCALARS = (bool, int, float, str)
 SUFFIX = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
@@ -32,7 +37,28 @@ def draw_params(
 ) -> list[Params]:
     """The parameters of ``copies`` of a source with the pixel hash ``pixels``."""
     info = ImageInfo(image.height, image.width, len(image.getbands()))
-    return [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
+    with guard.guard(augmenter):
+        params = [augmenter.draw(generator(seed, pixels, copy), info) for copy in copies]
+    for each in params:
+        if not isinstance(each, dict) or not all(type(value) in _SCALARS for value in each.values()):
+            guard.refuse(augmenter, f"the parameters {each!r}", "a dict of str, int, float and bool")
+    return params
+
+
+def apply(augmenter: Augmenter, images: npt.NDArray[np.uint8], params: Sequence[Params], size: int) -> list[Array]:
+    """The copies of ``images``: N arrays, uint8 ``[size, size, C]``.
+
+    Raises
+    ------
+    ComponentError: the augmenter fails, or returns something else.
+    """
+    with guard.guard(augmenter):
+        copies = augmenter.apply(images, params, size)
+    expected = (len(images), size, size, images.shape[3])
+    if not isinstance(copies, np.ndarray) or copies.shape != expected or copies.dtype != np.uint8:
+        returned = f"{getattr(copies, 'dtype', type(copies).__name__)} of shape {np.shape(copies)}"
+        guard.refuse(augmenter, returned, f"uint8 of shape {expected}")
+    return list(copies)
 
 
 class CopyEncoder:
@@ -73,7 +99,7 @@ class CopyEncoder:
         rest = {key: each for key, each in params.items() if key not in moved}
         if rest:
             same = np.broadcast_to(self._array, (len(rest), *self._array.shape))
-            copies = self._augmenter.apply(same, list(rest.values()), recipe.size)
+            copies = apply(self._augmenter, same, list(rest.values()), recipe.size)
             yield from ((key, encode(copy, recipe)) for key, copy in zip(rest, copies, strict=True))
 
 
@@ -81,11 +107,6 @@ def repeat_source(image: Image.Image, size: int, count: int) -> npt.NDArray[np.u
     """``image``, filtered for ``size``, ``count`` times over without being copied: uint8 ``[count, H, W, C]``."""
     array = prefilter(as_array(image), size)
     return np.broadcast_to(array, (count, *array.shape))
-
-
-def to_image(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """uint8 ``[H, W, C]`` as an image of mode ``L`` or ``RGB``."""
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
 def resize_source(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from toolbox.api.augmenter import Affine
-from toolbox.api.warp import Images, Sampler, back_to_pixels, halved
+from toolbox.api.warp import Images, Sampler, back_to_pixels, halved, smooth
 
 
 class Planes:
@@ -62,45 +62,3 @@ def _planes(image: Images, size: int) -> list[Images]:
         return smooth(np.asarray(small, np.uint8)[:, :, np.newaxis], across, down)
 
     return [np.asarray(grey, np.uint8)[:, :, np.newaxis], to_half(blue), to_half(red)]
-
-
-def smooth(array: Images, across: float, down: float) -> Images:
-    """``array`` (uint8 ``[H, W, C]``) by a Gaussian of these standard deviations, in pixels; 0 does nothing.
-
-    OpenCV's, whose 8-bit arithmetic is the same on every machine.
-    """
-    if not across and not down:
-        return array
-    import cv2
-
-    # A deviation of 0 would mean "from the kernel's size"; a kernel of 1 does nothing along that axis.
-    kernel = (2 * math.ceil(3 * across) + 1, 2 * math.ceil(3 * down) + 1)
-    blurred = cv2.GaussianBlur(array, kernel, max(across, 1e-6), sigmaY=max(down, 1e-6), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(blurred, np.uint8).reshape(array.shape)
-
-
-def prefilter(array: Images, size: int) -> Images:
-    """``array`` (uint8 ``[H, W, C]``) without what a side of ``size`` pixels can't hold, so that one bilinear
-    resampling won't alias.
-
-    Gaussian with a standard deviation of half the reduction less one, an axis at a time (as scikit-image's
-    ``resize`` and kornia's do). A source of four times the size or more is first averaged over whole numbers of
-    pixels, to twice the size at least, and smoothed by so much less: the same variance, in a fraction of the time.
-    """
-    height, width, channels = array.shape
-    (across, wide), (down, high) = _filter(width, size), _filter(height, size)
-    if across > 1 or down > 1:
-        import cv2
-
-        small = (max(1, round(width / across)), max(1, round(height / down)))
-        array = np.asarray(cv2.resize(array, small, interpolation=cv2.INTER_AREA), np.uint8)
-        array = array.reshape(small[1], small[0], channels)
-    return smooth(array, wide, high)
-
-
-def _filter(side: int, size: int) -> tuple[int, float]:
-    """Pixels to average, and the standard deviation that is then left for the Gaussian, in averaged pixels."""
-    reduction = side / size
-    block = max(1, int(reduction / 2))
-    variance = max(0.0, (reduction - 1) / 2) ** 2 - (block**2 - 1) / 12
-    return block, math.sqrt(max(0.0, variance)) / block

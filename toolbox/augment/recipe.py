@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolbox.api.errors import UsageError, closest
+from toolbox.api.warp import RESAMPLING
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
@@ -31,7 +32,7 @@ class Recipe:
     ``sources`` is the fingerprint of the samples that get copies, ``split`` that of who is where; a set belongs to
     data and split that have the same two. ``dealt`` holds the split settings that the copies themselves are dealt
     by under the ``augment-then-split`` protocol, else nothing. ``balance`` gives the sources of smaller classes more
-    copies.
+    copies. ``resampling``: the version of :data:`toolbox.api.warp.RESAMPLING`; 1 is that of sets without this key.
     """
 
     augmenter: str
@@ -47,6 +48,7 @@ class Recipe:
     protocol: str = "split-then-augment"
     dealt: Mapping[str, Any] = field(default_factory=dict)
     balance: bool = False
+    resampling: int = 1
 
     @property
     def name(self) -> str:
@@ -67,7 +69,9 @@ def build_recipe(settings: Settings, manifest: Manifest) -> Recipe:
     """The recipe that ``settings`` describe for the samples of ``manifest`` that get copies."""
     spec = parse(settings.augment.augmenter)
     protocol = settings.split.protocol
-    leaky = protocol == "augment-then-split"
+    dealt = {} if protocol == "split-then-augment" else settings.split.model_dump(include=_DEALT_BY)
+    if protocol == "augment-then-validate":
+        dealt = {"test": 0.0, "val": settings.split.val, "seed": settings.split.seed}
     return Recipe(
         augmenter=spec.name,
         parameters=dict(spec.parameters),
@@ -80,8 +84,9 @@ def build_recipe(settings: Settings, manifest: Manifest) -> Recipe:
         sources=sources_fingerprint(select_sources(protocol, manifest)),
         split=manifest.split_fingerprint,
         protocol=protocol,
-        dealt=settings.split.model_dump(include=_DEALT_BY) if leaky else {},
+        dealt=dealt,
         balance=settings.augment.balance,
+        resampling=RESAMPLING,
     )
 
 
@@ -111,9 +116,9 @@ def count_files(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def split_copies(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
-    """``copies``, which are all for training, or under ``augment-then-split`` dealt one by one, as the source
-    studies did, so that copies of one image fall on both sides."""
-    if recipe.protocol != "augment-then-split":
+    """``copies``, which are all for training, or under the source studies' protocols dealt one by one, so that copies
+    of one image fall on both sides: of all splits (study A), or of training and validation (study B)."""
+    if recipe.protocol == "split-then-augment":
         return copies
     # Here, since every worker imports this module and needs neither.
     from toolbox.data.split import assign
@@ -176,11 +181,15 @@ def find_set(workspace: Path, name: str = "") -> Path:
 
 
 def read_copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iterator[Row]:
-    """The rows of every set in ``workspace`` that belongs to ``manifest``, their paths seen from the workspace."""
+    """The rows of every set in ``workspace`` that belongs to ``manifest``, their paths seen from the workspace.
+
+    Copies that ``augment-then-validate`` deals to validation on purpose are on the side of training.
+    """
     for found in find_matching(workspace, settings.split.protocol, manifest):
         for row in manifests.read(found.path / manifests.FILE_NAME).rows:
             if "source" in row.columns:
-                yield replace(row, path=f"{FOLDER}/{found.path.name}/{row.path}")
+                split = "train" if settings.split.protocol == "augment-then-validate" else row.split
+                yield replace(row, path=f"{FOLDER}/{found.path.name}/{row.path}", split=split)
 
 
 def find_matching(workspace: Path, protocol: str, manifest: Manifest) -> list[AugmentedSet]:

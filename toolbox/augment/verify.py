@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
-from toolbox.api.augmenter import Augmenter
-from toolbox.api.engine import Engine
 from toolbox.api.errors import UsageError
 from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
@@ -20,10 +18,14 @@ from toolbox.augment.recipe import FILE_NAME, Recipe, load_set
 from toolbox.augment.worker import Worker, write_file
 from toolbox.augment.writer import SHARD, write_manifest
 from toolbox.data import manifest as manifests
-from toolbox.data.manifest import Manifest, Row
-from toolbox.data.source import Source
+from toolbox.data.manifest import Row
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic, fingerprint
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
+from toolbox.plugin.engines import build_engine
+from toolbox.plugin.registry import Registry
+from toolbox.settings.schema import AugmentSettings
 
 _OWN = frozenset({FILE_NAME, lineage.FILE_NAME, manifests.FILE_NAME, "manifest.json"})
 
@@ -78,28 +80,32 @@ def verify(folder: Path, reporter: Reporter) -> VerifyResult:
 
 def replay(
     path: Path,
-    manifest: Manifest,
-    source: Source,
-    augmenter: Augmenter,
+    load_split: Callable[[], SplitDataset],
     out: Path,
+    settings: AugmentSettings,
+    registry: Registry,
     reporter: Reporter,
-    engine: Engine,
 ) -> ReplayResult:
     """Write every file of the lineage at ``path`` to ``out`` again, from its parameters.
 
-    ``recipe.json`` beside the lineage names augmenter, size and format; sources are identified by their pixels.
+    ``recipe.json`` beside the lineage names augmenter, size and format; ``settings`` name the engine. Sources are
+    identified by their pixels.
 
     Raises
     ------
     UsageError: the lineage or its recipe can't be read; ``out`` is not empty, or lies in the dataset.
     EnvironmentFailure: another process replays it, or the disk can't take it.
     """
+    if not path.is_file():
+        raise UsageError(f"no lineage at {path}", "Give augmented/NAME/lineage.jsonl.")
     recipe = load_set(path.parent).recipe
-    if source.holds(out):
+    augmenter = registry.augmenter(recipe.spec)
+    split = load_split()
+    if split.source.holds(out):
         raise UsageError(f"{out} lies in the dataset's own folder", "Choose another folder with --out.")
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty", "Choose another folder with --out.")
-    by_pixels = {row.pixels: row for row in manifest.rows}
+    by_pixels = {row.pixels: row for row in split.manifest.rows}
     total = lineage.count(path)
     results: list[ReplayResult] = []
     folder = ResumableFolder(out, FILE_NAME, recipe.document(), lineage.FILE_NAME)
@@ -107,9 +113,10 @@ def replay(
         folder.begin(resume=False)
         for name in {line.path.rpartition("/")[0] for line in lineage.read(path)}:
             atomic.make_folder(folder.partial / name)
-        work = ReplayWorker(Worker(recipe, source, augmenter, folder.partial), by_pixels)
+        work = ReplayWorker(Worker(recipe, split.source, augmenter, folder.partial), by_pixels)
+        engine = build_engine(registry, settings.engine, settings.workers)
         bar = reporter.task("replaying", total, "images")
-        with contextlib.closing(engine.map(work, _families(path))) as parts:
+        with guard.isolate(augmenter, reporter), contextlib.closing(engine.map(work, _families(path))) as parts:
             for part in parts:
                 bar.advance(part.written + len(part.lost))
                 results.append(part)
@@ -144,18 +151,6 @@ class ReplayWorker:
             if fingerprint.of_bytes(data) != line.sha256:
                 different.append(line.path)
         return ReplayResult(folder, len(lines), tuple(different), ())
-
-
-def recipe_beside(path: Path) -> Recipe:
-    """The recipe of the set that the lineage at ``path`` belongs to.
-
-    Raises
-    ------
-    UsageError: there is no lineage, or no recipe beside it.
-    """
-    if not path.is_file():
-        raise UsageError(f"no lineage at {path}", "Give augmented/NAME/lineage.jsonl.")
-    return load_set(path.parent).recipe
 
 
 def _families(path: Path) -> Iterator[list[Line]]:

@@ -7,10 +7,9 @@ finished set's lineage: copies after its end are made again.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,31 @@ from toolbox.api.errors import EnvironmentFailure, UsageError
 from toolbox.api.progress import Reporter
 from toolbox.augment import lineage
 from toolbox.augment.lineage import Line
-from toolbox.augment.recipe import FILE_NAME, Recipe, count_files, load_set, select_sources, split_copies
+from toolbox.augment.plan import size_of_one
+from toolbox.augment.recipe import (
+    FILE_NAME,
+    FOLDER,
+    Recipe,
+    build_recipe,
+    count_files,
+    load_set,
+    select_sources,
+    split_copies,
+)
 from toolbox.augment.worker import CopyRange, Shard, Worker
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.data.source import Source
+from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.files import atomic
 from toolbox.files.names import safe_name
 from toolbox.files.resumable_folder import ResumableFolder
+from toolbox.plugin import guard
+from toolbox.plugin.engines import build_engine
+from toolbox.plugin.registry import Registry
+from toolbox.plugin.spec import parse
 from toolbox.settings import environment
+from toolbox.settings.schema import Settings
 
 SHARD = 128
 """Files that a worker makes at a time."""
@@ -62,25 +77,36 @@ class AugmentResult:
         return self.written / self.seconds if self.seconds > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a set will take, measured on the copies of one source."""
+def augment(
+    settings: Settings,
+    load_split: Callable[[], SplitDataset],
+    workspace: Path,
+    out: Path | None,
+    registry: Registry,
+    reporter: Reporter,
+) -> AugmentResult:
+    """Write the set that ``settings`` describe to ``out``, or to its place in ``workspace``; see :func:`write_set`.
 
-    files: int
-    bytes: int
-    seconds: float
-
-
-def estimate(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter, workers: int = 0) -> Estimate:
-    """Estimate disk and time for the copies of ``rows`` from some copies of the first, made in memory."""
-    worker = Worker(recipe, source, augmenter, Path())
-    counts = count_files(recipe, rows)
-    _size_of_one(worker, rows[0], counts)  # warm up: the first call pays for imports
-    start = time.perf_counter()
-    size = _size_of_one(worker, rows[0], counts)
-    seconds = (time.perf_counter() - start) / min(counts[rows[0].id], _SAMPLE)
-    files = sum(counts.values())
-    return Estimate(files, files * size, seconds * files / (workers or os.cpu_count() or 1))
+    Worker processes start while ``load_split`` still reads the sources.
+    """
+    options = settings.augment
+    # Report an unknown augmenter before hundreds of photos are read.
+    augmenter = registry.augmenter(parse(options.augmenter))
+    with contextlib.closing(build_engine(registry, options.engine, options.workers)) as engine:
+        if options.workers or options.factor >= MANY:
+            engine.start(WORKER_MODULES)
+        split = load_split()
+        recipe = build_recipe(settings, split.manifest)
+        return write_set(
+            recipe,
+            split.manifest,
+            split.source,
+            augmenter,
+            out or workspace / FOLDER / recipe.name,
+            reporter,
+            engine=engine,
+            batch_size=options.batch_size,
+        )
 
 
 def write_set(
@@ -122,12 +148,12 @@ def write_set(
             folder.begin()
             skipped = lineage.repair(folder.log, ((row.id, number) for row in rows for number in range(counts[row.id])))
             if skipped < total:
-                with folder.staging() as staging:
+                with folder.staging() as staging, guard.isolate(augmenter, reporter):
                     for name in {safe_name(row.label) for row in rows}:
                         atomic.make_folder(staging / name)
                     worker = Worker(recipe, source, augmenter, staging, batch_size)
                     left = total - skipped
-                    _check_disk(left, left * _size_of_one(worker, rows[0], counts), folder.partial, reporter)
+                    _check_disk(left, left * size_of_one(worker, rows[0], counts), folder.partial, reporter)
                     _write(worker, _shards(rows, counts, skipped), engine, folder, left, reporter)
             if (written := lineage.count(folder.log)) != total:
                 raise RuntimeError(f"an engine wrote {written} of {total} files")
@@ -237,15 +263,6 @@ def _row(line: Line, origin: Row, recipe: Recipe) -> Row:
         height=recipe.size,
         columns={"source": line.source, "copy": str(line.copy)},
     )
-
-
-_SAMPLE = 20
-
-
-def _size_of_one(worker: Worker, row: Row, counts: Mapping[str, int]) -> int:
-    """Estimate the bytes of a copy on disk from some copies of ``row``. Files take whole blocks, usually of 4 KiB."""
-    sizes = [len(data) for _, data in worker.files_of(CopyRange(row, 0, min(counts[row.id], _SAMPLE)))]
-    return int(sum(sizes) / len(sizes) // 4096 + 1) * 4096
 
 
 def _check_disk(files: int, size: int, folder: Path, reporter: Reporter) -> None:

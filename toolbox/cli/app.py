@@ -85,6 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         with _without_plugins(no_plugins), terminal.one_document() if as_json else nullcontext(), _completion():
             code = int(app(words, prog_name="toolbox", standalone_mode=False) or 0)
     except ToolboxError as error:
+        terminal.debug(error)
         return terminal.failure(error.message, error.hint, error.exit_code, as_json)
     except typer.TyperException as error:
         return _usage(error, as_json)
@@ -97,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return terminal.failure("out of memory", "Lower training.batch_size or training.size.", EXIT_FAILED, as_json)
     except Exception as error:
+        terminal.debug(error)
         return terminal.crash(error, as_json)
     # Typer turns Ctrl-C into its exit code without a message.
     return terminal.failure("interrupted", _CONTINUE, code, as_json) if code == EXIT_INTERRUPTED else code

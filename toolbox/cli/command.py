@@ -50,7 +50,7 @@ class Call:
         """As records keep it."""
         return shlex.join(["toolbox", *sys.argv[1:]])
 
-    def open_workspace(self, *, read_only: bool = False, resplit: bool = False) -> Workspace:
+    def open_workspace(self, *, resplit: bool = False) -> Workspace:
         """The workspace that the options describe; ``resplit`` forgets what an earlier ``data split`` was given."""
         from toolbox.workspace import Workspace
 
@@ -59,7 +59,6 @@ class Call:
             settings=self.settings,
             reporter=self.terminal.reporter(),
             command=self.command_line,
-            dry_run=self.dry_run or read_only,
             resplit=resplit,
             evaluators=self._values.get("evaluator") or (),
         )

@@ -183,23 +183,26 @@ def failure(message: str, hint: str, code: int, as_json: bool) -> int:
 
 def crash(error: Exception, as_json: bool) -> int:
     """Print an unexpected failure as one line, and where its traceback was saved."""
-    text = "".join(traceback.format_exception(error))
-    if os.environ.get("TOOLBOX_DEBUG"):
-        sys.stderr.write(text)
     return failure(
         f"internal error: {type(error).__name__}: {' '.join(str(error).split())}",
-        _save_traceback(text),
+        _save_traceback(error),
         EXIT_FAILED,
         as_json,
     )
 
 
-def _save_traceback(text: str) -> str:
+def debug(error: BaseException) -> None:
+    """Print the traceback of ``error`` if ``TOOLBOX_DEBUG`` is set."""
+    if os.environ.get("TOOLBOX_DEBUG"):
+        sys.stderr.write("".join(traceback.format_exception(error)))
+
+
+def _save_traceback(error: BaseException) -> str:
     from platformdirs import user_log_path
 
     try:
         path = user_log_path("toolbox", ensure_exists=True) / "last-error.txt"
-        path.write_text(text, "utf-8")
+        path.write_text("".join(traceback.format_exception(error)), "utf-8")
     except OSError:
         return "Set TOOLBOX_DEBUG=1 to see its traceback."
     return f"This is a bug in the toolbox or in a plugin; its traceback is in {path}."

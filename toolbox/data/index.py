@@ -46,7 +46,7 @@ def build_index(source: Source, reporter: Reporter) -> Index:
     UsageError: no sample, none readable, two samples with one id, or labels that some file system can't tell
         apart (``Cat`` beside ``cat``).
     """
-    samples = list(source.dataset.samples())
+    samples = list(source.samples())
     check_samples(samples, source.spec)
 
     def look(sample: Sample) -> tuple[Row, str, str] | QuarantinedSample:

@@ -17,6 +17,7 @@ from toolbox.api.images import DecodedImage, UnreadableImage, decode, read_file,
 from toolbox.data import manifest as manifests
 from toolbox.data.manifest import Manifest, Row
 from toolbox.files import fingerprint
+from toolbox.plugin import guard
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, looks_like_path, parse
 
@@ -32,6 +33,19 @@ class Source:
     dataset: Dataset
     spec: str
 
+    def samples(self) -> Iterator[Sample]:
+        """The dataset's samples, checked.
+
+        Raises
+        ------
+        ComponentError: the dataset fails, or yields something else.
+        """
+        with guard.guard(self.dataset):
+            for sample in self.dataset.samples():
+                if not isinstance(sample, Sample):
+                    guard.refuse(self.dataset, guard.a_type(sample), "a Sample")
+                yield sample
+
     def read(self, sample: Sample | Row) -> tuple[DecodedImage, str]:
         """The sample's picture, and the SHA-256 of its file (empty where there is no file).
 
@@ -44,7 +58,10 @@ class Source:
             raise UnreadableImage(sample.problem)
         if isinstance(self.dataset, VirtualDataset):
             known = sample if isinstance(sample, Sample) else _as_sample(sample)
-            loaded = self.dataset.load(known)
+            with guard.guard(self.dataset, OSError, ValueError):
+                loaded = self.dataset.load(known)
+            if not isinstance(loaded, Image.Image):
+                guard.refuse(self.dataset, guard.a_type(loaded), "an image")
             image, note = to_grey_or_rgb(loaded)
             told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
             return DecodedImage(image, loaded.mode, told), _digest_of(self.dataset.file(known))

@@ -35,7 +35,8 @@ def assign(
 
     ``old`` is an older manifest whose assignments stay. ``duplicates`` are pairs of ids that belong together: unless
     ``settings.duplicates`` is ``keep`` they are dealt as one, and with ``group`` they become one group. Under
-    the ``augment-then-split`` protocol groups are divided like anything else, as the source studies did.
+    the ``augment-then-split`` protocol groups are divided like anything else, as the source studies did; under
+    ``augment-then-validate`` there is no validation split here, as it is dealt from the copies.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def assign(
         held_out = "val" if "test" in given else "test"
         rows = _folded(rows, settings, held_out, divide)
         given |= {"test", held_out}
-    for split, ratio in (("test", settings.test), ("val", settings.val)):
+    val = 0 if settings.protocol == "augment-then-validate" else settings.val
+    for split, ratio in (("test", settings.test), ("val", val)):
         if split not in given and ratio > 0:
             rows = _draw(rows, split, ratio, settings.seed, divide, extending=old is not None)
     rows = tuple(row if row.split else row.with_split("train") for row in rows)

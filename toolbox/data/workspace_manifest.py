@@ -69,6 +69,20 @@ def split_dataset(source: Source, settings: SplitSettings, found: Index, reporte
     return SplitDataset(source, replace(dealt, rows=kept), found, settings, dropped)
 
 
+def check_place(workspace: Path, source: Source) -> None:
+    """Refuse to write to a dataset's own folder.
+
+    Raises
+    ------
+    UsageError: the workspace lies in it.
+    """
+    if source.holds(workspace):
+        raise UsageError(
+            f"the workspace {workspace.resolve()} lies in the dataset's folder, which is never written to",
+            "Work elsewhere: --workspace DIR, or run this in another folder.",
+        )
+
+
 def saved_split_settings(workspace: Path, source: Source) -> dict[str, Any]:
     """The ``split.…`` settings that the workspace's manifest was dealt by, if it is of the same dataset."""
     sidecar = manifest.read_sidecar(workspace / manifest.FILE_NAME)

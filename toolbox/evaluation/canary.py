@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,7 +25,9 @@ from toolbox.data import folds
 from toolbox.data.groups import collect_units
 from toolbox.data.manifest import Row
 from toolbox.data.workspace_manifest import SplitDataset
+from toolbox.evaluation.evaluate import run_evaluator
 from toolbox.models import build
+from toolbox.models.checks import guard_forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
 from toolbox.settings.schema import Settings
@@ -59,7 +61,7 @@ class Canary:
 
 
 def run_canary(
-    prepared: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
+    split: SplitDataset, spec: Spec, epochs: int, settings: Settings, registry: Registry, reporter: Reporter
 ) -> Canary:
     """Cross-validate ``spec`` on shuffled labels, by image and by group.
 
@@ -67,13 +69,13 @@ def run_canary(
     ------
     UsageError: the data has no groups, or too few for :data:`FOLDS` folds of each class.
     """
-    rows = shuffle_labels(prepared.manifest.rows, settings.split.seed)
+    rows = shuffle_labels(split.manifest.rows, settings.split.seed)
     classes = sorted({row.label for row in rows})
     with scratch_folder() as folder, keep_freed_memory():
         model = registry.model(spec)
         config = build.configure_model(spec, model, settings, len(classes), finetune=False)
         request = config.request
-        images = inputs.decode_images(rows, prepared.source, request.size, request.channels, folder, reporter, "images")
+        images = inputs.decode_images(rows, split.source, request.size, request.channels, folder, reporter, "images")
         trial = _Trial(config, settings, images, rows, classes, epochs, reporter)
         divided = trial.accuracy(registry, divide=True)
         whole = trial.accuracy(registry, divide=False)
@@ -164,15 +166,16 @@ class _Trial:
             return Pixels(np.ascontiguousarray(self.images[indices.numpy()]), built.mean, built.std, device)
 
         train = LabeledInputs(make_inputs(training), targets[training])
-        loop.fit(module, module, train, None, stage, reporter=self.reporter)
-        logits = loop.predict_logits(module, module, make_inputs(test), self.settings.training.batch_size)
+        forward = guard_forward(module, module, self.config.request.classes)
+        loop.fit(module, forward, train, None, stage, reporter=self.reporter)
+        logits = loop.predict_logits(module, forward, make_inputs(test), self.settings.training.batch_size)
         return torch.softmax(logits.double(), 1)
 
 
 def _accuracy(evidence: Evidence, settings: Settings, registry: Registry) -> Metric:
     """The accuracy of the first evaluator that measures it, with its interval."""
     for spec in settings.evaluators:
-        metrics: Mapping[str, Metric] = registry.evaluator(parse(spec)).evaluate(evidence).metrics
+        metrics = run_evaluator(registry.evaluator(parse(spec)), evidence).metrics
         if "accuracy" in metrics:
             return metrics["accuracy"]
     raise UsageError("no evaluator gives an accuracy", 'Set evaluators = ["classification"].')

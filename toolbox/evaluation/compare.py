@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import mean, stdev
 from string import ascii_uppercase
@@ -24,22 +25,123 @@ from toolbox.statistics.scores import METRICS, PredictionSet, Units
 from toolbox.statistics.verdict import Comparison
 
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "auc", "log_loss")
-"""Metrics that a comparison shows unless told otherwise; the first one decides."""
+"""Metrics that a comparison shows by default; the first one is primary and decides."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their seed alone. ``letter``: A, B, … by the order in which they were named."""
+    """Runs that differ in their seed or fold alone. ``letter``: A, B, … by the order in which they were named.
+
+    ``name``: what sentences call it. ``values``: each metric's value of each run; NaN where it is not defined.
+    """
 
     letter: str
+    name: str
     runs: tuple[Run, ...]
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def mean(self, metric: str) -> float | None:
+        """Over the runs; ``None`` where it is not defined for one of them."""
+        values = self.values[metric]
+        return None if np.isnan(values).any() else mean(values)
+
+    def sd(self, metric: str) -> float | None:
+        """The standard deviation between the runs; ``None`` for a single one."""
+        values = self.values[metric]
+        return stdev(values) if len(values) > 1 and not np.isnan(values).any() else None
+
+    def document(self) -> dict[str, Any]:
+        """As ``compare --json`` prints it."""
+        metrics = {
+            metric: {
+                "values": [None if np.isnan(value) else value for value in values],
+                "mean": self.mean(metric),
+                "sd": self.sd(metric),
+            }
+            for metric, values in self.values.items()
+        }
+        first = self.runs[0].record
+        return {
+            "name": self.letter.lower(),
+            "runs": [run.id for run in self.runs],
+            "model": first.model,
+            "train_on": first.train_on,
+            "seeds": [run.record.seed for run in self.runs],
+            "metrics": metrics,
+        }
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Arms that were tested on the same ``n`` images, every arm against every other.
+
+    ``metric`` is the primary metric: it alone decides. ``comparisons`` have all metrics.
+    """
+
+    metric: str
+    n: int
+    split: str
+    arms: tuple[Arm, ...]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        """Letter and run, or letter, model and number of runs."""
-        first = self.runs[0]
-        many = f"{first.record.model}, {len(self.runs)} seeds"
-        return f"{self.letter} ({first.id if len(self.runs) == 1 else many})"
+    def primary(self) -> list[Comparison]:
+        """The comparisons by the primary metric."""
+        return [each for each in self.comparisons if each.metric == self.metric]
+
+    @property
+    def deciding(self) -> Comparison | None:
+        """The best arm against the second best by the primary metric; ``None`` where there is nothing to compare."""
+        ranked = self.ranked
+        return self.between(ranked[0].letter, ranked[1].letter) if len(ranked) > 1 else None
+
+    @property
+    def ranked(self) -> list[Arm]:
+        """The arms by the primary metric, the best first."""
+        sign = 1 if METRICS[self.metric].higher_is_better else -1
+        means = {arm.letter: arm.mean(self.metric) for arm in self.arms}
+        return sorted(self.arms, key=lambda arm: math.inf if (m := means[arm.letter]) is None else -sign * m)
+
+    @property
+    def winner(self) -> str:
+        """The letter of the arm that is better than every other; empty where none is."""
+        best = self.ranked[0].letter
+        beaten = [each.winner == best for each in self.primary if best in each.letters]
+        return best if beaten and all(beaten) else ""
+
+    @property
+    def words(self) -> str:
+        """The verdict as a sentence."""
+        return self.deciding.words if self.deciding else "these runs differ in their seed alone: nothing to compare"
+
+    def arm(self, letter: str) -> Arm:
+        """The arm of that letter."""
+        return next(arm for arm in self.arms if arm.letter == letter)
+
+    def arm_of(self, run_id: str) -> Arm | None:
+        """The arm that a run belongs to, if it was compared at all."""
+        return next((arm for arm in self.arms if any(run.id == run_id for run in arm.runs)), None)
+
+    def between(self, one: str, other: str) -> Comparison | None:
+        """The comparison of two arms by the primary metric."""
+        return next((each for each in self.primary if set(each.letters) == {one, other}), None)
+
+    def document(self) -> dict[str, Any]:
+        """As ``compare --json`` prints it."""
+        deciding = self.deciding
+        figures = _figures(deciding) if deciding else {"difference": None, "p_value": None, "test": None}
+        return {
+            "verdict": self.winner.lower() or "not distinguishable",
+            "words": self.words,
+            **figures,
+            "metric": self.metric,
+            "n": self.n,
+            "split": self.split,
+            "arms": [arm.document() for arm in self.arms],
+            "comparisons": [_document(each) for each in self.comparisons],
+            "notes": list(self.notes),
+        }
 
 
 def compare_arms(
@@ -86,6 +188,8 @@ def paired(a: Run, b: Run) -> tuple[Pair, list[str]]:
             PredictionSet(targets, first.probabilities[order], units),
             PredictionSet(targets, second.probabilities[other][:, columns], units),
             names,
+            division=str(a.record.settings.split.seed),
+            train=sum(a.record.data.counts.get("train", {}).values()),
         ),
         notes,
     )
@@ -128,139 +232,126 @@ def _check(a: Run, b: Run, first: Predictions, second: Predictions) -> list[str]
     return notes
 
 
-def arms_of(chosen: Sequence[Run]) -> list[Arm]:
-    """Runs that differ in the seed alone form an arm; two runs are always an arm each."""
-    found: dict[str, list[Run]] = {}
-    for run in chosen:
-        key = run.id if len(chosen) == 2 else fingerprint.of_record(identity(run.record))
-        found.setdefault(key, []).append(run)
-    if len(found) > len(ascii_uppercase):
-        raise UsageError(f"{len(found)} arms are too many to compare with each other")
-    return [Arm(letter, tuple(members)) for letter, members in zip(ascii_uppercase, found.values(), strict=False)]
+def arms_of(runs: Sequence[Run]) -> list[Arm]:
+    """Runs that differ in the seed or fold alone form an arm; two runs are always an arm each."""
+    members: dict[str, list[Run]] = {}
+    for run in runs:
+        key = run.id if len(runs) == 2 else fingerprint.of_record(identity(run.record))
+        members.setdefault(key, []).append(run)
+    if len(members) > len(ascii_uppercase):
+        raise UsageError(f"{len(members)} arms are too many to compare with each other")
+    return [
+        Arm(letter, f"{letter} ({_describe(runs_of_arm)})", tuple(runs_of_arm))
+        for letter, runs_of_arm in zip(ascii_uppercase, members.values(), strict=False)
+    ]
 
 
-def compare(chosen: Sequence[Run], metrics: Sequence[str] = ()) -> dict[str, Any]:
-    """What ``toolbox compare`` says of ``chosen``, as ``--json`` prints it.
+def _describe(runs: Sequence[Run]) -> str:
+    return runs[0].id if len(runs) == 1 else f"{runs[0].record.model}, {len(runs)} seeds"
 
-    Top-level ``verdict``, ``difference`` and ``p_value`` are those of the first metric; of more than two arms, those of
-    the best against the second best, and the verdict names the best only if it beats every other after Holm.
+
+def compare(runs: Sequence[Run], metrics: Sequence[str] = (), margin: float = 0.0) -> ComparisonResult:
+    """Compare ``runs`` by ``metrics``, of which the first one is primary.
+
+    The verdict is that of the primary metric: of more than two arms the best wins only if it beats every other after
+    Holm's correction. ``margin``: the tolerated difference, in points (hundredths of the metric's unit).
 
     Raises
     ------
     Refused: the runs were not tested on the same samples.
-    UsageError: fewer than two runs, or an unknown metric.
+    UsageError: fewer than two runs, a negative margin, or a metric that is unknown or not defined.
     """
-    if len(chosen) < 2 or len({run.path.resolve() for run in chosen}) < len(chosen):
+    if len(runs) < 2 or len({run.path.resolve() for run in runs}) < len(runs):
         raise UsageError("a comparison needs at least two different runs", "toolbox compare RUN_A RUN_B")
-    metrics = [statistics.check_metric(name) for name in (metrics or SHOWN)]
+    if margin < 0:
+        raise UsageError(f"a margin of {margin:g} points is negative", "Give its size, say --margin 2.")
+    requested = [statistics.check_metric(name) for name in (metrics or SHOWN)]
     notes: list[str] = []
-    for other in chosen[1:]:
-        notes += paired(chosen[0], other)[1]
-    arms = arms_of(chosen)
-    comparisons = [found for metric in metrics for found in _all_pairs(arms, metric)]
-    first = [found for found in comparisons if found.metric == metrics[0]]
-    deciding, verdict = _decided(arms, first)
-    return {
-        "verdict": verdict,
-        "words": deciding.words if deciding else "these runs differ in their seed alone: one arm, nothing to compare",
-        **(_figures(deciding) if deciding else {"difference": None, "p_value": None, "test": None}),
-        "metric": metrics[0],
-        "n": len(_tested(chosen[0]).ids),
-        "split": _tested(chosen[0]).splits[0],
-        "arms": [_arm(arm, metrics) for arm in arms],
-        "comparisons": [_document(found) for found in comparisons],
-        "notes": [*dict.fromkeys(notes), *_notes(arms)],
-    }
+    for other in runs[1:]:
+        notes += paired(runs[0], other)[1]
+    arms = [
+        replace(arm, values={metric: tuple(_value(run, metric) for run in arm.runs) for metric in requested})
+        for arm in arms_of(runs)
+    ]
+    comparisons = [each for metric in requested for each in _all_pairs(arms, metric, metric in metrics, margin / 100)]
+    comparisons = [replace(each, primary=each.metric == requested[0]) for each in comparisons]
+    warnings = [each.warning for each in comparisons if each.warning]
+    tested = _tested(runs[0])
+    return ComparisonResult(
+        metric=requested[0],
+        n=len(tested.ids),
+        split=tested.splits[0],
+        arms=tuple(arms),
+        comparisons=tuple(comparisons),
+        notes=tuple(dict.fromkeys([*notes, *_notes(arms), *warnings])),
+    )
 
 
-def _all_pairs(arms: Sequence[Arm], metric: str) -> list[Comparison]:
+def _all_pairs(arms: Sequence[Arm], metric: str, required: bool, margin: float) -> list[Comparison]:
     """Every arm against every other, Holm's correction over all of them."""
-    found = []
+    comparisons = []
     for a, b in combinations(arms, 2):
-        first, second = _by_seed(a, b)
+        first, second = _pair_by_seed(a, b)
         try:
-            found.append(compare_arms(first, second, metric, (a.name, b.name)))
-        except Refused:
-            raise
-        except UsageError:
-            if metric in SHOWN[1:]:
-                continue  # not defined on these samples, and nobody asked for it by name
-            raise
-    if len(found) < 2:
-        return found
-    adjusted = holm([each.p_value for each in found])
-    return [replace(each, adjusted=p) for each, p in zip(found, adjusted, strict=True)]
+            comparison = compare_arms(first, second, metric, (a.name, b.name))
+        except UsageError as error:
+            if isinstance(error, Refused) or required or metric == SHOWN[0]:
+                raise
+            continue  # one of the metrics that are shown by default is not defined on these samples
+        comparisons.append(replace(comparison, letters=(a.letter, b.letter), margin=margin))
+    return adjust(comparisons)
 
 
-def _by_seed(a: Arm, b: Arm) -> tuple[list[Run], list[Run]]:
-    """Runs paired by the seeds that both arms have; in their order where they share none."""
-    by_seed = {run.record.seed: run for run in b.runs}
-    shared = [(run, by_seed[run.record.seed]) for run in a.runs if run.record.seed in by_seed]
-    pairs = shared if shared and len(a.runs) + len(b.runs) > 2 else list(zip(a.runs, b.runs, strict=False))
-    return [first for first, _ in pairs], [second for _, second in pairs]
+def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Add Holm's correction where there are several comparisons."""
+    if len(comparisons) < 2:
+        return list(comparisons)
+    adjusted = holm([each.p_value for each in comparisons])
+    return [replace(each, adjusted=p) for each, p in zip(comparisons, adjusted, strict=True)]
 
 
-def _decided(arms: Sequence[Arm], found: Sequence[Comparison]) -> tuple[Comparison | None, str]:
-    if not found:
-        return None, "not distinguishable"
-    if len(arms) == 2:
-        return found[0], found[0].verdict
-    sign = 1 if METRICS[found[0].metric].higher_is_better else -1
-    wins = {arm.name: 0 for arm in arms}
-    values = {}
-    for each in found:
-        values[each.names[0]], values[each.names[1]] = sign * each.a, sign * each.b
-        if each.verdict != "not distinguishable":
-            wins[each.names[0 if each.verdict == "a" else 1]] += 1
-    best, second = sorted(values, key=lambda name: -values[name])[:2]
-    deciding = next(each for each in found if {best, second} == set(each.names))
-    letter = next(arm.letter for arm in arms if arm.name == best).lower()
-    return deciding, letter if wins[best] == len(arms) - 1 else "not distinguishable"
+def _pair_by_seed(a: Arm, b: Arm) -> tuple[list[Run], list[Run]]:
+    """Runs paired by the seeds that both arms have, each seed once; in their order where they share none."""
+    first, second = ({run.record.seed: run for run in reversed(arm.runs)} for arm in (a, b))
+    shared = [seed for seed in dict.fromkeys(run.record.seed for run in a.runs) if seed in second]
+    if shared and len(a.runs) + len(b.runs) > 2:
+        return [first[seed] for seed in shared], [second[seed] for seed in shared]
+    count = min(len(a.runs), len(b.runs))
+    return list(a.runs[:count]), list(b.runs[:count])
 
 
-def _figures(found: Comparison) -> dict[str, Any]:
-    return {
-        "difference": {"value": found.difference, "low": found.low, "high": found.high, "method": found.interval},
-        "p_value": found.p_value,
-        "p_value_holm": found.adjusted,
-        "test": found.test,
-        "needed": found.needed,
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    ends = {"low": comparison.low, "high": comparison.high, "method": comparison.interval}
+    figures: dict[str, Any] = {
+        "difference": {"value": comparison.difference, **ends},
+        "p_value": comparison.p_value,
+        "p_value_holm": comparison.adjusted,
+        "test": comparison.test,
+        "detectable": comparison.detectable,
+        "scope": comparison.design.scope,
+        "scope_words": comparison.scope_words,
     }
+    if comparison.margin:
+        low, high = comparison.narrow
+        interval = {"low": low, "high": high, "level": statistics.NARROW}
+        figures["margin"] = {"value": comparison.margin, "verdict": comparison.equivalence, "interval": interval}
+    return figures
 
 
-def _document(found: Comparison) -> dict[str, Any]:
-    a, b = (name[0].lower() for name in found.names)
-    verdict = {"a": a, "b": b}.get(found.verdict, found.verdict)
-    values = {"metric": found.metric, "a": a, "b": b, "values": [found.a, found.b]}
-    return {**values, "verdict": verdict, "words": found.words, **_figures(found), "n": found.n, "units": found.units}
-
-
-def _arm(arm: Arm, metrics: Sequence[str]) -> dict[str, Any]:
-    """An arm's runs with mean, standard deviation and range over the seeds of each metric."""
-    spread = {}
-    for metric in metrics:
-        values = [_value(run, metric) for run in arm.runs]
-        spread[metric] = {
-            "values": [None if np.isnan(value) else value for value in values],
-            "mean": None if np.isnan(values).any() else mean(values),
-            "sd": stdev(values) if len(values) > 1 and not np.isnan(values).any() else None,
-        }
-    first = arm.runs[0].record
-    return {
-        "name": arm.letter.lower(),
-        "runs": [run.id for run in arm.runs],
-        "model": first.model,
-        "train_on": first.train_on,
-        "seeds": [run.record.seed for run in arm.runs],
-        "metrics": spread,
-    }
+def _document(comparison: Comparison) -> dict[str, Any]:
+    a, b = (letter.lower() for letter in comparison.letters)
+    verdict = comparison.winner.lower() or ("not distinguishable" if comparison.primary else "descriptive")
+    values = {"metric": comparison.metric, "a": a, "b": b, "values": [comparison.a, comparison.b]}
+    sizes = {"n": comparison.n, "units": comparison.units}
+    return {**values, "verdict": verdict, "words": comparison.words, **_figures(comparison), **sizes}
 
 
 def _value(run: Run, metric: str) -> float:
-    found = _tested(run)
-    number = {name: at for at, name in enumerate(found.classes)}
-    targets = np.array([number[label] for label in found.labels], dtype=np.int64)
-    return PredictionSet(targets, found.probabilities, Units.from_groups(found.groups, len(targets))).value(metric)
+    predictions = _tested(run)
+    number = {name: at for at, name in enumerate(predictions.classes)}
+    targets = np.array([number[label] for label in predictions.labels], dtype=np.int64)
+    units = Units.from_groups(predictions.groups, len(targets))
+    return PredictionSet(targets, predictions.probabilities, units).value(metric)
 
 
 def _notes(arms: Sequence[Arm]) -> list[str]:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from toolbox.api.errors import PluginError, ToolboxError, UsageError
-from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Figure, Metric, Series, Table
+from toolbox.api.errors import UsageError
+from toolbox.api.evaluator import Evaluation, Evaluator, Evidence, Metric
 from toolbox.evaluation.evidence import EvidenceSource
 from toolbox.evaluation.galleries import delete_stale, write_gallery
+from toolbox.plugin import guard
 from toolbox.plugin.spec import Spec, parse
 from toolbox.runs.evaluation import EvaluationRecord, GalleryRecord, LeakageRecord, SubsetRecord
 from toolbox.runs.folder import EVALUATION, FOLDER, Run
 from toolbox.runs.predictions import Predictions
+
+_NO_RUN: dict[str, Any] = {
+    **dict.fromkeys(("run", "model", "split", "weights", "train_on", "note"), ""),
+    "held_out": True,
+    "n": 0,
+    "classes": [],
+    "leaky": False,
+}
+"""What a record must say of a run, to check the rest of it."""
 
 
 def evaluate(
@@ -70,12 +81,7 @@ def evaluate(
     for _, result in results:
         values.update({key: value for key, value in result.extra.items() if key not in values})
     # Not strict: an evaluator may give a tuple where the file has a list.
-    try:
-        return EvaluationRecord.model_validate(values, strict=False)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PluginError(f"an evaluator returned an invalid evaluation: {where}: {first['msg']}") from error
+    return EvaluationRecord.model_validate(values, strict=False)
 
 
 def save(run: Run, evaluation: EvaluationRecord, tag: str = "") -> None:
@@ -87,27 +93,6 @@ def save(run: Run, evaluation: EvaluationRecord, tag: str = "") -> None:
     run.save_evaluation(evaluation, tag)
     if before is not None:
         delete_stale(run, before, evaluation)
-
-
-def restored(document: Mapping[str, Any]) -> Evaluation:
-    """The evaluation that ``evaluation.json`` holds, as the classes it was written from, without galleries.
-
-    Raises
-    ------
-    UsageError: it lacks something.
-    """
-    try:
-        return Evaluation(
-            metrics={name: Metric(**value) for name, value in document["metrics"].items()},
-            tables=[Table(**table) for table in document["tables"]],
-            figures=[
-                Figure(**{**figure, "series": [Series(**series) for series in figure["series"]]})
-                for figure in document["figures"]
-            ],
-            notes=list(document.get("notes", [])),
-        )
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"the evaluation of {document.get('run', '?')} is incomplete: {error}") from error
 
 
 def _evaluate_leakage(
@@ -135,6 +120,36 @@ def _evaluate_leakage(
     return LeakageRecord(kinds=dict(kinds), leaked=evaluate_subset(True), clean=evaluate_subset(False))
 
 
+def run_evaluator(evaluator: Evaluator, evidence: Evidence) -> Evaluation:
+    """The result of ``evaluator``, checked.
+
+    Raises
+    ------
+    ComponentError: it fails, or returns something that can't be written to ``evaluation.json``.
+    """
+    with guard.isolate(evaluator, evidence.reporter), guard.guard(evaluator):
+        result = evaluator.evaluate(evidence)
+    if not isinstance(result, Evaluation):
+        guard.refuse(evaluator, guard.a_type(result), "an Evaluation")
+    if problem := find_invalid(result):
+        guard.refuse(evaluator, f"an invalid value ({problem})", "what evaluation.json can hold")
+    return result
+
+
+def find_invalid(evaluation: Evaluation) -> str:
+    """What can't be written to ``evaluation.json``: where, and why; empty if all can."""
+    results = {name: getattr(evaluation, name) for name in ("metrics", "tables", "figures", "notes")}
+    try:
+        record = EvaluationRecord.model_validate({**evaluation.extra, **_NO_RUN, **results}, strict=False)
+        json.dumps(record.document(), allow_nan=False)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
 def _run_evaluator(spec: Spec, evaluator: Evaluator, evidence: Evidence, source: EvidenceSource) -> Evaluation:
     """The result of ``evaluator`` on the parts of ``evidence`` that it asks for."""
 
@@ -144,13 +159,7 @@ def _run_evaluator(spec: Spec, evaluator: Evaluator, evidence: Evidence, source:
         validation = limited(part.validation) if part.validation else None
         return replace(part, images=images, model=model, validation=validation)
 
-    try:
-        result = evaluator.evaluate(limited(evidence))
-    except (ToolboxError, MemoryError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(f"the evaluator {spec} failed: {type(error).__name__}: {text}") from error
+    result = run_evaluator(evaluator, limited(evidence))
     left_out = source.describe_left_out(spec.name) if evaluator.needs_images else ""
     return replace(result, notes=[*result.notes, left_out]) if left_out else result
 

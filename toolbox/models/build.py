@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from toolbox.api.errors import PluginError, UsageError, WeightsUnavailable
+from toolbox.api.errors import UsageError, WeightsUnavailable
 from toolbox.api.model import BuiltModel, Model, ModelRequest
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.models import weights
+from toolbox.models.checks import check_built
+from toolbox.plugin import guard
 from toolbox.plugin.spec import Spec
 from toolbox.settings import environment
 from toolbox.settings.schema import Settings, TrainingSettings
@@ -19,11 +22,12 @@ from toolbox.settings.schema import Settings, TrainingSettings
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model, the spec that names it, and what to build it for."""
+    """A model, the spec that names it, what to build it for, and how its head starts (``head.init``)."""
 
     spec: Spec
     model: Model
     request: ModelRequest
+    head_init: str = "default"
 
 
 def configure_model(spec: Spec, model: Model, settings: Settings, classes: int, finetune: bool) -> ModelConfig:
@@ -35,7 +39,7 @@ def configure_model(spec: Spec, model: Model, settings: Settings, classes: int, 
         head=settings.head.type if finetune else "linear",
         pretrained=finetune and settings.training.pretrained,
     )
-    return ModelConfig(spec, model, request)
+    return ModelConfig(spec, model, request, settings.head.init if finetune else "default")
 
 
 def build_model(
@@ -54,23 +58,46 @@ def build_model(
     WeightsUnavailable: pretrained weights are not available.
     UsageError: the weight file does not fit.
     """
-    request = config.request
+    request, settings = config.request, settings or TrainingSettings()
     without_weights = replace(request, pretrained=False)
-    file = _find_weight_file(config, settings or TrainingSettings())
+    file = _find_weight_file(config, settings)
     if file is not None:
-        built = weights.load_weights(_build(config, without_weights), weights.read_weights(file))
+        built = weights.load_weights(_build(config, without_weights, reporter), weights.read_weights(file))
     else:
         try:
-            built = _build(config, request)
+            built = _build(config, request, reporter)
         except WeightsUnavailable as error:
             if not allow_random:
                 raise
             (reporter or SilentReporter()).warn(
                 f"{error.message}; on the embedded dataset random weights do instead (weights: random)"
             )
-            built = _build(config, without_weights)
-    _check_parts(built, config)
-    return built
+            built = _build(config, without_weights, reporter)
+    if config.head_init == "glorot":
+        _init_as_keras(built)
+    return replace(
+        built,
+        mean=_per_channel("mean", settings.mean, built.mean),
+        std=_per_channel("std", settings.std, built.std),
+    )
+
+
+def _init_as_keras(built: BuiltModel) -> None:
+    """Give the head's layers the initial weights of Keras's Dense: Glorot uniform, biases 0."""
+    for name, layer in built.module.named_modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and f"{name}.weight" in built.parts.head:
+            torch.nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                torch.nn.init.zeros_(layer.bias)
+
+
+def _per_channel(name: str, values: Sequence[float], own: tuple[float, ...]) -> tuple[float, ...]:
+    """The setting ``values`` for as many channels as ``own``, the model's, which it replaces if it is set."""
+    if values and len(values) not in (1, len(own)):
+        raise UsageError(
+            f"training.{name} has {len(values)} values, the model {len(own)} channels", "Give one value, or one each."
+        )
+    return tuple(values) * (len(own) // len(values)) if values else own
 
 
 def resolve_device(settings: Settings) -> torch.device:
@@ -96,31 +123,20 @@ def _find_weight_file(config: ModelConfig, settings: TrainingSettings) -> Path |
         return Path(settings.weights)
     if not config.request.pretrained:
         return None
-    names = [config.spec.name, *(value for value in config.spec.parameters.values() if isinstance(value, str))]
+    name, values = config.spec.name, [value for value in config.spec.parameters.values() if isinstance(value, str)]
+    names = [*(f"{name}.{value}" for value in values), name, *values]
     return weights.find_weight_file(settings.weights_dir, names)
 
 
-def _build(config: ModelConfig, request: ModelRequest) -> BuiltModel:
+def _build(config: ModelConfig, request: ModelRequest, reporter: Reporter | None) -> BuiltModel:
     # Initial weights depend on the seed alone, not on what was drawn before.
     torch.manual_seed(torch.initial_seed())
-    try:
-        return config.model.build(request)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{config.spec} can't be built for {request}: {reason}") from error
-
-
-def _check_parts(built: BuiltModel, config: ModelConfig) -> None:
-    names = {name for name, _ in built.module.named_parameters()}
-    parts = (built.parts.trunk, built.parts.last, built.parts.head)
-    if sum(map(len, parts)) != len(names) or set().union(*parts) != names:
-        raise PluginError(
-            f"the model {config.spec.name!r} does not put each parameter into one of trunk, last and head"
-        )
-    blocks = built.parts.blocks
-    if blocks and (sum(map(len, blocks)) + len(built.parts.head) != len(names) or blocks[-1] != built.parts.last):
-        raise PluginError(
-            f"the blocks of the model {config.spec.name!r} don't divide its trunk, with the last block at their end"
-        )
-    if not built.parts.head:
-        raise PluginError(f"the model {config.spec.name!r} has no head")
+    with guard.isolate(config.model, reporter, seeds=False), guard.guard(config.model):
+        try:
+            built = config.model.build(request)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{config.spec} can't be built for {request}: {reason}") from error
+    built = check_built(config.model, built, request)
+    guard.set_origin(built.module, guard.origin(config.model))
+    return built

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -19,13 +20,16 @@ from toolbox.api.images import as_array, decode, read_file, resize_to_square
 from toolbox.api.model import BuiltModel, ModelRequest
 from toolbox.api.progress import Reporter, tracked
 from toolbox.api.threads import map_in_threads
+from toolbox.data.image_paths import list_images
 from toolbox.data.index import QuarantinedSample
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files import fingerprint
 from toolbox.models import build, weights
 from toolbox.models.build import ModelConfig
+from toolbox.models.checks import guard_forward
 from toolbox.models.normalize import Normalize, to_tensor
+from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
 from toolbox.runs.folder import MODEL, Run
@@ -47,6 +51,25 @@ class Predicted:
         """The ``top`` classes (default: all) with their probabilities, the most likely first."""
         order = np.argsort(-self.probabilities, kind="stable")[:top]
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Lazy predictions for ``paths``, in their order.
+
+    Iterating yields for each path the prediction, or the reason why the file can't be read.
+    """
+
+    run: Run
+    classes: tuple[str, ...]
+    paths: Sequence[Path]
+    results: Iterator[Predicted | QuarantinedSample]
+
+    def __iter__(self) -> Iterator[Predicted | QuarantinedSample]:
+        return self.results
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 @dataclass(frozen=True)
@@ -131,10 +154,14 @@ class Predictor(TrainedModel):
         batches = [self._batch(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
         return np.concatenate(batches) if batches else np.empty((0, len(self.classes)))
 
+    @cached_property
+    def _forward(self) -> Forward:
+        return guard_forward(self.built.module, self.built.module, len(self.classes))
+
     def _batch(self, images: Array) -> npt.NDArray[np.float64]:
         try:
             with torch.inference_mode():
-                logits = self.built.module(self.inputs(images))
+                logits = self._forward(self.inputs(images))
                 result: npt.NDArray[np.float64] = torch.softmax(logits.cpu().double(), 1).numpy()
         except RuntimeError as error:  # the CPU's allocator raises no specific error
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
@@ -145,6 +172,18 @@ class Predictor(TrainedModel):
         if not np.isfinite(result).all():
             raise ToolboxError(f"the run {self.run.id} gives probabilities that are not finite", "Train it again.")
         return result
+
+
+def predict_images(
+    run: Run, images: Sequence[str | Path], limit: int | None, registry: Registry, settings: Settings
+) -> Predictions:
+    """What ``run`` predicts for the first ``limit`` of ``images`` (see :func:`list_images`).
+
+    Raises what :func:`list_images` and :func:`load` do.
+    """
+    paths = list_images(images)[:limit]
+    predictor = load(run, registry, settings)
+    return Predictions(run, predictor.classes, paths, predictor.files(paths))
 
 
 def load(run: Run, registry: Registry, settings: Settings) -> Predictor:

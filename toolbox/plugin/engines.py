@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from toolbox.api.engine import Engine
 from toolbox.plugin.registry import Registry
-from toolbox.plugin.spec import Spec
+from toolbox.plugin.spec import Spec, parse
 
 AUTO = "auto"
 FEW = 12
@@ -28,12 +28,11 @@ def build_engine(registry: Registry, spec: str | dict[str, Any], workers: int = 
     ------
     UsageError: there is no such engine.
     """
-    if multiprocessing.current_process().daemon:  # a study's own worker, which may not start others
-        return registry.engine("inline")
-    if spec != AUTO:
+    is_worker = multiprocessing.current_process().daemon  # of a study's jobs: it can't start processes of its own
+    if spec != AUTO and not (is_worker and parse(spec).name == "processes"):
         return registry.engine(spec)
     count = workers or os.cpu_count() or 1
-    if count == 1:
+    if is_worker or count == 1:
         return registry.engine("inline")
     processes = registry.engine(Spec("processes", {"workers": count}))
     return AutoEngine(registry.engine("inline"), processes, few=0 if workers else FEW)

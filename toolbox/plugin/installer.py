@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from toolbox.api.errors import EnvironmentFailure, Refused, UsageError, closest
+from toolbox.plugin import disabled
 from toolbox.plugin.discovery import OWN, Installed, installed, normalised
 
 _BUILT = ".whl"
@@ -35,6 +36,10 @@ class Change:
         return f"{self.name} {self.version}" + (f" (now {self.present})" if self.present else "")
 
 
+class BuildNeeded(EnvironmentFailure):
+    """Something has to be built from source, which runs third-party code before it is installed."""
+
+
 class Installer:
     """The program that installs into the running environment.
 
@@ -45,7 +50,7 @@ class Installer:
 
     def __init__(self) -> None:
         uv = shutil.which("uv")
-        self.uses_uv = bool(uv) and (_made_by_uv() or importlib.util.find_spec("pip") is None)
+        self.uses_uv = bool(uv) and (_is_uv_environment() or importlib.util.find_spec("pip") is None)
         if self.uses_uv:
             self._command = [str(uv), "pip"]
             self._where = ["--python", sys.executable]
@@ -57,55 +62,80 @@ class Installer:
                 "this environment has neither pip nor uv to install with", f"Run: {sys.executable} -m ensurepip"
             )
 
-    def plan(self, wanted: Sequence[str], *, upgrade: bool = False, build: bool = True) -> list[Change]:
-        """What installing ``wanted`` would bring. Without ``build`` only wheels are looked at: no foreign code runs.
+    def plan(self, requirements: Sequence[str], *, upgrade: bool = False, build: bool = True) -> list[Change]:
+        """What installing ``requirements`` would change. Without ``build``, no third-party code runs.
 
         Raises
         ------
-        EnvironmentFailure: the installer finds no way; its own words are the reason.
+        BuildNeeded: without ``build``, it can't be known.
+        EnvironmentFailure: the installer failed, for the reason that it gives.
         """
-        extra = [*(["--upgrade"] if upgrade else []), *([] if build else ["--only-binary", ":all:"])]
-        if self.uses_uv:
-            done = self._run(["install", *self._where, "--dry-run", *extra, *_arguments(wanted)])
-            found = [(line["name"], line["version"]) for line in map(_UV_LINE.match, done.stderr.splitlines()) if line]
-            if not found and "Would install" in done.stderr:  # said in other words than those that are known here
-                found = [(text, "") for text in wanted]
-        else:
-            done = self._run(["install", "--dry-run", "--quiet", "--report", "-", *extra, *_arguments(wanted)])
-            items = [item["metadata"] for item in json.loads(done.stdout)["install"]]
-            found = [(item["name"], item["version"]) for item in items]
-        return [Change(name, version, _version(name)) for name, version in found]
+        warning = "Building from source already runs third-party code"
+        if not build and (sources := runs_code(requirements)):
+            raise BuildNeeded(f"{warning}: {', '.join(sources)}")
+        options = [*(["--upgrade"] if upgrade else []), *([] if build else ["--only-binary", ":all:"])]
+        try:
+            versions = self._plan(requirements, options)
+        except EnvironmentFailure as error:
+            if build:
+                raise
+            reason = f"No wheel available ({error.message}). {warning}: {', '.join(requirements)}"
+            raise BuildNeeded(reason) from error
+        return [Change(name, version, _version(name)) for name, version in versions]
 
-    def install(self, wanted: Sequence[str], *, upgrade: bool = False) -> None:
-        """Install ``wanted``.
+    def install(
+        self, requirements: Sequence[str], changes: Sequence[Change], *, upgrade: bool = False
+    ) -> list[Installed]:
+        """Install ``requirements``, which makes ``changes``; returns the plugins that are new or in another version.
 
         Raises
         ------
-        EnvironmentFailure: the installer failed; its own words are the reason.
+        EnvironmentFailure: the installer failed, for the reason that it gives.
         """
-        quiet = [] if self.uses_uv else ["--quiet"]
-        extra = ["--upgrade"] if upgrade else []
-        self._run(["install", *self._where, *quiet, *extra, *_arguments(wanted)])
+        before = {(plugin.name, plugin.distribution) for plugin in installed()}
+        options = [*([] if self.uses_uv else ["--quiet"]), *(["--upgrade"] if upgrade else [])]
+        self._run(["install", *self._where, *options, *_arguments(requirements)])
+        distributions = {normalised(change.name) for change in changes}
+        return [
+            plugin
+            for plugin in installed()
+            if normalised(plugin.distribution) in distributions or (plugin.name, plugin.distribution) not in before
+        ]
 
     def uninstall(self, distribution: str) -> None:
-        """Remove ``distribution``.
+        """Remove ``distribution``, and its plugins from the list of disabled ones.
 
         Raises
         ------
-        EnvironmentFailure: the installer failed, or it is still there, since it lies outside this environment.
+        EnvironmentFailure: the installer failed, or can't remove it, because it lies outside this environment.
         """
-        sure = [] if self.uses_uv else ["--yes"]
-        done = self._run(["uninstall", *self._where, *sure, distribution])
+        plugins = [plugin.name for plugin in named(distribution)]
+        options = [] if self.uses_uv else ["--yes"]
+        process = self._run(["uninstall", *self._where, *options, distribution])
         if _version(distribution):
-            where = metadata.distribution(distribution).locate_file("")
-            said = _last_words(done.stdout + done.stderr)
+            place = metadata.distribution(distribution).locate_file("")
+            reason = _errors_in(process.stdout + process.stderr)
             raise EnvironmentFailure(
-                f"{distribution} is still there: {said}", f"It lies in {where}; take it away there, or disable it."
+                f"{distribution} can't be uninstalled: {reason}", f"It is in {place}: remove it there, or disable it."
             )
+        disabled.remove([distribution, *plugins])
+
+    def _plan(self, requirements: Sequence[str], options: Sequence[str]) -> list[tuple[str, str]]:
+        """Names and versions that would be installed."""
+        if not self.uses_uv:
+            words = ["install", "--dry-run", "--quiet", "--report", "-", *options, *_arguments(requirements)]
+            items = [item["metadata"] for item in json.loads(self._run(words).stdout)["install"]]
+            return [(item["name"], item["version"]) for item in items]
+        process = self._run(["install", *self._where, "--dry-run", *options, *_arguments(requirements)])
+        lines = map(_UV_LINE.match, process.stderr.splitlines())
+        versions = [(line["name"], line["version"]) for line in lines if line]
+        if not versions and "Would install" in process.stderr:  # in a format that this version does not know
+            return [(text, "") for text in requirements]
+        return versions
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-        done = subprocess.run(
+        process = subprocess.run(
             [*self._command, *arguments],
             capture_output=True,
             text=True,
@@ -114,15 +144,15 @@ class Installer:
             env=environment,
             check=False,
         )
-        if done.returncode:
-            raise EnvironmentFailure(f"{'uv' if self.uses_uv else 'pip'} failed: {_last_words(done.stderr)}")
+        if process.returncode:
+            raise EnvironmentFailure(f"{'uv' if self.uses_uv else 'pip'} failed: {_errors_in(process.stderr)}")
         importlib.invalidate_caches()
-        return done
+        return process
 
 
-def runs_code(wanted: Sequence[str]) -> list[str]:
-    """Those of ``wanted`` that are built from source: merely to look at them runs code of theirs."""
-    pieces = [piece for text in wanted for piece in (_lines(text) if is_list(text) else [text])]
+def runs_code(requirements: Sequence[str]) -> list[str]:
+    """Those of ``requirements`` that are built from source: even planning to install them runs their code."""
+    pieces = [piece for text in requirements for piece in (_lines(text) if is_list(text) else [text])]
     return [piece for piece in pieces if not piece.endswith(_BUILT) and not _is_name(piece)]
 
 
@@ -131,21 +161,21 @@ def is_list(text: str) -> bool:
     return not text.endswith(_FILES) and Path(text).is_file()
 
 
-def check_wanted(wanted: Sequence[str]) -> None:
-    """Refuse what would be taken for something else: an option of the installer, or a folder that isn't there.
+def check_requirements(requirements: Sequence[str]) -> None:
+    """Refuse what would be misread: an option of the installer, a missing path, a name that is also a folder.
 
     Raises
     ------
-    UsageError: so it is.
+    UsageError: one of ``requirements`` is such a case.
     """
-    for text in wanted:
+    for text in requirements:
         if text.startswith("-"):
             raise UsageError(f"{text!r} is an option of pip's, not a plugin", "Set it by pip's environment variables.")
         path = "://" not in text and "@" not in text and ("/" in text or "\\" in text or text.endswith(_FILES))
         if path and not Path(text).exists():
-            raise UsageError(f"there is no {text}")
+            raise UsageError(f"{text} does not exist")
         if _is_name(text) and Path(text).is_dir():
-            raise UsageError(f"{text!r} is a folder here, and may be a name too", f"For the folder write ./{text}")
+            raise UsageError(f"{text!r} could be a name or the folder here", f"For the folder, write ./{text}")
 
 
 def named(name: str) -> list[Installed]:
@@ -156,45 +186,45 @@ def named(name: str) -> list[Installed]:
     UsageError: there is none.
     """
     plugins = installed()
-    found = [plugin for plugin in plugins if plugin.matches(name)]
-    if not found:
+    matches = [plugin for plugin in plugins if plugin.matches(name)]
+    if not matches:
         if Path(name).exists():
-            hint = f"Plugins go by their names here. Install it first: toolbox plugins install {name}"
+            hint = f"This takes the name of a plugin. To install the folder: toolbox plugins install {name}"
             raise UsageError(f"no installed plugin is called {name!r}", hint)
         known = {plugin.name for plugin in plugins} | {plugin.distribution for plugin in plugins if plugin.distribution}
         raise UsageError(
             f"no installed plugin is called {name!r}", closest(name, known) or "See 'toolbox plugins list'."
         )
-    return found
+    return matches
 
 
 def removable(name: str) -> str:
-    """The distribution that ``name`` would be uninstalled with.
+    """The distribution to uninstall for ``name``.
 
     Raises
     ------
-    UsageError: no plugin is called so, or more than one distribution offers one that is.
+    UsageError: no plugin has this name, or plugins of several distributions do.
     Refused: it comes with the toolbox, or its distribution is not known.
     """
     if normalised(name) == OWN:
         raise Refused(f"{name} is the toolbox itself", f"Run: pip uninstall {OWN}")
-    found = named(name)
-    if any(plugin.shipped for plugin in found) and not any(not plugin.shipped for plugin in found):
+    plugins = named(name)
+    if any(plugin.shipped for plugin in plugins) and not any(not plugin.shipped for plugin in plugins):
         raise Refused(
             f"{name} comes with the toolbox and can't be uninstalled by itself", f"Run: toolbox plugins disable {name}"
         )
-    distributions = sorted({plugin.distribution for plugin in found if not plugin.shipped})
+    distributions = sorted({plugin.distribution for plugin in plugins if not plugin.shipped})
     if len(distributions) > 1:
         raise UsageError(f"{name!r} is a plugin of {' and '.join(distributions)}", "Name the one to uninstall.")
     if not distributions[0]:
-        raise Refused(f"nothing tells which distribution brings {name}", f"Run: toolbox plugins disable {name}")
+        raise Refused(f"the distribution of {name} is unknown", f"Run: toolbox plugins disable {name}")
     return distributions[0]
 
 
 def frozen() -> list[str]:
-    """One requirement for each distribution that brings plugins, in the form that the installer takes back.
+    """A requirement for each distribution that brings plugins, as the installer accepts it.
 
-    What was installed from a folder, a file or a URL is named by it (PEP 610), the rest by its version.
+    A distribution installed from a folder, file or URL is named by that (PEP 610), any other by its version.
     """
     distributions = {plugin.distribution for plugin in installed() if plugin.distribution and not plugin.shipped}
     return [_requirement(metadata.distribution(name)) for name in sorted(distributions, key=normalised)]
@@ -213,8 +243,8 @@ def _requirement(distribution: metadata.Distribution) -> str:
     version_control = origin.get("vcs_info")
     if version_control:
         url = f"{version_control['vcs']}+{url}@{version_control['commit_id']}"
-    below = origin.get("subdirectory")
-    url += f"#subdirectory={below}" if below else ""
+    subdirectory = origin.get("subdirectory")
+    url += f"#subdirectory={subdirectory}" if subdirectory else ""
     # A repository on this disk: older pips take no name before such a URL.
     return url if url.partition("+")[2].startswith("file:") else f"{distribution.name} @ {url}"
 
@@ -229,8 +259,8 @@ def _lines(path: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _arguments(wanted: Sequence[str]) -> list[str]:
-    return [word for text in wanted for word in (("-r", text) if is_list(text) else (text,))]
+def _arguments(requirements: Sequence[str]) -> list[str]:
+    return [word for text in requirements for word in (("-r", text) if is_list(text) else (text,))]
 
 
 def _version(name: str) -> str:
@@ -240,7 +270,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def _made_by_uv() -> bool:
+def _is_uv_environment() -> bool:
     try:
         lines = (Path(sys.prefix) / "pyvenv.cfg").read_text("utf-8").splitlines()
     except OSError:
@@ -248,8 +278,8 @@ def _made_by_uv() -> bool:
     return any(line.partition("=")[0].strip() == "uv" for line in lines)
 
 
-def _last_words(text: str) -> str:
-    """What an installer says of its failure: pip's or uv's lines of errors, else the last line."""
+def _errors_in(text: str) -> str:
+    """The reason that an installer gives for its failure: pip's or uv's error lines, else the last line."""
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("hint:", "Using Python"))
     ]

@@ -40,6 +40,20 @@ class PluginStatus:
         """The plugin API its components were written for; ``None`` where it offers none."""
         return self.components[0].api_version if self.components else None
 
+    def document(self) -> dict[str, Any]:
+        """The state as ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "api_version": self.api_version,
+            "components": [{"kind": component.kind, "name": component.name} for component in self.components],
+            "enabled": not self.disabled_by,
+            "disabled_by": self.disabled_by,
+            "error": self.error,
+            "hint": self.hint,
+        }
+
 
 def load_plugins(plugins: Iterable[tuple[Installed, str]]) -> list[PluginStatus]:
     """Load each plugin, unless the text beside it says what disables it.

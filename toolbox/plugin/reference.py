@@ -100,8 +100,8 @@ def _members(protocol: type) -> Iterator[str]:
             arguments = ", ".join(argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs))
             yield f"- `{node.name}({arguments})`{needed}: {_markdown(_paragraph(getattr(protocol, node.name)))}"
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and after.value.value
-            text = inspect.cleandoc(str(said)).partition("\n\n")[0] if said else ""
+            docstring = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and after.value.value
+            text = inspect.cleandoc(str(docstring)).partition("\n\n")[0] if docstring else ""
             yield f"- `{node.target.id} = {ast.unparse(node.value) if node.value else '…'}`: {_markdown(text)}"
 
 

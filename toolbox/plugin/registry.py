@@ -1,6 +1,6 @@
-"""Finds plugins, loads each by itself, and makes components by their specs.
+"""Finds plugins, loads each by itself, and builds components by their specs.
 
-There is no global registry: whoever needs components makes one, or is handed one.
+There is no global registry: create one, or pass one on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from toolbox.api.augmenter import Augmenter, MixingAugmenter
 from toolbox.api.components import KINDS, Component, Components, Kind
 from toolbox.api.dataset import Dataset, VirtualDataset
 from toolbox.api.engine import Engine
-from toolbox.api.errors import EnvironmentFailure, PluginError, ToolboxError, UsageError, closest
+from toolbox.api.errors import EnvironmentFailure, PluginError, UsageError, closest
 from toolbox.api.evaluator import Evaluator
 from toolbox.api.model import Model
 from toolbox.api.quiet import stdout_on_stderr
 from toolbox.api.tracker import Tracker
-from toolbox.plugin import disabled, discovery, schema
+from toolbox.plugin import disabled, discovery, guard, schema
 from toolbox.plugin.discovery import GROUP
 from toolbox.plugin.loader import PluginStatus, describe_error, load_plugins
 from toolbox.plugin.spec import Spec, parse
@@ -47,6 +47,11 @@ class Offer:
     component: Component
     plugin: str
     distribution: str
+
+    def document(self) -> dict[str, str]:
+        """The offer as ``--json`` prints it."""
+        described = {"kind": self.component.kind, "name": self.component.name, "summary": self.component.summary}
+        return {**described, "plugin": self.plugin, "distribution": self.distribution}
 
 
 class Registry(Components):
@@ -135,30 +140,23 @@ class Registry(Components):
         return cast(Callable[..., Any], thing)
 
     def make(self, kind: Kind, spec: str | Mapping[str, Any] | Spec) -> Any:
-        """The component that ``spec`` describes, made.
+        """Build the component that ``spec`` describes.
 
         Raises
         ------
         UsageError: unknown name or parameter, or a bad value.
-        PluginError: the plugin breaks its contract.
+        ComponentError: the plugin breaks its contract.
         """
         spec = spec if isinstance(spec, Spec) else parse(spec)
         offer = self.find(kind, spec.name)
         factory = self.factory(offer)
         arguments = schema.validate(factory, spec.parameters, f"{kind} {spec.name!r}")
-        try:
+        label = f"{kind} {spec.name!r} of plugin {offer.plugin}"
+        with guard.guard(label):
             component = factory(**arguments, **dict.fromkeys(schema.components_parameters(factory), self))
-        except (ToolboxError, KeyboardInterrupt, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{kind} {spec.name!r} of plugin {offer.plugin} failed: {describe_error(error)}"
-            ) from error
         if not isinstance(component, PROTOCOLS[kind]):
-            raise PluginError(
-                f"the factory of {kind} {spec.name!r} (plugin {offer.plugin}) returned"
-                f" {type(component).__name__}, not a {PROTOCOLS[kind][0].__name__}"
-            )
+            guard.refuse(label, guard.a_type(component), f"a {PROTOCOLS[kind][0].__name__}")
+        guard.set_origin(component, label)
         return component
 
     def dataset(self, spec: str | Mapping[str, Any] | Spec) -> Dataset:
@@ -172,14 +170,14 @@ class Registry(Components):
         ------
         UsageError: it mixes batches, which only training can do.
         """
-        made = self.online_augmenter(spec)
-        if isinstance(made, MixingAugmenter):
+        augmenter = self.online_augmenter(spec)
+        if isinstance(augmenter, MixingAugmenter):
             name = (spec if isinstance(spec, Spec) else parse(spec)).name
             raise UsageError(
                 f"{name} mixes the images of a batch while training: there are no copies to make or to chain",
                 f"Train with --train-on online --augmenter {name}.",
             )
-        return made
+        return augmenter
 
     def online_augmenter(self, spec: str | Mapping[str, Any] | Spec) -> Augmenter | MixingAugmenter:
         """:meth:`make` for an augmenter of either kind, for use while training."""

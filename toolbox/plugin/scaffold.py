@@ -1,6 +1,6 @@
-"""Writes a complete plugin: real code in a package of its own, from the one in ``template/`` with another name.
+"""Writes a complete plugin: the package in ``template/`` under another name.
 
-The template is itself a working plugin, called ``sketch``, and is read, checked and tested as such.
+The template is itself a working plugin, called ``sketch``, and is checked and tested as such.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ def write(name: str, kinds: Sequence[Kind], where: Path, registry: Registry) -> 
 
     Raises
     ------
-    UsageError: the name is no name or taken, or the folder is there.
+    UsageError: the name is not valid or is taken, or the folder exists.
     """
     _check(name, kinds, registry)
     folder = where / f"toolbox-{name}"
     if folder.exists():
-        raise UsageError(f"{folder} is there already", "Choose another name, or another place with --out.")
+        raise UsageError(f"{folder} already exists", "Choose another name, or another folder with --out.")
     make_folder(where)
     with (
         translate_os_errors("write", folder),
         tempfile.TemporaryDirectory(dir=where, prefix=f".{folder.name}.") as temporary,
     ):
-        made = Path(temporary) / "made"
+        package = Path(temporary) / "package"
         for path, text in _files(name, kinds).items():
-            (made / path).parent.mkdir(parents=True, exist_ok=True)
-            (made / path).write_text(text, "utf-8", newline="\n")
-        shutil.move(made, folder)
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(text, "utf-8", newline="\n")
+        shutil.move(package, folder)
     return sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: (len(path.parts), path))
 
 
 def next_steps(name: str, kinds: Sequence[Kind], folder: Path) -> list[str]:
-    """What to type after :func:`write`."""
+    """The commands to run after :func:`write`."""
     commands = [_renamed(COMMANDS[kind], name) for kind in KINDS if kind in kinds]
     return [f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}", *commands, check(name)]
 
@@ -77,23 +77,23 @@ def check(name: str) -> str:
 def _check(name: str, kinds: Sequence[Kind], registry: Registry) -> None:
     if not _NAME.match(name):
         raise UsageError(
-            f"{name!r} is no name for a plugin", "Use lower-case letters and digits, with '-' between words: my-colours"
+            f"{name!r} is not a valid name for a plugin",
+            "Use lower-case letters and digits, with '-' between words: my-colours",
         )
     if name.startswith("toolbox-"):
         raise UsageError(f"the folder is called toolbox-NAME anyway: leave 'toolbox-' out of {name!r}")
-    taken = next((plugin for plugin in registry.plugins if plugin.name == name and plugin.shipped), None)
-    if taken is not None:
-        raise UsageError(f"a plugin of the toolbox's own is called {name!r}", "Choose another name.")
+    if any(plugin.name == name and plugin.shipped for plugin in registry.plugins):
+        raise UsageError(f"the toolbox itself has a plugin called {name!r}", "Choose another name.")
     for kind in kinds:
         if name in registry.names(kind) and registry.find(kind, name).plugin != name:
             offer = registry.find(kind, name)
-            raise UsageError(f"the plugin {offer.plugin} offers the {kind} {name!r} already", "Choose another name.")
+            raise UsageError(f"the plugin {offer.plugin} already offers the {kind} {name!r}", "Choose another name.")
 
 
 def _files(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
     ordered = [kind for kind in KINDS if kind in kinds]
-    kept = {"pyproject.toml", "README.md", "tests/test_sketch.py", *(f"toolbox_sketch/{kind}.py" for kind in ordered)}
-    files = {path: (TEMPLATE / path).read_text("utf-8") for path in sorted(kept)}
+    paths = {"pyproject.toml", "README.md", "tests/test_sketch.py", *(f"toolbox_sketch/{kind}.py" for kind in ordered)}
+    files = {path: (TEMPLATE / path).read_text("utf-8") for path in sorted(paths)}
     files["toolbox_sketch/__init__.py"] = _hooks(ordered)
     files["toolbox_sketch/py.typed"] = ""
     files["pyproject.toml"] = files["pyproject.toml"].replace("0.0.0", __version__)
@@ -105,10 +105,10 @@ def _files(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
 
 
 def _hooks(kinds: Sequence[Kind]) -> str:
-    """The module that the entry point names. ``api_version`` is written out: it says what the plugin was made for."""
+    """The module that the entry point names. ``api_version`` records what the plugin was written for."""
     imported = ", ".join(sorted(f"{kind.capitalize()}Component" for kind in kinds))
     parts = [
-        f'''"""A plugin for toolbox. Nothing heavy is imported here: what is named is imported when it is used."""
+        f'''"""A plugin for toolbox. Nothing heavy is imported here: factories are imported on use."""
 
 from collections.abc import Iterator
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -24,6 +24,12 @@ class Parameter:
     required: bool
     description: str
     choices: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The parameter as ``--json`` prints it; a default that JSON can't hold is a string."""
+        values = {name: value for name, value in asdict(self).items() if name != "choices"}
+        plain = self.default is None or isinstance(self.default, bool | int | float | str | list | dict)
+        return {**values, "default": self.default if plain else str(self.default)}
 
 
 def signature_model(factory: Callable[..., Any], what: str) -> type[BaseModel]:
@@ -118,8 +124,8 @@ def explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
         message = item["msg"][:1].lower() + item["msg"][1:]
-        given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
-        parts.append(f"{where}: {message}{given}")
+        value = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
+        parts.append(f"{where}: {message}{value}")
     return "; ".join(parts)
 
 
@@ -139,7 +145,7 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return tuple(str(choice) for choice in inner) if origin is Literal else ()
 
 
-def _type_text(written: Any, resolved: Any) -> str:
+def _type_text(annotation: Any, resolved: Any) -> str:
     """The annotation in the author's words: ``int``, ``a | b``, ``list of int``."""
     if isinstance(resolved, type) and not get_args(resolved):
         return resolved.__name__
@@ -147,7 +153,7 @@ def _type_text(written: Any, resolved: Any) -> str:
     if origin is Literal:
         return " | ".join(str(choice) for choice in inner)
     if origin is Annotated:
-        return _type_text(written, inner[0])
+        return _type_text(annotation, inner[0])
     if origin in (list, tuple, Sequence) and inner and set(inner[1:]) <= {...}:
-        return f"list of {_type_text(written, inner[0])}"
-    return str(resolved if resolved is not None else written).replace("typing.", "")
+        return f"list of {_type_text(annotation, inner[0])}"
+    return str(resolved if resolved is not None else annotation).replace("typing.", "")

@@ -19,7 +19,7 @@ _OPENING, _CLOSING, _QUOTES = "[{(", "]})", "\"'"
 
 @dataclass(frozen=True)
 class Spec:
-    """A component's name and the parameters it is to be made with."""
+    """A component's name and its parameters."""
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -31,25 +31,28 @@ class Spec:
 
 
 def looks_like_path(text: str) -> bool:
-    """Whether ``text`` is a path rather than a spec: it exists, is absolute, or holds a separator.
+    """Whether ``text`` is a path, not a spec: it exists, is absolute, or contains a separator.
 
-    Decided before anything is split at ``:``, so that ``C:\\data`` and ``scans/a:b`` stay whole. What begins with a
-    name, a colon and ``key=`` is a spec with a path among its values (``nifti:path=scans/``), unless it exists.
+    This is decided before anything is split at ``:``, so that ``C:\\data`` and ``scans/a:b`` stay whole. Text that
+    begins with a name, a colon and ``key=`` is a spec with a path among its values (``nifti:path=scans/``), unless it
+    exists.
     """
     if _exists(text):
         return True
     return not _SPEC_WITH_KEY.match(text) and ("/" in text or "\\" in text or Path(text).is_absolute())
 
 
-def parse(text: str | Mapping[str, Any]) -> Spec:
+def parse(text: str | Mapping[str, Any] | Spec) -> Spec:
     """The spec that ``text`` (or a TOML table ``{name = …, key = …}``) describes.
 
     Values are TOML values or bare words: ``timm:arch=vit_tiny_patch16_224``, ``compose:steps=["a","b:x=1"]``.
 
     Raises
     ------
-    UsageError: it isn't of that form.
+    UsageError: it does not have that form.
     """
+    if isinstance(text, Spec):
+        return text
     if isinstance(text, Mapping):
         return _from_table(text)
     name, colon, rest = text.strip().partition(":")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolbox.api.progress import Reporter, tracked
+from toolbox.data.audit import FILE_NAME, PAGE_NAME
 from toolbox.data.audit.findings import KINDS, Audit, Finding
 from toolbox.data.manifest import Row
 from toolbox.data.source import ImageChanged
-from toolbox.files.atomic import write_bytes
+from toolbox.files.atomic import write_bytes, write_json
+from toolbox.files.outputs import check_output
 from toolbox.report import page_assets
 from toolbox.report.pictures import EmbeddedPicture, Thumbnail, embed
 
@@ -33,27 +35,34 @@ class PageFinding:
     more: int
 
 
-def write_audit_page(audit: Audit, prepared: SplitDataset, path: Path, reporter: Reporter) -> None:
-    """Write the page to ``path``, whole or not at all.
+def check_audit_files(folder: Path, overwrite: bool = False) -> None:
+    """Refuse to replace an ``audit.json`` or ``audit.html`` that toolbox did not write; see :func:`check_output`."""
+    for name in (FILE_NAME, PAGE_NAME):
+        check_output(folder / name, overwrite)
+
+
+def write_audit_files(audit: Audit, split: SplitDataset, folder: Path, reporter: Reporter) -> None:
+    """Write ``audit.json`` and ``audit.html``, each whole or not at all.
 
     Raises
     ------
     toolbox.api.errors.EnvironmentFailure: it can't be written.
     """
-    rows = {row.id: row for row in prepared.manifest.rows}
+    rows = {row.id: row for row in split.manifest.rows}
     leaks, warnings = audit.leaks[:MAX_LEAKS], audit.warnings[:MAX_WARNINGS]
-    pictured = _pictured([*leaks, *warnings], rows, prepared.source)
+    pictured = _pictured([*leaks, *warnings], rows, split.source)
     findings = list(tracked(pictured, reporter, "drawing the audit", len(leaks) + len(warnings), "findings"))
     text = page_assets.render(
         "audit.html.j2",
         audit=audit,
-        data=prepared.source.spec,
+        data=split.source.spec,
         images=len(rows),
         counts=[f"{count} × {KINDS[kind]}" for kind, count in audit.counts().items()],
         leaks=findings[: len(leaks)],
         warnings=findings[len(leaks) :],
     )
-    write_bytes(path, text.encode("utf-8"))
+    write_json(folder / FILE_NAME, audit.document())
+    write_bytes(folder / PAGE_NAME, text.encode("utf-8"))
 
 
 def _pictured(findings: Sequence[Finding], rows: Mapping[str, Row], source: Source) -> Iterator[PageFinding]:

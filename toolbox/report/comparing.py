@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from toolbox.api.errors import ToolboxError
-from toolbox.api.evaluator import Metric
-from toolbox.evaluation.compare import SHOWN, Arm, arms_of, compare, paired
-from toolbox.report.inputs import ArmView, ComparisonView, Verdict
+from toolbox.evaluation.compare import SHOWN, Arm, ComparisonResult, arms_of, compare, paired
 from toolbox.runs.folder import Run
 from toolbox.runs.identity import differences, identity
 from toolbox.settings.schema import known_names
@@ -24,13 +21,13 @@ LABELS = {"model": "model", "train_on": "trained on", "weights": "weights", "aug
 """What is shown of an experiment's identity beside its settings."""
 
 
-def comparisons(runs: Sequence[Run]) -> tuple[list[ComparisonView], list[str]]:
+def comparisons(runs: Sequence[Run]) -> tuple[list[ComparisonResult], list[str]]:
     """Every set of ``runs`` that was tested on the same images, compared; and why others were not."""
     compared, errors = [], []
     sets, reasons = _comparable(runs)
     for members in sets:
         try:
-            compared += [_view(members)] if len(members) > 1 else []
+            compared += [_named(members)] if len(members) > 1 else []
         except ToolboxError as error:
             errors.append(f"{members[0].id} and {len(members) - 1} more: {error}")
     return compared, [*reasons, *errors]
@@ -55,27 +52,23 @@ def _comparable(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     return sets, reasons
 
 
-def _view(members: Sequence[Run]) -> ComparisonView:
+def _named(members: Sequence[Run]) -> ComparisonResult:
+    """``members`` compared, with arms called by what tells them apart."""
     arms = arms_of(members)
-    document = compare(members, SHOWN if len(arms) <= ALL_METRICS else SHOWN[:1])
-    metric, differing = document["metric"], _differing(arms)
-    named = {arm.letter.lower(): _name(arm, at, differing) for at, arm in enumerate(arms)}
-    differences = [f"{what} ({_listed(values)})" for what, values in differing.items()]
-    return ComparisonView(
-        metric=metric,
-        n=document["n"],
-        arms=[
-            ArmView(
-                letter=arm["name"].upper(),
-                name=named[arm["name"]],
-                runs=arm["runs"],
-                value=arm["metrics"][metric]["mean"],
-                sd=arm["metrics"][metric]["sd"],
-            )
-            for arm in document["arms"]
-        ],
-        verdicts=[_verdict(each, named) for each in document["comparisons"]],
-        notes=[*([f"what differs: {'; '.join(differences[:DIFFERENCES])}"] if differences else []), *document["notes"]],
+    result = compare(members, SHOWN if len(arms) <= ALL_METRICS else SHOWN[:1])
+    differing = _differing(arms)
+    names = {arm.letter: _name(arm, at, differing) for at, arm in enumerate(arms)}
+    details = [f"{what} ({_listed(values)})" for what, values in differing.items()]
+    notes = [*([f"what differs: {'; '.join(details[:DIFFERENCES])}"] if details else []), *result.notes]
+    if result.deciding:
+        notes.append(result.deciding.scope_words)
+    return replace(
+        result,
+        arms=tuple(replace(arm, name=names[arm.letter]) for arm in result.arms),
+        comparisons=tuple(
+            replace(each, names=(names[each.letters[0]], names[each.letters[1]])) for each in result.comparisons
+        ),
+        notes=tuple(notes),
     )
 
 
@@ -103,30 +96,3 @@ def _name(arm: Arm, at: int, differing: Mapping[str, Sequence[str]]) -> str:
 def _listed(values: Sequence[str]) -> str:
     unique = list(dict.fromkeys(values))
     return ", ".join(unique[:5]) + (", …" if len(unique) > 5 else "")
-
-
-def _verdict(comparison: Mapping[str, Any], named: Mapping[str, str]) -> Verdict:
-    from toolbox.statistics.scores import METRICS
-
-    info, ends = METRICS[comparison["metric"]], comparison["difference"]
-    holm = comparison["p_value_holm"] is not None
-    return Verdict(
-        metric=comparison["metric"],
-        label=info.label,
-        share=info.share and comparison["metric"] != "auc",
-        a=comparison["a"].upper(),
-        b=comparison["b"].upper(),
-        difference=Metric(ends["value"], ends["low"], ends["high"], ends["method"]),
-        p_value=comparison["p_value_holm"] if holm else comparison["p_value"],
-        holm=holm,
-        test=comparison["test"],
-        winner="" if comparison["verdict"] == "not distinguishable" else comparison["verdict"].upper(),
-        words=_words(comparison["words"], named),
-        needed=comparison["needed"],
-    )
-
-
-def _words(text: str, named: Mapping[str, str]) -> str:
-    """The sentence with arms called as the report calls them: ``B (002-resnet50) is better`` begins with the run."""
-    match = re.match(r"([A-Z]) \(.*?\) is better", text)
-    return f"{named[match[1].lower()]} is better{text[match.end() :]}" if match else text

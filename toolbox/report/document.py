@@ -21,7 +21,7 @@ def document(inputs: ReportInputs) -> dict[str, Any]:
             "workspace": inputs.workspace,
             "summary": asdict(summarize(inputs)),
             "runs": [_run(run) for run in inputs.runs],
-            "comparisons": [asdict(each) for each in inputs.comparisons],
+            "comparisons": [each.document() for each in inputs.comparisons],
             "refused": inputs.not_comparable,
             "data": _data(inputs.data) if inputs.data else None,
             "steps": [{"command": step.command, "makes": step.purpose} for step in inputs.steps],

@@ -8,7 +8,7 @@ from pathlib import Path
 from toolbox.api.errors import UsageError, closest
 from toolbox.files.atomic import json_text
 from toolbox.files.outputs import write_output
-from toolbox.report import html, markdown
+from toolbox.report import figures, html, markdown, plots
 from toolbox.report.document import document
 from toolbox.report.inputs import ReportInputs
 
@@ -31,7 +31,7 @@ def check(format_name: str) -> None:
 
 
 def write(inputs: ReportInputs, path: Path, format_name: str = "html", overwrite: bool = False) -> None:
-    """Write the report to ``path``, whole or not at all.
+    """Write the report to ``path``, whole or not at all, and the figures of its runs.
 
     Raises
     ------
@@ -39,4 +39,7 @@ def write(inputs: ReportInputs, path: Path, format_name: str = "html", overwrite
     EnvironmentFailure: it can't be written; what was there before is then still there.
     """
     check(format_name)
+    for run in inputs.runs:
+        if run.figures_folder is not None:
+            figures.save(plots.of_run(run).all, run.figures_folder)
     write_output(path, FORMATS[format_name](inputs).encode("utf-8"), overwrite)

@@ -93,7 +93,8 @@ def _looks(run: Run) -> list[tuple[str, str]]:
 
 
 def _stage_words(stage: StageRecord) -> str:
-    text = f"{stage.epochs_run} epochs of {stage.optimizer} at lr {stage.lr:g}, batch {stage.batch_size}"
+    steps = f", cut at {stage.steps:,} steps," if stage.steps and not stage.stopped_early else ""
+    text = f"{stage.epochs_run} epochs{steps} of {stage.optimizer} at lr {stage.lr:g}, batch {stage.batch_size}"
     if stage.stopped_early or stage.best_epoch != stage.epochs_run:
         text += f"; weights of epoch {stage.best_epoch} kept"
     frozen = stage.frozen_before == stage.frozen_after

@@ -114,7 +114,7 @@ def _audit(workspace: Path, fingerprint: str, images: bool, beside: Path) -> Aud
             examples=[f"{KINDS.get(group['kind'], group['kind'])}: {_members(group)}" for group in leaks[:EXAMPLES]],
             links=[(name, _address(workspace / name, beside)) for name in names if (workspace / name).is_file()],
         )
-    except (UsageError, KeyError, TypeError):
+    except (UsageError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -11,7 +11,8 @@ from toolbox.runs.folder import FIGURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toolbox.api.evaluator import Gallery, Metric
+    from toolbox.api.evaluator import Gallery
+    from toolbox.evaluation.compare import ComparisonResult
     from toolbox.report.pictures import Thumbnail
     from toolbox.runs.evaluation import EvaluationRecord
     from toolbox.runs.record import RunRecord
@@ -113,61 +114,6 @@ class DataView:
     audit: AuditView | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmView:
-    """Runs that differ in their seed alone. ``value`` is the mean of the deciding metric, ``sd`` its spread."""
-
-    letter: str
-    name: str
-    runs: Sequence[str]
-    value: float | None = None
-    sd: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """How far arm ``b`` is above arm ``a`` in one metric. ``winner`` is a letter, empty where none is to be called.
-
-    ``p_value`` is after Holm's correction where ``holm``; ``words`` is the verdict as a sentence.
-    """
-
-    metric: str
-    label: str
-    share: bool
-    a: str
-    b: str
-    difference: Metric
-    p_value: float
-    holm: bool
-    test: str
-    winner: str
-    words: str
-    needed: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonView:
-    """Runs that were tested on the same images, compared with each other. ``metric`` is the one that decides."""
-
-    metric: str
-    n: int
-    arms: Sequence[ArmView]
-    verdicts: Sequence[Verdict]
-    notes: Sequence[str] = ()
-
-    def arm(self, letter: str) -> ArmView:
-        """The arm of that letter."""
-        return next(arm for arm in self.arms if arm.letter == letter)
-
-    def arm_of(self, run_id: str) -> ArmView | None:
-        """The arm that a run belongs to, if it was compared at all."""
-        return next((arm for arm in self.arms if run_id in arm.runs), None)
-
-    def between(self, one: str, other: str) -> Verdict | None:
-        """The verdict on two arms by the deciding metric."""
-        return next((v for v in self.verdicts if v.metric == self.metric and {v.a, v.b} == {one, other}), None)
-
-
 @dataclass(frozen=True, slots=True)
 class CommandLine:
     """A command on the way from data to report, and what it is for."""
@@ -190,7 +136,7 @@ class ReportInputs:
     runs: Sequence[RunView]
     data: DataView | None = None
     notes: Sequence[str] = ()
-    comparisons: Sequence[ComparisonView] = ()
+    comparisons: Sequence[ComparisonResult] = ()
     not_comparable: Sequence[str] = ()
     steps: Sequence[CommandLine] = ()
     versions: Sequence[tuple[str, str]] = ()

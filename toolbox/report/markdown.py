@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import toolbox
 from toolbox.files.names import printable
 from toolbox.report import tables
-from toolbox.report.inputs import AuditView, ComparisonView, DataView, ReportInputs, RunView
+from toolbox.report.inputs import AuditView, DataView, ReportInputs, RunView
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
 from toolbox.report.wording import counted, result_columns, run_name
+
+if TYPE_CHECKING:
+    from toolbox.evaluation.compare import ComparisonResult
 
 # What could begin an element wherever it stands in a line.
 _ACTIVE = re.compile(r"([\\`*_\[\]<>|&#~$])")
@@ -68,7 +72,7 @@ def _cell(cell: Cell) -> str:
     return text(f"{cell.text} ({cell.below})" if cell.below else cell.text)
 
 
-def _comparison(comparison: ComparisonView) -> Iterator[str]:
+def _comparison(comparison: ComparisonResult) -> Iterator[str]:
     yield from (
         table(content) for content in (tables.arms(comparison), tables.verdicts(comparison)) if content is not None
     )

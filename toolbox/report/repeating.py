@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from toolbox.files.command_line import command_line
 from toolbox.plugin.spec import Spec
 from toolbox.report.inputs import CommandLine
 from toolbox.runs.folder import Run
@@ -26,8 +28,8 @@ def steps(runs: Sequence[Run]) -> list[CommandLine]:
         if record.command:
             commands.append(CommandLine(record.command, f"the run {run.id}"))
         for evaluation in run.external_evaluations():
-            words = ["toolbox", "evaluate", run.id, "--data", evaluation.external, *_workspace(record)]
-            commands.append(CommandLine(shlex.join(words), f"the external test of {run.id}"))
+            line = command_line("evaluate", run.id, "--data", evaluation.external, workspace=_workspace(record))
+            commands.append(CommandLine(line, f"the external test of {run.id}"))
     return commands
 
 
@@ -41,8 +43,7 @@ def shared_versions(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def _augment(record: RunRecord, recipe: RecipeRecord) -> str:
-    words = ["toolbox", "augment", "--data", record.data.spec, *_workspace(record)]
-    words += ["--augmenter", str(Spec(recipe.augmenter, recipe.parameters))]
+    words = ["augment", "--data", record.data.spec, "--augmenter", str(Spec(recipe.augmenter, recipe.parameters))]
     words += ["--factor", str(recipe.factor), "--seed", str(recipe.seed), "--size", str(recipe.size)]
     usual = AugmentSettings().model_dump(mode="json")
     for name in ("format", "quality", "include_source", "balance"):
@@ -52,16 +53,16 @@ def _augment(record: RunRecord, recipe: RecipeRecord) -> str:
     for name, value in SplitSettings().model_dump(mode="json").items():
         if split[name] != value:
             words += ["--set", f"split.{name}={_value(split[name])}"]
-    return shlex.join(words)
+    return command_line(*words, workspace=_workspace(record))
 
 
-def _workspace(record: RunRecord) -> list[str]:
-    """``-C DIR`` as the run's own command had it."""
+def _workspace(record: RunRecord) -> Path:
+    """The workspace as the run's own command had it."""
     words = shlex.split(record.command) if record.command.startswith("toolbox ") else []
     for flag in ("-C", "--workspace"):
         if flag in words[:-1]:
-            return ["-C", words[words.index(flag) + 1]]
-    return []
+            return Path(words[words.index(flag) + 1])
+    return Path()
 
 
 def _value(value: Any) -> str:

@@ -12,12 +12,14 @@ from PIL import Image
 from toolbox.api.augmenter import Augmenter
 from toolbox.api.dataset import VirtualDataset
 from toolbox.api.errors import UsageError
+from toolbox.api.images import resize_to_square, to_image
 from toolbox.augment import encode, lineage
 from toolbox.augment.recipe import Recipe
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.names import printable
 from toolbox.files.outputs import MARK, check_output, write_output
+from toolbox.plugin import guard
 from toolbox.plugin.spec import looks_like_path
 from toolbox.report import svg
 from toolbox.report.figures import POINTS_PER_INCH, plain_style, to_bytes
@@ -121,14 +123,15 @@ def of_inspection(document: Mapping[str, Any], pictures: Mapping[str, Sequence[T
 def of_preview(recipe: Recipe, rows: Sequence[Row], source: Source, augmenter: Augmenter) -> Sheet:
     """Each of ``rows`` and :data:`COPIES` copies of it, each with its parameters."""
     sheet_rows = []
-    for row in rows:
-        image = source.image(row)
-        params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
-        copies = augmenter.apply(encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
-        pictures = [Thumbnail(row.label, "source", encode.to_image(encode.resize_source(image, recipe.size)))]
-        for each, array in zip(params, copies, strict=True):
-            pictures.append(Thumbnail(row.label, lineage.describe_params(each), encode.to_image(array)))
-        sheet_rows.append(SheetRow(row.path, pictures))
+    with guard.isolate(augmenter):
+        for row in rows:
+            image = source.image(row)
+            params = encode.draw_params(augmenter, image, row.pixels, recipe.seed, range(COPIES))
+            copies = encode.apply(augmenter, encode.repeat_source(image, recipe.size, COPIES), params, recipe.size)
+            pictures = [Thumbnail(row.label, "source", resize_to_square(image, recipe.size))]
+            for each, array in zip(params, copies, strict=True):
+                pictures.append(Thumbnail(row.label, lineage.describe_params(each), to_image(array)))
+            sheet_rows.append(SheetRow(row.path, pictures))
     facts = f"{counted(len(rows), 'source')}, {COPIES} copies of each at {recipe.size} × {recipe.size} pixels"
     return Sheet(str(recipe.spec), facts, sheet_rows)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from toolbox.api.evaluator import Metric
-from toolbox.report.inputs import ArmView, ComparisonView, ReportInputs, RunView
+from toolbox.report.inputs import ReportInputs, RunView
 from toolbox.report.wording import (
     HEADLINE,
     NBSP,
@@ -20,6 +21,9 @@ from toolbox.report.wording import (
     number,
     run_name,
 )
+
+if TYPE_CHECKING:
+    from toolbox.evaluation.compare import Arm, ComparisonResult
 
 SYNTHETIC = "The images are made by a program; figures from them say nothing about real images."
 
@@ -86,17 +90,17 @@ def _sentences(inputs: ReportInputs) -> tuple[str, str]:
     return _ranking(comparison, [run for run in fair if comparison.arm_of(run.id)])
 
 
-def _comparison_of(inputs: ReportInputs, fair: Sequence[RunView]) -> ComparisonView | None:
+def _comparison_of(inputs: ReportInputs, fair: Sequence[RunView]) -> ComparisonResult | None:
     """The comparison by accuracy that covers the most ``fair`` runs, two at least."""
 
-    def covered(comparison: ComparisonView) -> int:
+    def covered(comparison: ComparisonResult) -> int:
         return sum(comparison.arm_of(run.id) is not None for run in fair)
 
     by_accuracy = [each for each in inputs.comparisons if each.metric == HEADLINE and covered(each) > 1]
     return max(by_accuracy, key=covered, default=None)
 
 
-def _ranking(comparison: ComparisonView, fair: Sequence[RunView]) -> tuple[str, str]:
+def _ranking(comparison: ComparisonResult, fair: Sequence[RunView]) -> tuple[str, str]:
     """The best of ``fair`` runs (the best first) or, where an arm has several, of their arms; and the verdict."""
     arms = dict.fromkeys(arm.letter for run in fair if (arm := comparison.arm_of(run.id)))
     ranked = [comparison.arm(letter) for letter in arms]
@@ -106,7 +110,7 @@ def _ranking(comparison: ComparisonView, fair: Sequence[RunView]) -> tuple[str, 
         best = f"{listing(level)} share" if len(level) > 1 else f"Of {len(fair)} runs, {level[0]} has"
         finding = f"{best} the highest {HEADLINE} on the held-out {fair[0].evaluation.split} split: {_value(fair[0])}."
     else:
-        ranked.sort(key=lambda arm: -1.0 if arm.value is None else arm.value, reverse=True)
+        ranked = [arm for arm in comparison.ranked if arm in ranked]
         names = {arm.letter: arm.name for arm in ranked}
         mean = _mean(ranked[0], comparison.n)
         if len(ranked) == 1:
@@ -119,7 +123,7 @@ def _ranking(comparison: ComparisonView, fair: Sequence[RunView]) -> tuple[str, 
     return finding, _verdict(comparison, [arm.letter for arm in ranked], names)
 
 
-def _verdict(comparison: ComparisonView, ranked: Sequence[str], names: dict[str, str]) -> str:
+def _verdict(comparison: ComparisonResult, ranked: Sequence[str], names: dict[str, str]) -> str:
     """Whether the first of ``ranked`` (letters, the best first) is better than the others, in a sentence."""
     best, second = ranked[:2]
     verdicts = {other: verdict for other in ranked[1:] if (verdict := comparison.between(best, other))}
@@ -136,7 +140,7 @@ def _verdict(comparison: ComparisonView, ranked: Sequence[str], names: dict[str,
     else:
         others = listing([names[other] for other in unbeaten])
         start, subject = f"It can't be told apart from {others}; against the next best, {names[second]}, ", "it is "
-    return f"{start}{'' if deciding.winner else subject}{deciding.words}."
+    return f"{start}{'' if deciding.winner else subject}{deciding.words}. {deciding.scope_words}"
 
 
 def _score(run: RunView) -> float:
@@ -150,9 +154,10 @@ def _value(run: RunView) -> str:
     return f"{number(metric.value)} ({ends}n{NBSP}={NBSP}{run.evaluation.n:,})"
 
 
-def _mean(arm: ArmView, n: int) -> str:
-    spread = f", standard deviation {number(arm.sd)} between seeds" if arm.sd is not None else ""
-    return f"{number(arm.value)} ({counted(len(arm.runs), 'run')} on {n:,} images{spread})"
+def _mean(arm: Arm, n: int) -> str:
+    sd = arm.sd(HEADLINE)
+    spread = f", standard deviation {number(sd)} between seeds" if sd is not None else ""
+    return f"{number(arm.mean(HEADLINE))} ({counted(len(arm.runs), 'run')} on {n:,} images{spread})"
 
 
 def _caveats(inputs: ReportInputs) -> list[Caveat]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from toolbox.api.evaluator import Figure, Metric, Table
-from toolbox.report.inputs import ArmView, AuditView, ComparisonView, DataView, RunView, Verdict
+from toolbox.report.inputs import AuditView, DataView, RunView
 from toolbox.report.plots import classes_of
 from toolbox.report.wording import (
     UNDEFINED,
@@ -20,9 +21,13 @@ from toolbox.report.wording import (
     run_name,
     shorten,
     signed,
-    signed_interval,
 )
 from toolbox.runs.evaluation import EvaluationRecord
+from toolbox.statistics.wording import format_points
+
+if TYPE_CHECKING:
+    from toolbox.evaluation.compare import ComparisonResult
+    from toolbox.statistics.verdict import Comparison
 
 LONG, CARDS = 30, 6
 """Rows up to which a table stands open; rows that a phone shows as cards at most."""
@@ -32,13 +37,14 @@ CROSSWISE = ("metric", "value", "low", "high")
 
 
 TESTS = {
-    "mcnemar-exact": "McNemar, exact",
-    "sign-flip-exact-by-group": "sign flips of groups, exact",
+    "mcnemar-mid-p": "McNemar, mid-p",
+    "sign-flip-mid-p-by-group": "sign flips of groups, mid-p",
     "delong": "DeLong",
     "delong-by-group": "DeLong, by group",
     "paired-bootstrap": "paired bootstrap",
     "paired-bootstrap-by-group": "paired bootstrap of groups",
-    "two-way-t": "t, over images and seeds",
+    "seeds-t": "t, over images and seeds",
+    "folds-t": "corrected t, over folds",
 }
 """Tests as people call them."""
 
@@ -114,72 +120,76 @@ def results(runs: Sequence[RunView], columns: Sequence[tuple[str, str]]) -> Text
     )
 
 
-def verdicts(comparison: ComparisonView) -> TextTable | None:
-    """Every difference with its interval, p-value and verdict; ``None`` if all runs are one arm.
+def verdicts(result: ComparisonResult) -> TextTable | None:
+    """Every difference with its interval and p-value, and the primary metric's verdict; ``None`` for a single arm.
 
-    Of two arms by each metric; of more the deciding metric, and then only the best arm's against each other one.
+    Of two arms by each metric; of more the primary metric, and then only the best arm's against each other one.
     """
-    shown = shown_verdicts(comparison)
+    shown = shown_comparisons(result)
     if not shown:
         return None
-    two = len(comparison.arms) == 2
-    what = (
-        f"{comparison.arms[1].name} against {comparison.arms[0].name}, " if two else "The best against each other one, "
-    )
+    two = len(result.arms) == 2
+    what = f"{result.arms[1].name} against {result.arms[0].name}, " if two else "The best against each other one, "
     return TextTable(
-        f"{what}on the same {comparison.n:,} images: the difference with its 95 % interval, and the verdict",
+        f"{what}on the same {result.n:,} images: the difference with its 95 % interval, and the verdict",
         [
             Column("metric" if two else "compared"),
             Column("difference", numeric=True),
-            Column("p after Holm" if any(v.holm for v in shown) else "p", numeric=True),
+            Column("p after Holm" if shown[0].adjusted is not None else "p", numeric=True),
             Column("verdict"),
             Column("test"),
         ],
-        [_verdict_row(comparison, each, two) for each in shown],
+        [_verdict_row(each, two) for each in shown],
         cards=True,
     )
 
 
-def shown_verdicts(comparison: ComparisonView) -> list[Verdict]:
-    """Of two arms all verdicts, of more those by the deciding metric that the best arm has part in."""
-    if len(comparison.arms) <= 2:
-        return list(comparison.verdicts)
-    best = max(comparison.arms, key=lambda arm: -1.0 if arm.value is None else arm.value).letter
-    return [each for each in comparison.verdicts if each.metric == comparison.metric and best in (each.a, each.b)]
+def shown_comparisons(result: ComparisonResult) -> list[Comparison]:
+    """Of two arms all comparisons, of more those by the primary metric that the best arm has part in."""
+    if len(result.arms) <= 2:
+        return list(result.comparisons)
+    best = result.ranked[0].letter
+    return [each for each in result.primary if best in each.letters]
 
 
-def _verdict_row(comparison: ComparisonView, verdict: Verdict, two: bool) -> list[Cell]:
-    a, b = comparison.arm(verdict.a).name, comparison.arm(verdict.b).name
-    unit = " points" if verdict.share else ""
-    better = f"{comparison.arm(verdict.winner).name} is better" if verdict.winner else "not distinguishable"
+def _verdict_row(comparison: Comparison, two: bool) -> list[Cell]:
+    a, b = comparison.names
+    share = comparison.share
+    ends = f"{signed(comparison.low, share)} to {signed(comparison.high, share)}"
+    winner = dict(zip(comparison.letters, comparison.names, strict=True)).get(comparison.winner)
+    verdict = f"{winner} is better" if winner else "not distinguishable" if comparison.primary else "descriptive"
     return [
-        Cell(verdict.label) if two else Cell(b, below=f"against {a}"),
-        Cell(signed(verdict.difference.value, verdict.share) + unit, below=signed_interval(verdict)),
-        Cell(p_text(verdict.p_value)),
-        Cell(better, below=_needed(verdict)),
-        Cell(TESTS.get(verdict.test, verdict.test.replace("-", " "))),
+        Cell(comparison.label) if two else Cell(b, below=f"against {a}"),
+        Cell(signed(comparison.difference, share) + (" points" if share else ""), below=ends),
+        Cell(p_text(comparison.deciding_p)),
+        Cell(verdict, below=_detectable(comparison)),
+        Cell(TESTS.get(comparison.test, comparison.test.replace("-", " "))),
     ]
 
 
-def _needed(verdict: Verdict) -> str:
-    if verdict.winner or not verdict.needed:
+def _detectable(comparison: Comparison) -> str:
+    if comparison.winner or not comparison.primary or comparison.detectable is None:
         return ""
-    return f"about {verdict.needed:,} images would be needed to see a difference of this size"
+    return f"a true difference of {format_points(comparison.detectable, comparison.share)} would show in 80 %"
 
 
-def arms(comparison: ComparisonView) -> TextTable | None:
+def arms(result: ComparisonResult) -> TextTable | None:
     """Means and spreads over seeds; ``None`` where every arm is one run."""
-    if all(len(arm.runs) == 1 for arm in comparison.arms):
+    if all(len(arm.runs) == 1 for arm in result.arms):
         return None
     return TextTable(
-        f"Arms: mean {metric_label(comparison.metric)} over the seeds",
+        f"Arms: mean {metric_label(result.metric)} over the seeds",
         [Column("arm"), Column("runs"), Column("mean", True), Column("SD between seeds", True)],
-        [[Cell(arm.name), Cell(_names(arm)), Cell(number(arm.value)), Cell(number(arm.sd))] for arm in comparison.arms],
+        [
+            [
+                Cell(arm.name),
+                Cell(", ".join(run.id for run in arm.runs)),
+                Cell(number(arm.mean(result.metric))),
+                Cell(number(arm.sd(result.metric))),
+            ]
+            for arm in result.arms
+        ],
     )
-
-
-def _names(arm: ArmView) -> str:
-    return ", ".join(arm.runs)
 
 
 def external(run: RunView, columns: Sequence[tuple[str, str]]) -> TextTable | None:

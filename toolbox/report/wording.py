@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from toolbox.api.evaluator import Metric
 from toolbox.files.names import printable
-from toolbox.report.inputs import RunView, Verdict
+from toolbox.report.inputs import RunView
 from toolbox.runs.evaluation import EvaluationRecord
 
 UNDEFINED = "–"
@@ -150,9 +150,3 @@ def signed(value: float | None, share: bool) -> str:
     from toolbox.statistics.wording import format_signed
 
     return UNDEFINED if value is None or not math.isfinite(value) else format_signed(value, share)
-
-
-def signed_interval(verdict: Verdict) -> str:
-    """``+0.4 to +5.6``."""
-    found = verdict.difference
-    return f"{signed(found.low, verdict.share)} to {signed(found.high, verdict.share)}" if has_interval(found) else ""

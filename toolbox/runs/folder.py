@@ -176,6 +176,18 @@ def find_run(workspace: Path, name: str = "") -> Run:
     raise UsageError(f"there is no run {name!r} in {workspace / FOLDER}", hint)
 
 
+def find_runs(workspace: Path, names: Sequence[str] = ()) -> list[Run]:
+    """The runs that ``names`` name; without names every finished one.
+
+    Raises
+    ------
+    UsageError: there is none.
+    """
+    if names:
+        return [find_run(workspace, name) for name in names]
+    return [run for run in list_runs(workspace) if run.finished] or [find_run(workspace)]
+
+
 def _number(name: str) -> int:
     digits = name.partition("-")[0]
     return int(digits) if digits.isdecimal() else 0

@@ -13,19 +13,16 @@ from toolbox.settings.layers import flattened
 from toolbox.settings.schema import execution_settings
 
 
-def experiment(kind: str, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The experiment that ``settings`` (by dotted name) ask for; ``kind`` is ``train`` or ``finetune``."""
-    ignored = {"seed", *execution_settings()}
-    values = {name: value for name, value in settings.items() if name not in ignored}
-    return {"kind": kind, "model": model, **values}
-
-
 def identity(record: RunRecord) -> dict[str, Any]:
     """The experiment of a run by name: all settings, and what they led to in its workspace."""
     # The recipe's name is a hash of its seed, too.
     recipe = record.augmented_recipe and record.augmented_recipe.model_dump(mode="json", exclude={"name", "seed"})
+    ignored = {"seed", *execution_settings()}
+    settings = flattened("run.json", record.settings.model_dump(mode="json"))
     return {
-        **experiment(record.kind, record.model, flattened("run.json", record.settings.model_dump(mode="json"))),
+        "kind": record.kind,
+        "model": record.model,
+        **{name: value for name, value in settings.items() if name not in ignored},
         "input": record.request.model_dump(mode="json"),
         "mean": record.mean,
         "std": record.std,

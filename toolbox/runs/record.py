@@ -46,6 +46,7 @@ class StageRecord(Part):
 
     name: str
     epochs: int
+    steps: int = 0
     optimizer: str
     lr: float
     batch_size: int
@@ -70,6 +71,7 @@ class RecipeRecord(Part):
     quality: int
     seed: int
     balance: bool = False
+    resampling: int = 1
 
 
 class RunRecord(Document):

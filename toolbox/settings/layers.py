@@ -72,16 +72,25 @@ def from_file(path: Path) -> Layer:
     ------
     UsageError: it is no TOML, too large for settings, or has unknown names.
     """
-    with translate_os_errors("read", path):
-        raw = path.read_bytes()
+    values = dict(from_table(str(path), read_toml(path, "settings file")).values)
+    return Layer(str(path), {**values, **paths_beside(values, path.parent)})
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """The table in a TOML file; ``kind`` says what it is, for messages.
+
+    Raises
+    ------
+    UsageError: it is no TOML, or too large.
+    """
+    with translate_os_errors("read", path), path.open("rb") as file:
+        raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
-        raise UsageError(f"{path} is {len(raw):,} bytes long: that is no settings file")
+        raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is not a {kind}")
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
-    values = dict(from_table(str(path), table).values)
-    return Layer(str(path), {**values, **paths_beside(values, path.parent)})
 
 
 def paths_beside(values: Mapping[str, Any], folder: Path) -> dict[str, str]:

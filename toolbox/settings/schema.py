@@ -21,11 +21,12 @@ ComponentSpec = str | dict[str, Any]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "exponential", "inverse-time", "cosine", "step"]
 Balance = Literal["none", "weights", "sampler"]
+Monitor = Literal["auto", "loss", "balanced-loss", "accuracy", "balanced-accuracy", "auc"]
 Precision = Literal["auto", "float32", "bf16"]
 TrainOn = Literal["auto", "originals", "augmented", "online"]
 BatchNorm = Literal["train", "frozen"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Protocol = Literal["split-then-augment", "augment-then-split"]
+Protocol = Literal["split-then-augment", "augment-then-split", "augment-then-validate"]
 Duplicates = Literal["keep", "group", "drop"]
 
 Epochs = Annotated[int, Field(ge=0, le=100_000, description="epochs; 0 leaves the weights as they are")]
@@ -94,7 +95,8 @@ class SplitSettings(Section):
     )
     protocol: Protocol = Field(
         "split-then-augment",
-        description="what comes first; augment-then-split leaks on purpose: set, runs and reports are marked leaky",
+        description="what comes first; augment-then-split leaks on purpose: set, runs and reports are marked leaky;"
+        " augment-then-validate deals the validation split from the copies of training images",
     )
 
 
@@ -133,6 +135,12 @@ class StageSettings(Section):
 
     batch_size: int = Field(32, ge=1, le=65_536, description="images per step")
     epochs: Epochs = 30
+    steps: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="steps of the optimizer; the last epoch is cut there. 0: as many as epochs have",
+    )
     lr: Rate = 0.001
     optimizer: Optimizer = Field("adamw", description="optimizer of every stage")
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled for adamw, L2 for the others")
@@ -156,9 +164,13 @@ class StageSettings(Section):
     )
     label_smoothing: Ratio = Field(0.0, description="share of the target that is spread over all classes")
     early_stopping: bool = Field(
-        True, description="stop when validation loss no longer falls, and keep the best weights"
+        True, description="stop when training.monitor no longer gets better, and keep the best weights"
     )
-    patience: int = Field(5, ge=1, le=100_000, description="epochs without a better validation loss")
+    monitor: Monitor = Field(
+        "auto",
+        description="what early stopping watches; auto: the loss, or with balance the balanced loss",
+    )
+    patience: int = Field(5, ge=1, le=100_000, description="epochs without a better value of training.monitor")
     batch_norm: BatchNorm = Field(
         "train", description="statistics of trained BatchNorm layers: updated (train) or kept (frozen)"
     )
@@ -176,6 +188,12 @@ class TrainingSettings(StageSettings):
     pretrained: bool = Field(True, description="start finetune from the model's pretrained weights")
     weights: str = Field(
         "", description="weight file to start from (.safetensors, .pth)", json_schema_extra={"metavar": "FILE"}
+    )
+    mean: list[float] = Field(
+        [], description="mean of the inputs in [0, 1], for all channels or each; empty: the model's own"
+    )
+    std: list[Annotated[float, Field(gt=0)]] = Field(
+        [], description="their standard deviation; mean = [0] and std = [1] only divide pixels by 255"
     )
     weights_dir: str = Field("", description="folder of weight files, for machines without network")
     cache_gb: float = Field(
@@ -223,6 +241,9 @@ class HeadSettings(StageOverrides):
         "linear",
         description="the new head: linear, flatten-N, or mlp-N-M",
         json_schema_extra={"metavar": "linear|flatten-N|mlp-N-M"},
+    )
+    init: Literal["default", "glorot"] = Field(
+        "default", description="initial weights of the head: the model's own, or Keras's (Glorot uniform, biases 0)"
     )
     epochs: Epochs = 20
     lr: Rate | None = Field(None, description="learning rate of stage 1")

@@ -8,8 +8,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from toolbox.api.errors import UsageError
+from toolbox.files import atomic
 from toolbox.plugin.spec import looks_like_path
+from toolbox.settings.layers import FILE_NAME
 from toolbox.settings.schema import SECTIONS, Settings
+
+
+def write_settings_file(folder: Path, data: str, overwrite: bool = False) -> Path:
+    """Write a ``toolbox.toml`` for ``data`` into ``folder``.
+
+    Raises
+    ------
+    UsageError: there is one already, and ``overwrite`` is not set.
+    """
+    file = folder / FILE_NAME
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} already exists", "Edit it, or pass --force to overwrite it.")
+    atomic.write_text(file, render(data))
+    return file
 
 
 def render(data: str) -> str:

@@ -7,6 +7,7 @@ Source: Efron, "Better bootstrap confidence intervals", JASA 82 (1987); drawing 
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,23 @@ def bca(value: float, samples: Floats, jackknife: Floats, level: float = 0.95) -
     shares = ndtr(bias + shifted / (1 - acceleration * shifted))
     low, high = np.quantile(usable, shares)
     return float(low), float(high)
+
+
+def interval(
+    value: float, samples: Floats, jackknife: Floats, unseen: Floats | None = None, level: float = 0.95
+) -> tuple[float, float]:
+    """The BCa interval, as wide as that of the draws ``unseen`` at least, and around ``value``; NaN where none is.
+
+    ``unseen``: see :mod:`toolbox.statistics.continuity`.
+    """
+    ends = [bca(value, samples, jackknife, level)]
+    if unseen is not None:
+        low, high = np.nanquantile(unseen, (0.5 - level / 2, 0.5 + level / 2))
+        ends.append((float(low), float(high)))
+    pairs = [pair for pair in ends if pair is not None]
+    if not pairs:
+        return math.nan, math.nan
+    return min(value, *(low for low, _ in pairs)), max(value, *(high for _, high in pairs))
 
 
 def p_value(value: float, samples: Floats, jackknife: Floats) -> float:

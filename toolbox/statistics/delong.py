@@ -90,22 +90,23 @@ def area(targets: Integers, probabilities: Floats, unit: Integers, units: int) -
     return Area(float(np.mean([part.value for part in areas])), total, np.zeros(units), sizes, macro=True)
 
 
-def difference(a: Area, b: Area) -> tuple[float, float, float]:
-    """``(low, high, p)`` of the difference ``b - a`` of two areas on the same samples.
+def difference(a: Area, b: Area, z: float = Z) -> tuple[float, float, float]:
+    """``(low, high, p)`` of the difference ``b - a`` of two areas on the same samples; a 95 % interval by default.
 
-    Where both variances vanish (perfect against constant, say) the two single intervals are combined instead, as if
-    the areas were independent (Zou and Donner's MOVER, Statistics in Medicine 27, 2008), which errs on the wide side.
+    Where the variance of the difference vanishes (both perfect, perfect against constant) the two single intervals are
+    combined instead, as if the areas were independent (Zou and Donner's MOVER, Statistics in Medicine 27, 2008), which
+    errs on the wide side.
     """
     value = b.value - a.value
     variance = _variance(b.positive - a.positive, b.negative - a.negative, a.sizes, a.macro)
     if variance >= _ZERO:
         error = math.sqrt(variance)
-        return value - Z * error, value + Z * error, float(2 * norm.sf(abs(value) / error))
+        return value - z * error, value + z * error, float(2 * norm.sf(abs(value) / error))
+    low, high = _mover(a, b, z)
     if value == 0:
-        return 0.0, 0.0, 1.0
-    low, high = _mover(a, b, Z)
+        return low, high, 1.0
     towards = 0 if value > 0 else 1
-    critical = float(brentq(lambda z: _mover(a, b, z)[towards], 1e-2, 40))
+    critical = float(brentq(lambda at: _mover(a, b, at)[towards], 1e-2, 40))
     return low, high, float(2 * norm.sf(critical))
 
 

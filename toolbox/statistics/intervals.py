@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.evaluator import Metric
-from toolbox.statistics import bootstrap, delong
+from toolbox.statistics import bootstrap, continuity, delong
 from toolbox.statistics.proportions import wilson
 from toolbox.statistics.scores import METRICS, MetricInfo, PredictionSet
 
 Floats = npt.NDArray[np.float64]
+_NONE: Floats = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -26,29 +28,49 @@ class Bootstrap:
     resamples: int
 
     @cached_property
+    def _rng(self) -> np.random.Generator:
+        return bootstrap.generator("classification", *self.key)  # renaming it would change every interval
+
+    @cached_property
     def _weights(self) -> tuple[bootstrap.Weights, bootstrap.Weights, bootstrap.Weights]:
         units = self.predictions.units.count
-        rng = bootstrap.generator(
-            "classification", *self.key
-        )  # part of the key: renaming it would change every interval
         point = np.ones((units, 1), dtype=np.float32)
-        return point, bootstrap.draw_weights(units, self.resamples, rng), bootstrap.jackknife_weights(units)
+        return point, bootstrap.draw_weights(units, self.resamples, self._rng), bootstrap.jackknife_weights(units)
 
     @cached_property
-    def additive(self) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
-        """All additive metrics: point values, resamples, jackknife."""
-        point, weights, jackknife = self._weights
-        return (
-            self.predictions.additive(point),
-            self.predictions.additive(weights),
-            self.predictions.additive(jackknife),
-        )
+    def _unseen(self) -> tuple[PredictionSet, bootstrap.Weights]:
+        """Predictions and weights that allow for an answer that was not seen, see :mod:`.continuity`."""
+        (predictions,), weights = continuity.extend([self.predictions], self.resamples, self._rng)
+        return predictions, weights
 
     @cached_property
-    def average_precision(self) -> tuple[Floats, Floats, Floats]:
-        """Average precision by class, each ``[B, K]``: point values, resamples, jackknife."""
+    def _lacks_variety(self) -> bool:
+        """Whether some class, true or predicted, has no error or nothing but errors, or there is a single unit."""
+        predictions = self.predictions
+        if predictions.units.count == 1:
+            return True
+        sides = (predictions.targets, predictions.predicted)
+        return any(continuity.lacks_variety(side, predictions.correct) for side in sides)
+
+    @cached_property
+    def additive(self) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
+        """All additive metrics: point values, resamples, jackknife, draws with unseen answers (empty if not needed)."""
+        point, samples, jackknife = (self.predictions.additive(weights) for weights in self._weights)
+        unseen = dict.fromkeys(point, _NONE)
+        if self._lacks_variety:
+            extended, weights = self._unseen
+            unseen = extended.additive(weights)
+        return point, samples, jackknife, unseen
+
+    @cached_property
+    def average_precision(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Average precision by class, each ``[B, K]``, as :attr:`additive` has it."""
         point, samples, jackknife = (self.predictions.average_precision(weights) for weights in self._weights)
-        return point, samples, jackknife
+        unseen = np.empty((0, self.predictions.classes))
+        if self._lacks_variety or (np.nanmax(samples, 0) - np.nanmin(samples, 0) < 1e-9).any():
+            extended, weights = self._unseen
+            unseen = extended.average_precision(weights)
+        return point, samples, jackknife, unseen
 
     def metric(self, name: str) -> Metric:
         """A metric of :data:`METRICS` with its interval."""
@@ -56,13 +78,11 @@ class Bootstrap:
         if name == "auc":
             return auc_metric(predictions.area, predictions.units.grouped, info)
         if name == "average_precision":
-            point, samples, jackknife = (each.mean(1) for each in self.average_precision)
-            return self.bootstrap_metric(float(point[0]), samples, jackknife, info)
+            return self.bootstrap_metric([each.mean(1) for each in self.average_precision], info)
         if name in ("accuracy", "top_k") and not predictions.units.grouped:
             right = predictions.correct if name == "accuracy" else predictions.in_top_k
             return proportion_metric(int(right.sum()), len(right), info.label)
-        point, samples, jackknife = (each[name] for each in self.additive)
-        return self.bootstrap_metric(float(point[0]), samples, jackknife, info)
+        return self.bootstrap_metric([each[name] for each in self.additive], info)
 
     def class_metric(self, name: str, k: int, label: str) -> Metric:
         """``precision``, ``recall``, ``specificity`` or ``f1`` of class ``k``; a proportion has Wilson's interval."""
@@ -75,40 +95,31 @@ class Bootstrap:
                 "specificity": (~truth, ~predicted),
             }[name]
             return proportion_metric(int((side & right).sum()), int(side.sum()), label)
-        point, samples, jackknife = (each[f"class_{name}"][:, k] for each in self.additive)
-        return self.bootstrap_metric(float(point[0]), samples, jackknife, MetricInfo(label))
+        columns = [each[f"class_{name}"][..., k] if len(each[f"class_{name}"]) else _NONE for each in self.additive]
+        return self.bootstrap_metric(columns, MetricInfo(label))
 
     def class_average_precision(self, k: int, label: str) -> Metric:
         """Average precision of class ``k`` against the rest."""
-        point, samples, jackknife = (each[:, k] for each in self.average_precision)
-        return self.bootstrap_metric(float(point[0]), samples, jackknife, MetricInfo(label))
+        return self.bootstrap_metric([each[:, k] for each in self.average_precision], MetricInfo(label))
 
-    def bootstrap_metric(self, value: float, samples: Floats, jackknife: Floats, info: MetricInfo) -> Metric:
-        """A BCa interval within the metric's range and around its value.
+    def bootstrap_metric(self, draws: Sequence[Floats], info: MetricInfo) -> Metric:
+        """A BCa interval around the value; ``draws``: point value, resamples, jackknife, draws with unseen answers.
 
-        A figure that is the same in every resample (at 0 or 1, say) would get an interval without width; where it is a
-        share, Wilson's on the number of units stands instead, scaled to the metric's range.
+        The last widen the interval where a class has no error: see :mod:`toolbox.statistics.continuity`.
         """
+        point, samples, jackknife, unseen = draws
+        value = float(point[0])
         plain = Metric(value, label=info.label, share=info.share)
         if not math.isfinite(value):
             return replace(plain, value=None)
-        units = self.predictions.units
-        usable = samples[np.isfinite(samples)]
-        if not len(usable) or np.ptp(usable) < 1e-9:
-            if not info.higher_is_better or info.least is None or info.most is None:
-                return replace(plain, method="the same in every resample")
-            span = info.most - info.least
-            low, high = (
-                info.least + span * end for end in wilson((value - info.least) / span * units.count, units.count)
-            )
-            method = f"Wilson on {units.count} {units.noun}"
-            return replace(plain, low=min(low, value), high=max(high, value), method=method)
-        interval = bootstrap.bca(value, samples, jackknife)
-        if interval is None:
+        low, high = bootstrap.interval(value, samples, jackknife, unseen if len(unseen) else None)
+        noun = self.predictions.units.noun
+        if not math.isfinite(low + high):
             return replace(plain, method="too few resamples hold every class")
-        return replace(
-            plain, low=min(interval[0], value), high=max(interval[1], value), method=f"BCa bootstrap of {units.noun}"
-        )
+        if high - low < 1e-9:
+            return replace(plain, method="the same in every resample")
+        method = f"BCa bootstrap of {noun}" + (", and one unseen answer in each class" if len(unseen) else "")
+        return replace(plain, low=low, high=high, method=method)
 
 
 def proportion_metric(hits: int, count: int, label: str) -> Metric:

@@ -220,6 +220,8 @@ class PredictionSet:
         """One metric's value; NaN where it is not defined."""
         if name == "auc":
             return self.area.value if self.area else float("nan")
+        if name == "top_k" and not self.top_k:
+            return float("nan")
         return float(self.metrics(np.ones((self.units.count, 1), dtype=np.float32), [name])[name][0])
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import Reporter, SilentReporter, tracked
@@ -27,7 +26,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class StudyEstimate:
     """What a whole study takes, and each of its runs (by key).
 
     ``problems``: why some could not be probed, by key; nothing is counted for them, and they will fail the same way.
@@ -39,7 +38,7 @@ class Estimate:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) -> Estimate:
+def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) -> StudyEstimate:
     """Probe one run of each kind; nothing is written below ``scratch``.
 
     Trainings that stop early take less than is said.
@@ -51,14 +50,14 @@ def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) 
     kinds: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
         kinds.setdefault(_kind(run), []).append(run)
-    probed = tracked(_probes(list(kinds), kinds, scratch, registry), reporter, "probing", len(kinds), "kinds of run")
+    probed = tracked(_probe_each(kinds, scratch, registry), reporter, "probing", len(kinds), "kinds of run")
     costs: dict[str, Cost] = {}
     problems: dict[str, str] = {}
-    for kind, found in probed:
+    for kind, result in probed:
         for run in kinds[kind]:
-            costs[run.key] = found if isinstance(found, Cost) else Cost(0, 0)
-            if isinstance(found, str):
-                problems[run.key] = found
+            costs[run.key] = result if isinstance(result, Cost) else Cost(0, 0)
+            if isinstance(result, str):
+                problems[run.key] = result
     seconds = sum(cost.seconds for cost in costs.values())
     disk = sum(cost.bytes for cost in costs.values())
     sets: dict[tuple[str, str], Cost] = {}
@@ -66,18 +65,18 @@ def estimate(plan: Plan, scratch: Path, registry: Registry, reporter: Reporter) 
         sets[run.split_key, _set_of(run)] = costs[run.key]
     seconds += sum(cost.set_seconds for cost in sets.values())
     disk += sum(cost.set_bytes for cost in sets.values())
-    return Estimate(seconds, disk, costs, problems)
+    return StudyEstimate(seconds, disk, costs, problems)
 
 
-def _probes(
-    names: list[str], kinds: dict[str, list[PlannedRun]], scratch: Path, registry: Registry
+def _probe_each(
+    kinds: Mapping[str, list[PlannedRun]], scratch: Path, registry: Registry
 ) -> Iterator[tuple[str, Cost | str]]:
     """The cost of each kind of run, or the reason it can't run here (missing weights)."""
-    for name in names:
+    for kind, (first, *_) in kinds.items():
         try:
-            yield name, _probe(kinds[name][0], scratch, registry)
+            yield kind, _probe(first, scratch, registry)
         except EnvironmentFailure as error:
-            yield name, error.message
+            yield kind, error.message
 
 
 def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
@@ -86,22 +85,20 @@ def _probe(run: PlannedRun, scratch: Path, registry: Registry) -> Cost:
     start = time.perf_counter()
     augmented = run.settings["training.train_on"] == "augmented"
     # There is no augmented set yet: what an original costs a copy costs, too.
-    settings: dict[str, Any] = {**run.settings, **({"training.train_on": "originals"} if augmented else {})}
-    place = Workspace(
-        scratch / run.split_key, settings=settings, reporter=SilentReporter(), registry=registry, dry_run=True
-    )
-    trained = place.plan_training(run.model, finetune=run.method == "finetune")
-    around = time.perf_counter() - start
+    settings = {**run.settings, **({"training.train_on": "originals"} if augmented else {})}
+    workspace = Workspace(scratch / run.split_key, settings=settings, reporter=SilentReporter(), registry=registry)
+    training = workspace.plan_training(run.model, finetune=run.method == "finetune")
+    overhead, weights = time.perf_counter() - start, training["parameters"] * 4
     if not augmented:
-        return Cost(trained["seconds"] + around, trained["parameters"] * 4)
-    made = place.plan_augment().estimate
-    factor = place.settings.augment.factor
-    return Cost(trained["seconds"] * factor + around, trained["parameters"] * 4, made.seconds, made.bytes)
+        return Cost(training["seconds"] + overhead, weights)
+    copies, factor = workspace.plan_augment(), workspace.settings.augment.factor
+    return Cost(training["seconds"] * factor + overhead, weights, copies.seconds, copies.bytes)
 
 
 def _kind(run: PlannedRun) -> str:
-    # A fold changes a run's result and not its cost.
-    return fingerprint.of_record({**run.experiment, "split.fold": None})
+    """What decides the cost of a run: everything but its seed and its fold."""
+    settings = {name: value for name, value in run.settings.items() if name not in ("seed", "split.fold")}
+    return fingerprint.of_record([run.method, run.model, settings])
 
 
 def _set_of(run: PlannedRun) -> str:

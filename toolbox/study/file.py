@@ -30,51 +30,71 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
 from toolbox.api.errors import UsageError, closest
-from toolbox.files.atomic import translate_os_errors
 from toolbox.files.names import safe_name
-from toolbox.settings.layers import flattened, from_names, paths_beside
+from toolbox.plugin.schema import explain
+from toolbox.settings.layers import flattened, from_names, paths_beside, read_toml
 from toolbox.statistics.compare import check_metric
 
-KEYS = ("name", "title", "question", "base", "arms", "matrix", "exclude", "seeds", "folds", "compare", "expect")
 EXPERIMENT = ("method", "model", "epochs")
 """What an arm may say beside settings: how to train, which model, and ``epochs`` of every stage."""
 
-_MAX_BYTES = 1_000_000
+Values = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two arms to compare on one metric, ``a`` and ``b`` by name; ``where`` narrows matrix factors."""
+class Comparison(BaseModel):
+    """Two arms to compare on one metric, ``a`` and ``b`` by name; any other key narrows a factor of the matrix."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     a: str
     b: str
     metric: str = "accuracy"
-    where: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> Mapping[str, Any]:
+        """The factors that are narrowed, and to which value."""
+        return self.model_extra or {}
 
 
-@dataclass(frozen=True)
-class StudyFile:
+class StudyFile(BaseModel):
     """What a study file says. Values are dotted names: those of settings, and of :data:`EXPERIMENT`."""
 
+    model_config = ConfigDict(frozen=True, strict=True)
+
     path: Path
-    name: str
-    title: str
-    question: str
-    expect: str
-    base: Mapping[str, Any]
-    arms: Mapping[str, Mapping[str, Any]]
-    matrix: Mapping[str, tuple[Any, ...]]
-    exclude: tuple[Mapping[str, Any], ...]
-    seeds: tuple[int, ...]
-    folds: int
-    compare: tuple[Comparison, ...]
+    name: str = ""
+    title: str = ""
+    question: str = ""
+    expect: str = ""
+    base: Values = {}
+    arms: dict[str, Values] = {"all": {}}
+    matrix: dict[str, list[Any]] = {}
+    exclude: list[Values] = []
+    seeds: list[int] = Field([0], min_length=1)
+    folds: int = Field(0, ge=0)
+    compare: list[Comparison] = []
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _check_seeds(cls, value: Any) -> list[Any]:
+        seeds = value if isinstance(value, list) else [value]
+        if len(set(map(str, seeds))) != len(seeds):
+            raise ValueError("write different whole numbers, for example seeds = [0, 1, 2]")
+        return seeds
+
+    @field_validator("folds")
+    @classmethod
+    def _check_folds(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("write folds = 5, or 0 for one split")
+        return value
 
 
 def read(path: Path) -> StudyFile:
@@ -82,76 +102,80 @@ def read(path: Path) -> StudyFile:
 
     Raises
     ------
-    UsageError: no TOML, a key that nobody knows (the closest one is named), a comparison of unknown arms.
+    UsageError: no TOML, an unknown key (the closest one is named), a bad value, a comparison of unknown arms.
     """
-    with translate_os_errors("read", path), path.open("rb") as file:
-        raw = file.read(_MAX_BYTES + 1)
-    if len(raw) > _MAX_BYTES:
-        raise UsageError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no study file")
-    try:
-        table = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    table = read_toml(path, "study file")
+    keys = [key for key in StudyFile.model_fields if key != "path"]
     for key in table:
-        if key not in KEYS:
-            raise UsageError(f"{path}: no key of a study is called {key!r}", closest(key, KEYS))
-    base = _values(table.get("base", {}), f"{path}, [base]", path)
-    arms = {name: _values(arm, f"{path}, [arms.{name}]", path) for name, arm in _table(table, "arms", path).items()}
-    matrix = _matrix(_table(table, "matrix", path), path)
-    study = StudyFile(
-        path=path,
-        name=safe_name(str(table.get("name") or path.stem)),
-        title=str(table.get("title") or table.get("name") or path.stem),
-        question=str(table.get("question", "")),
-        expect=str(table.get("expect", "")),
-        base=base,
-        arms=arms or {"all": {}},
-        matrix=matrix,
-        exclude=tuple(_condition(item, matrix, f"{path}, [[exclude]]") for item in _list(table, "exclude", path)),
-        seeds=_numbers(table.get("seeds", [0]), path),
-        folds=_folds(table.get("folds", 0), path),
-        compare=(),
+        if key not in keys:
+            raise UsageError(f"{path}: no key of a study is called {key!r}", closest(key, keys))
+    try:
+        study = StudyFile(**{key: value for key, value in table.items() if value != {}}, path=path)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error)}") from error
+    matrix = _matrix(study)
+    for comparison in study.compare:
+        for arm in (comparison.a, comparison.b):
+            if arm not in study.arms:
+                raise UsageError(f"{path}, [[compare]]: there is no arm {arm!r}", closest(arm, study.arms))
+        check_metric(comparison.metric)  # reported before the first run, not after the last
+    return study.model_copy(
+        update={
+            "name": safe_name(study.name or path.stem),
+            "title": study.title or study.name or path.stem,
+            "base": _values(study.base, "[base]", path),
+            "arms": {name: _values(arm, f"[arms.{name}]", path) for name, arm in study.arms.items()},
+            "matrix": matrix,
+            "exclude": [_condition(item, matrix, f"{path}, [[exclude]]") for item in study.exclude],
+            "compare": [
+                Comparison(
+                    **each.model_dump(include={"a", "b", "metric"}),
+                    **_condition(each.where, matrix, f"{path}, [[compare]]"),
+                )
+                for each in study.compare
+            ],
+        }
     )
-    compare = tuple(_comparison(item, study) for item in _list(table, "compare", path))
-    return replace(study, compare=compare)
 
 
-def _table(table: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
-    found = table.get(key, {})
-    if not isinstance(found, Mapping):
-        raise UsageError(f"{path}: {key} is a table", f"Write [{key}] and its entries below.")
-    return found
-
-
-def _list(table: Mapping[str, Any], key: str, path: Path) -> list[Any]:
-    found = table.get(key, [])
-    if not isinstance(found, list):
-        raise UsageError(f"{path}: {key} is a list of tables", f"Write [[{key}]] and its entries below.")
-    return found
-
-
-def _values(table: Any, where: str, path: Path) -> dict[str, Any]:
+def _values(table: Mapping[str, Any], name: str, path: Path) -> Values:
     """Nested or dotted settings as dotted names, each known; relative paths are relative to the study file."""
-    if not isinstance(table, Mapping):
-        raise UsageError(f"{where} is a table")
-    values = _translated(flattened(where, table), where)
+    where = f"{path}, {name}"
+    values = _translate(flattened(where, table), where)
     settings = {name: value for name, value in values.items() if name not in EXPERIMENT}
     from_names(where, settings)
-    if "seed" in settings or "split.folds" in settings or "split.fold" in settings:
+    if settings.keys() & {"seed", "split.folds", "split.fold"}:
         raise UsageError(
-            f"{where}: seeds and folds belong to the study", "Write seeds = [0, 1, 2] or folds = 5 on top."
+            f"{where}: seeds and folds belong to the study", "Write seeds = [0, 1, 2] or folds = 5 at the top."
         )
     if values.get("method", "train") not in ("train", "finetune"):
         raise UsageError(f"{where}: method is {values['method']!r}; it is 'train' or 'finetune'")
     if not isinstance(values.get("model", ""), str | Mapping):
-        raise UsageError(f"{where}: model is {values['model']!r}", 'Write a name, say model = "resnet50".')
+        raise UsageError(f"{where}: model is {values['model']!r}", 'Write a name, for example model = "resnet50".')
     return {**values, **paths_beside(settings, path.parent)}
 
 
-def _translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _matrix(study: StudyFile) -> dict[str, list[Any]]:
+    where = f"{study.path}, [matrix]"
+    flat = _translate(flattened(where, study.matrix), where)
+    for name, choices in flat.items():
+        if not isinstance(choices, list) or not choices:
+            raise UsageError(f"{where}: {name} needs a list of values")
+        for choice in choices:
+            _values({name: choice}, "[matrix]", study.path)
+    return flat
+
+
+def _condition(table: Mapping[str, Any], matrix: Mapping[str, list[Any]], where: str) -> Values:
+    table = _translate(table, where)
+    for name in table:
+        if name not in (*matrix, "arm"):
+            raise UsageError(f"{where}: {name!r} is neither 'arm' nor a key of [matrix]", closest(name, matrix))
+    return table
+
+
+def _translate(values: Mapping[str, Any], where: str) -> Values:
     """``values`` with ``unfreeze_last``, which older study files have, as the setting ``last.unfreeze``."""
-    if "unfreeze_last" not in values:
-        return dict(values)
 
     def translate(value: Any) -> Any:
         if isinstance(value, list):
@@ -164,50 +188,3 @@ def _translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         "last.unfreeze" if name == "unfreeze_last" else name: translate(value) if name == "unfreeze_last" else value
         for name, value in values.items()
     }
-
-
-def _matrix(table: Mapping[str, Any], path: Path) -> dict[str, tuple[Any, ...]]:
-    flat = _translated(flattened(f"{path}, [matrix]", table), f"{path}, [matrix]")
-    for name, choices in flat.items():
-        if not isinstance(choices, list) or not choices:
-            raise UsageError(f"{path}, [matrix]: {name} needs a list of values")
-        for choice in choices:
-            _values({name: choice}, f"{path}, [matrix]", path)
-    return {name: tuple(choices) for name, choices in flat.items()}
-
-
-def _condition(table: Any, matrix: Mapping[str, tuple[Any, ...]], where: str) -> Mapping[str, Any]:
-    if not isinstance(table, Mapping):
-        raise UsageError(f"{where} is a table")
-    table = _translated(table, where)
-    for name in table:
-        if name not in (*matrix, "arm"):
-            raise UsageError(f"{where}: {name!r} is neither 'arm' nor a key of [matrix]", closest(name, matrix))
-    return dict(table)
-
-
-def _comparison(table: Any, study: StudyFile) -> Comparison:
-    where = f"{study.path}, [[compare]]"
-    if not isinstance(table, Mapping) or not {"a", "b"} <= set(table):
-        raise UsageError(f"{where} names two arms", 'For example a = "originals", b = "augmented".')
-    for side in ("a", "b"):
-        if not isinstance(table[side], str) or table[side] not in study.arms:
-            raise UsageError(f"{where}: there is no arm {table[side]!r}", closest(str(table[side]), study.arms))
-    rest = {name: value for name, value in table.items() if name not in ("a", "b", "metric")}
-    # Told before the first run, not after the last.
-    metric = check_metric(str(table.get("metric", "accuracy")))
-    return Comparison(table["a"], table["b"], metric, _condition(rest, study.matrix, where))
-
-
-def _numbers(value: Any, path: Path) -> tuple[int, ...]:
-    seeds = value if isinstance(value, list) else [value]
-    whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
-    if not seeds or not whole or len(set(seeds)) != len(seeds):
-        raise UsageError(f"{path}: seeds are different whole numbers", "For example seeds = [0, 1, 2].")
-    return tuple(seeds)
-
-
-def _folds(value: Any, path: Path) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0 or value == 1:
-        raise UsageError(f"{path}: folds = {value!r}", "Write folds = 5, or 0 for one split.")
-    return value

@@ -13,7 +13,6 @@ from toolbox.api.errors import UsageError
 from toolbox.files import atomic, fingerprint
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
-from toolbox.runs.identity import experiment
 from toolbox.settings import layers
 from toolbox.settings.layers import Layer
 from toolbox.study.file import EXPERIMENT, StudyFile
@@ -40,11 +39,6 @@ class PlannedRun:
     method: str
     model: str
     settings: Mapping[str, Any]
-
-    @property
-    def experiment(self) -> dict[str, Any]:
-        """What the run is, without its seed: see :mod:`toolbox.runs.identity`."""
-        return experiment(self.method, self.model, self.settings)
 
     @property
     def name(self) -> str:
@@ -100,17 +94,18 @@ def make(study: StudyFile, below: Sequence[Layer], above: Layer, registry: Regis
     most = cells * len(study.seeds) * max(1, study.folds)
     if most > _MAX_COMBINATIONS:
         raise UsageError(f"{study.path} has {most:,} combinations; {MAX_RUNS:,} runs are the most")
-    runs = list(_runs(study, below, above, registry, data))
+    runs = list(_Planner(study, below, above, registry, data).runs())
     if not runs:
         raise UsageError(f"{study.path} leaves no run", "Look at its [[exclude]] tables.")
     if len(runs) > MAX_RUNS:
         raise UsageError(f"{study.path} asks for {len(runs):,} runs; {MAX_RUNS:,} are the most")
-    duplicate = _first_duplicate(runs)
-    if duplicate is not None:
-        raise UsageError(
-            f"{study.path}: {duplicate[0].name} and {duplicate[1].name} are the same experiment",
-            "Remove one arm, or change a setting that affects its results.",
-        )
+    by_key: dict[str, PlannedRun] = {}
+    for run in runs:
+        if (twin := by_key.setdefault(run.key, run)) is not run:
+            raise UsageError(
+                f"{study.path}: {twin.name} and {run.name} are the same experiment",
+                "Remove one arm, or change a setting.",
+            )
     # The runs of one split follow each other: what they share is still in the disk cache.
     order = list(dict.fromkeys(run.split_key for run in runs))
     runs.sort(key=lambda run: order.index(run.split_key))
@@ -122,89 +117,77 @@ def write(plan: Plan, folder: Path) -> None:
     atomic.write_json(folder / FILE_NAME, plan.document())
 
 
-def _runs(
-    study: StudyFile, below: Sequence[Layer], above: Layer, registry: Registry, data: str | None
-) -> Iterator[PlannedRun]:
-    folds: Sequence[int | None] = range(study.folds) if study.folds else [None]
-    combinations = [dict(zip(study.matrix, values, strict=True)) for values in product(*study.matrix.values())]
-    for arm, values in study.arms.items():
-        for factors in combinations:
-            if any(_matches(condition, arm, factors) for condition in study.exclude):
-                continue
-            for fold in folds:
-                for seed in study.seeds:
-                    given = {**study.base, **values, **factors}
-                    if data is not None:
-                        given["data"] = data
-                    yield _run(study, arm, factors, given, seed, fold, below, above, registry)
+@dataclass(frozen=True)
+class _Planner:
+    """Combines what the file, ``toolbox.toml`` (``below``) and the command line (``above``, ``data``) say."""
 
+    study: StudyFile
+    below: Sequence[Layer]
+    above: Layer
+    registry: Registry
+    data: str | None
 
-def _run(
-    study: StudyFile,
-    arm: str,
-    factors: Mapping[str, Any],
-    given: Mapping[str, Any],
-    seed: int,
-    fold: int | None,
-    below: Sequence[Layer],
-    above: Layer,
-    registry: Registry,
-) -> PlannedRun:
-    where = f"{study.path}, arm {arm!r}"
-    settings = {name: value for name, value in given.items() if name not in EXPERIMENT}
-    if "epochs" in given:
-        settings.update(dict.fromkeys(("training.epochs", "head.epochs", "last.epochs"), given["epochs"]))
-    settings.setdefault("training.train_on", "originals")
-    if settings.get("data") == "":
-        del settings["data"]
-        if not any("data" in layer.values for layer in (*below, above)):
-            raise UsageError(f"The study {study.name!r} has no dataset of its own.", "Add --data FOLDER.")
-    settings["seed"] = seed
-    if fold is not None:
-        settings.update({"split.folds": study.folds, "split.fold": fold})
-    lower = {name: value for layer in below for name, value in layer.values.items()}
-    merged = {**lower, **settings, **above.values}
-    # Checked here, so that a misspelt value is told before the first run and not before the fortieth.
-    layers.resolve([*below, Layer(where, settings), above])
-    if merged["training.train_on"] == "auto":
-        raise UsageError(f"{where}: training.train_on = 'auto' depends on what is there", "Say originals or augmented.")
-    if "model" not in given:
-        raise UsageError(f"{where} names no model", 'Write model = "alzheimer-cnn" in [base].')
-    spec = parse(given["model"])
-    registry.model(spec)
-    method = str(given.get("method", "train"))
-    if method == "train" and settings.get("last.unfreeze", "none") != "none":
-        raise UsageError(f"{where}: last.unfreeze belongs to method = 'finetune'")
-    decided = {"settings": merged, "method": method, "model": str(spec), "unfreeze_last": False}
-    if merged.get("last.unfreeze") in ("none", "last"):
-        # As older versions hashed it, so that their ledgers stay valid.
-        decided["unfreeze_last"] = merged["last.unfreeze"] == "last"
-        decided["settings"] = {name: value for name, value in merged.items() if name != "last.unfreeze"}
-    sampled = {name: value for name, value in merged.items() if name == "data" or name.startswith("split.")}
-    return PlannedRun(
-        key=fingerprint.of_record(decided)[:12],
-        split_key=fingerprint.of_record(sampled)[:8],
-        arm=arm,
-        factors=dict(factors),
-        seed=seed,
-        fold=fold,
-        method=method,
-        model=str(spec),
-        settings=merged,
-    )
+    def runs(self) -> Iterator[PlannedRun]:
+        """Every combination of arm, matrix, fold and seed that is not excluded."""
+        study = self.study
+        folds: Sequence[int | None] = range(study.folds) if study.folds else [None]
+        combinations = [dict(zip(study.matrix, values, strict=True)) for values in product(*study.matrix.values())]
+        for arm, factors, fold, seed in product(study.arms, combinations, folds, study.seeds):
+            if not any(_matches(condition, arm, factors) for condition in study.exclude):
+                yield self._run(arm, factors, seed, fold)
+
+    def _run(self, arm: str, factors: Mapping[str, Any], seed: int, fold: int | None) -> PlannedRun:
+        study, where = self.study, f"{self.study.path}, arm {arm!r}"
+        values = {**study.base, **study.arms[arm], **factors}
+        settings: dict[str, Any] = {"training.train_on": "originals"}
+        settings |= {name: value for name, value in values.items() if name not in EXPERIMENT}
+        if "epochs" in values:
+            settings |= dict.fromkeys(("training.epochs", "head.epochs", "last.epochs"), values["epochs"])
+        if self.data is not None:
+            settings["data"] = self.data
+        if settings.get("data") == "":
+            del settings["data"]
+            if not any("data" in layer.values for layer in (*self.below, self.above)):
+                raise UsageError(f"The study {study.name!r} has no dataset of its own.", "Add --data FOLDER.")
+        settings["seed"] = seed
+        if fold is not None:
+            settings |= {"split.folds": study.folds, "split.fold": fold}
+        lower = {name: value for layer in self.below for name, value in layer.values.items()}
+        merged = {**lower, **settings, **self.above.values}
+        # Checked here, so that a bad value is reported before the first run and not before the fortieth.
+        layers.resolve([*self.below, Layer(where, settings), self.above])
+        if merged["training.train_on"] == "auto":
+            raise UsageError(
+                f"{where}: what training.train_on = 'auto' selects depends on the workspace",
+                "Write originals or augmented.",
+            )
+        if "model" not in values:
+            raise UsageError(f"{where} names no model", 'Write model = "alzheimer-cnn" in [base].')
+        spec = parse(values["model"])
+        self.registry.model(spec)
+        method = str(values.get("method", "train"))
+        if method == "train" and settings.get("last.unfreeze", "none") != "none":
+            raise UsageError(f"{where}: last.unfreeze belongs to method = 'finetune'")
+        key_parts = {"settings": merged, "method": method, "model": str(spec), "unfreeze_last": False}
+        if merged.get("last.unfreeze") in ("none", "last"):
+            # As older versions hashed it, so that their ledgers stay valid.
+            key_parts["unfreeze_last"] = merged["last.unfreeze"] == "last"
+            key_parts["settings"] = {name: value for name, value in merged.items() if name != "last.unfreeze"}
+        split = {name: value for name, value in merged.items() if name == "data" or name.startswith("split.")}
+        return PlannedRun(
+            key=fingerprint.of_record(key_parts)[:12],
+            split_key=fingerprint.of_record(split)[:8],
+            arm=arm,
+            factors=dict(factors),
+            seed=seed,
+            fold=fold,
+            method=method,
+            model=str(spec),
+            settings=merged,
+        )
 
 
 def _matches(condition: Mapping[str, Any], arm: str, factors: Mapping[str, Any]) -> bool:
     """Whether every key of an ``[[exclude]]`` table fits; a list fits any of its values."""
-    have = {"arm": arm, **factors}
-    return all(have[name] in (wanted if isinstance(wanted, list) else [wanted]) for name, wanted in condition.items())
-
-
-def _first_duplicate(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, PlannedRun] | None:
-    seen: dict[str, PlannedRun] = {}
-    for run in runs:
-        key = fingerprint.of_record([run.experiment, run.seed])
-        if key in seen:
-            return seen[key], run
-        seen[key] = run
-    return None
+    actual = {"arm": arm, **factors}
+    return all(actual[name] in (value if isinstance(value, list) else [value]) for name, value in condition.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.errors import ToolboxError
-from toolbox.evaluation.compare import compare_arms
+from toolbox.evaluation.compare import adjust, compare_arms
 from toolbox.runs.folder import PREDICTIONS, Run
 from toolbox.runs.predictions import Predictions
 from toolbox.statistics import bootstrap
-from toolbox.statistics.proportions import holm
+from toolbox.statistics.verdict import Comparison as Verdict
 from toolbox.study.file import Comparison
 from toolbox.study.ledger import Entry
 from toolbox.study.plan import Plan, PlannedRun
@@ -59,6 +59,7 @@ class Compared:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,32 +170,30 @@ def _comparisons(plan: Plan, cells: Mapping[CellKey, list[PlannedRun]], finished
         for key in cells
         if key[0] == wanted.a and (wanted.b, key[1]) in cells and _fits(wanted, key)
     ]
-    found: list[tuple[str, Any]] = []
+    results: list[tuple[str, Verdict | str]] = []
     for wanted, one, other in asked:
         title = f"{cells[one][0].cell_name} against {cells[other][0].cell_name}"
         a, b = _paired(cells[one], cells[other], finished)
         if not a:
-            found.append((title, "no pair of runs is finished"))
+            results.append((title, "no pair of runs is finished"))
             continue
         try:
-            found.append((title, compare_arms(a, b, wanted.metric, (wanted.a, wanted.b))))
+            results.append((title, compare_arms(a, b, wanted.metric, (wanted.a, wanted.b))))
         except ToolboxError as error:
-            found.append((title, error.message))
-    return _corrected(found)
+            results.append((title, error.message))
+    adjusted = iter(adjust([result for _, result in results if not isinstance(result, str)]))
+    return [
+        Compared(title, result) if isinstance(result, str) else _compared(title, next(adjusted))
+        for title, result in results
+    ]
 
 
-def _corrected(found: Sequence[tuple[str, Any]]) -> list[Compared]:
-    made = [thing for _, thing in found if not isinstance(thing, str)]
-    adjusted = iter(holm([thing.p_value for thing in made])) if len(made) > 1 else None
-    done = []
-    for title, thing in found:
-        if isinstance(thing, str):
-            done.append(Compared(title, thing))
-            continue
-        result = replace(thing, adjusted=next(adjusted)) if adjusted else thing
-        figures = (result.difference, result.low, result.high, result.deciding_p)
-        done.append(Compared(title, result.words, result.verdict, *figures))
-    return done
+def _compared(title: str, result: Verdict) -> Compared:
+    warning = f" Note: {result.warning}." if result.warning else ""
+    words = f"{result.words}. {result.scope_words}{warning}"
+    return Compared(
+        title, words, result.verdict, result.difference, result.low, result.high, result.deciding_p, result.design.scope
+    )
 
 
 def _paired(

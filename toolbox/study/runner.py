@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -41,20 +41,20 @@ def run(plan: Plan, folder: Path, reporter: Reporter, jobs: int = 1, command: st
 
     Raises
     ------
-    EnvironmentFailure: another process is at it, or the disk can't be written.
+    EnvironmentFailure: another process runs the study, or the disk can't be written.
     Interrupted: the user stopped it; what is finished is kept.
     """
     atomic.make_folder(folder)
     with hold_lock(folder, "running the study"):
         write(plan, folder)
-        done = finished(plan, folder)
-        rest = [planned for planned in plan.runs if planned.key not in done]
+        complete = finished(plan, folder)
+        rest = [planned for planned in plan.runs if planned.key not in complete]
         _delete_unfinished(folder)
         if jobs == 1 or len({planned.split_key for planned in rest}) < 2:
-            yield from _one_by_one(rest, folder, reporter, command)
+            yield from _run_in_turn(rest, folder, reporter, command)
         else:
             reporter.info(f"{len(rest)} runs in {jobs} processes; 'toolbox study status' shows how far they are")
-            yield from _side_by_side(rest, folder, jobs, command)
+            yield from _run_in_processes(rest, folder, jobs, command)
 
 
 def status(plan: Plan, folder: Path) -> dict[str, Entry]:
@@ -86,13 +86,23 @@ def _is_whole(run: Run, folder: Path) -> bool:
         return False
 
 
-def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Reporter, command: str) -> Entry:
-    """One run, to its end: what became of it."""
+def _run_in_turn(runs: list[PlannedRun], folder: Path, reporter: Reporter, command: str) -> Iterator[Outcome]:
+    """Run one after the other; the ledger says of each that it started and how it ended."""
+    registry = Registry()
+    for number, planned in enumerate(runs, start=1):
+        reporter.info(f"[{number}/{len(runs)}] {planned.name}")
+        ledger.append(folder, {"key": planned.key, "status": "started", "name": planned.name})
+        entry = _run_one(planned, folder, registry, reporter, command)
+        ledger.append(folder, {**asdict(entry), "name": planned.name})
+        yield Outcome(planned, entry)
+
+
+def _run_one(planned: PlannedRun, folder: Path, registry: Registry, reporter: Reporter, command: str) -> Entry:
     from toolbox.workspace import Workspace
 
     start = time.perf_counter()
     try:
-        place = Workspace(
+        workspace = Workspace(
             folder / SPLITS / planned.split_key,
             settings=planned.settings,
             reporter=reporter,
@@ -100,55 +110,41 @@ def perform(planned: PlannedRun, folder: Path, registry: Registry, reporter: Rep
             command=command,
             resplit=True,
         )
-        if place.settings.training.train_on == "augmented":
-            place.augment()
-        made = place.finetune(planned.model) if planned.method == "finetune" else place.train(planned.model)
+        if workspace.settings.training.train_on == "augmented":
+            workspace.augment()
+        train = workspace.finetune if planned.method == "finetune" else workspace.train
+        path = train(planned.model).path.relative_to(folder).as_posix()
     except Interrupted:
         raise  # the user wants the study to stop, not this run alone
     except (ToolboxError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         return Entry(planned.key, "failed", "", round(time.perf_counter() - start, 2), reason)
-    where = made.path.relative_to(folder).as_posix()
-    return Entry(planned.key, "finished", where, round(time.perf_counter() - start, 2))
-
-
-def _one_by_one(rest: list[PlannedRun], folder: Path, reporter: Reporter, command: str) -> Iterator[Outcome]:
-    registry = Registry()
-    for number, planned in enumerate(rest, start=1):
-        reporter.info(f"[{number}/{len(rest)}] {planned.name}")
-        yield _noted(planned, folder, lambda planned: perform(planned, folder, registry, reporter, command))
-
-
-def _noted(planned: PlannedRun, folder: Path, work: Callable[[PlannedRun], Entry]) -> Outcome:
-    ledger.append(folder, {"key": planned.key, "status": "started", "name": planned.name})
-    entry = work(planned)
-    ledger.append(folder, {**asdict(entry), "name": planned.name})
-    return Outcome(planned, entry)
+    return Entry(planned.key, "finished", path, round(time.perf_counter() - start, 2))
 
 
 @dataclass(frozen=True)
-class _Bundle:
-    """The work of one process: the runs of a split, one after the other, each noted as it ends."""
+class _Job:
+    """The work of one process: runs of a split, one after the other. Picklable."""
 
     folder: Path
     command: str
     threads: int
 
-    def __call__(self, planned: list[PlannedRun]) -> list[Outcome]:
+    def __call__(self, runs: list[PlannedRun]) -> list[Outcome]:
         import torch
 
         torch.set_num_threads(self.threads)
-        return list(_one_by_one(planned, self.folder, SilentReporter(), self.command))
+        return list(_run_in_turn(runs, self.folder, SilentReporter(), self.command))
 
 
-def _side_by_side(rest: list[PlannedRun], folder: Path, jobs: int, command: str) -> Iterator[Outcome]:
-    bundles: dict[str, list[PlannedRun]] = {}
-    for planned in rest:
-        bundles.setdefault(planned.split_key, []).append(planned)
-    work = _Bundle(folder, command, max(1, (os.cpu_count() or 1) // jobs))
+def _run_in_processes(runs: list[PlannedRun], folder: Path, jobs: int, command: str) -> Iterator[Outcome]:
+    by_split: dict[str, list[PlannedRun]] = {}
+    for planned in runs:
+        by_split.setdefault(planned.split_key, []).append(planned)
+    job = _Job(folder, command, max(1, (os.cpu_count() or 1) // jobs))
     engine = Registry().engine(Spec("processes", {"workers": jobs}))
     # A run that is cut off is trained again, so that nothing is lost by stopping at once.
-    for outcomes in engine.map(work, list(bundles.values()), finish=False):
+    for outcomes in engine.map(job, list(by_split.values()), finish=False):
         yield from outcomes
 
 

@@ -29,7 +29,7 @@ from toolbox.study.ledger import Entry
 from toolbox.study.plan import Plan, make
 
 if TYPE_CHECKING:
-    from toolbox.study.estimate import Estimate
+    from toolbox.study.estimate import StudyEstimate
     from toolbox.study.results import Results
     from toolbox.study.runner import Outcome
 
@@ -80,7 +80,7 @@ class Study:
         below: list[Layer] = [layers.from_file(own)] if own.is_file() else []
         return make(self.file, below, self._given, self.registry, self._data)
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> StudyEstimate:
         """How long the whole study would take, and how much disk; writes nothing."""
         from toolbox.study.estimate import estimate
 

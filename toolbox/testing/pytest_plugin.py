@@ -1,4 +1,4 @@
-"""The kit in pytest: a test for each check. Comes with the toolbox; pytest finds it by its entry point ``toolbox``.
+"""The kit in pytest: a test for each check. pytest finds this module by its entry point ``toolbox``.
 
 A test that takes the fixture ``toolbox_check`` runs once for each check of the components that its markers name::
 
@@ -9,36 +9,33 @@ A test that takes the fixture ``toolbox_check`` runs once for each check of the 
     def test_it_conforms(toolbox_check):
         toolbox_check()
 
-Without a marker, it is the plugins that pytest's configuration names::
+Without a marker, pytest's configuration names the plugins::
 
     [tool.pytest.ini_options]
     toolbox_plugins = ["demo"]
 
-A component that needs a file which the test makes first is checked by :func:`toolbox.testing.check_component`.
+Use :func:`toolbox.testing.check_component` for a component that needs a file which the test writes first.
 
-This module is imported whenever pytest starts, and imports nothing of the toolbox but what is light; the rest comes
-when a test wants the fixture.
+pytest imports this module whenever it starts, so that it imports nothing heavy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from toolbox.api.errors import ToolboxError
+from toolbox.testing import runner
+
 if TYPE_CHECKING:
     from toolbox.plugin.registry import Registry
-    from toolbox.testing.finding import Check
     from toolbox.testing.subject import Subject
 
 INI = "toolbox_plugins"
 FIXTURE = "toolbox_check"
-_MARKERS = {
-    "toolbox_plugin(name, ...)": "toolbox_check runs the checks of these installed plugins",
-    "toolbox_component(kind, spec)": "toolbox_check runs the checks of this component",
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,38 +44,64 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the markers, so that ``--strict-markers`` knows them."""
-    for marker, meaning in _MARKERS.items():
+    """Register the markers for ``--strict-markers``."""
+    for marker, meaning in (
+        ("toolbox_plugin(name, ...)", "toolbox_check runs the checks of these installed plugins"),
+        ("toolbox_component(kind, spec)", "toolbox_check runs the checks of this component"),
+    ):
         config.addinivalue_line("markers", f"{marker}: {meaning}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each check of each component that the test's markers name."""
+    """Make a test of each check of each component that the test's markers name."""
     if FIXTURE not in metafunc.fixturenames:
         return
-    cases = [(subject, check) for subject in _subjects(metafunc) for check in _checks(subject)]
+    try:
+        cases = [
+            pytest.param((check, subject), id=f"{subject}-{check.name}")
+            for subject in _subjects(metafunc)
+            for check in runner.checks(subject.kind)
+            if runner.applies(check, subject)
+        ]
+    except ToolboxError as error:
+        raise pytest.Collector.CollectError(" ".join(str(error).split())) from error
     if not cases:
         raise pytest.Collector.CollectError(
-            f"{metafunc.function.__name__} takes {FIXTURE}, but nothing says what to check: mark it with"
-            f" toolbox_plugin or toolbox_component, or set {INI}"
+            f"{metafunc.function.__name__} takes {FIXTURE}, but names nothing to check: mark it with toolbox_plugin or"
+            f" toolbox_component, or set {INI}"
         )
-    names = [f"{subject}-{check.name}" for subject, check in cases]
-    metafunc.parametrize(FIXTURE, cases, ids=names, indirect=True)
+    metafunc.parametrize(FIXTURE, cases, indirect=True)
 
 
 @pytest.fixture
 def toolbox_check(request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Call it: it makes one check, and fails with what was found, and why that is relied on."""
-    subject, check = request.param
+    """Call it to run one check; it fails with the findings, and why the toolbox relies on the property."""
+    check, subject = request.param
 
     def call() -> None:
-        from toolbox.testing.run import made
-
-        found = list(made(check, subject))
-        if found:
-            pytest.fail("\n".join([*map(str, found), "", check.why]), pytrace=False)
+        findings = list(runner.run(check, subject))
+        if findings:
+            pytest.fail("\n".join([*map(str, findings), "", check.why]), pytrace=False)
 
     return call
+
+
+def _subjects(metafunc: pytest.Metafunc) -> Iterator[Subject]:
+    from toolbox.plugin.registry import as_kind
+
+    definition = metafunc.definition
+    plugins = [name for marker in definition.iter_markers("toolbox_plugin") for name in marker.args]
+    components = [marker.args for marker in definition.iter_markers("toolbox_component")]
+    if not plugins and not components:
+        plugins = list(metafunc.config.getini(INI))
+    for name in plugins:
+        plugin, _ = runner.find_plugin(name, _registry())
+        if plugin.error:
+            raise pytest.Collector.CollectError(f"the plugin {name!r} does not load: {plugin.error}")
+        for component in plugin.components:
+            yield _subject(component.kind, component.name)
+    for kind, spec in components:
+        yield _subject(as_kind(kind), spec)
 
 
 @cache
@@ -88,44 +111,7 @@ def _registry() -> Registry:
     return Registry()
 
 
-def _subjects(metafunc: pytest.Metafunc) -> Iterator[Subject]:
-    from toolbox.plugin.registry import as_kind
-
-    markers = [*metafunc.definition.iter_markers("toolbox_plugin")]
-    components = [*metafunc.definition.iter_markers("toolbox_component")]
-    names = [name for marker in markers for name in marker.args]
-    if not markers and not components:
-        names = list(metafunc.config.getini(INI))
-    for name in names:
-        yield from _of_plugin(name)
-    for marker in components:
-        kind, spec = marker.args
-        yield _subject(as_kind(kind), spec)
-
-
-def _of_plugin(name: str) -> Iterator[Subject]:
-    plugin = next((each for each in _registry().plugins if each.name == name), None)
-    if plugin is None or plugin.error:
-        reason = "is not installed" if plugin is None else f"does not load: {plugin.error}"
-        raise pytest.Collector.CollectError(f"the plugin {name!r} of the toolbox {reason}")
-    for component in plugin.components:
-        yield _subject(component.kind, component.name)
-
-
 @cache
-def _subject(kind: str, spec: str) -> Subject:
-    """One for all its checks, which share what they make."""
-    from toolbox.api.errors import ToolboxError
-    from toolbox.testing.subject import Subject
-
-    try:
-        return Subject(kind, spec, _registry())  # type: ignore[arg-type]
-    except ToolboxError as error:
-        raise pytest.Collector.CollectError(" ".join(str(error).split())) from error
-
-
-def _checks(subject: Subject) -> list[Check]:
-    """The checks that can be made of it; where it can't even be made, one of them says why."""
-    from toolbox.testing.run import applies, checks_of
-
-    return [check for check in checks_of(subject.kind) if applies(check, subject)]
+def _subject(kind: Any, spec: str) -> Subject:
+    """One for all its checks, which share what they build."""
+    return runner.subject_of(kind, spec, _registry())

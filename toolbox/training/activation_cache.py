@@ -20,6 +20,7 @@ import torch
 
 from toolbox.api.errors import EnvironmentFailure
 from toolbox.api.progress import tracked
+from toolbox.api.warp import RESAMPLING
 from toolbox.cache.table import NoRoom, Table
 from toolbox.data.manifest import Row
 from toolbox.data.source import Source
@@ -37,6 +38,9 @@ BATCH_SIZE = 32
 
 VERSION = 1
 """To be raised with whatever changes a row, so that no outdated row is read."""
+
+
+_VERSIONS = [VERSION, RESAMPLING]
 
 
 def load_pixels(session: Session, rows: Sequence[Row], source: Source, what: str) -> Pixels:
@@ -57,9 +61,9 @@ def _decode(session: Session, rows: Sequence[Row], keys: Sequence[str], source: 
     limit = int(session.settings.training.cache_gb * 1e9)
     if not limit or len(rows) * int(np.prod(shape)) > IN_MEMORY:
         return decode(rows)  # a large set is decoded as fast as it is read from a disk
-    versions = environment.versions_of(("vision-toolbox", "pillow"))
+    versions = environment.versions_of(("vision-toolbox", "pillow", "opencv-python-headless"))
     sides = {"size": request.size, "channels": request.channels}
-    table = Table({"of": "decoded pictures", **sides, "version": VERSION, "versions": versions})
+    table = Table({"of": "decoded pictures", **sides, "version": _VERSIONS, "versions": versions})
 
     def compute(places: npt.NDArray[np.int64]) -> Iterator[Array]:
         yield decode([rows[place] for place in places])
@@ -163,8 +167,8 @@ def _identity(session: Session, step: str, names: frozenset[str], dtype: str) ->
         "device": _device_name(session.device),
         "threads": torch.get_num_threads(),
         "code": freeze.hash_code(session.model.model),
-        "versions": environment.versions_of(("vision-toolbox", "torch", "timm", "pillow")),
-        "version": VERSION,
+        "versions": environment.versions_of(("vision-toolbox", "torch", "timm", "pillow", "opencv-python-headless")),
+        "version": _VERSIONS,
     }
 
 

@@ -28,6 +28,17 @@ def epoch_batches(targets: torch.Tensor, stage: Stage, epoch: int) -> list[torch
     return batches
 
 
+def count_draws(samples: torch.Tensor) -> torch.Tensor:
+    """For each of an epoch's ``samples``, in their order, how often it was drawn before: int64 ``[N]``."""
+    order = torch.argsort(samples, stable=True)
+    ordered = samples[order]
+    places = torch.arange(len(samples))
+    starts = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])
+    draws = torch.empty_like(samples)
+    draws[order] = places - torch.cummax(torch.where(starts, places, 0), 0).values
+    return draws
+
+
 def class_weights(targets: torch.Tensor, stage: Stage) -> torch.Tensor:
     """The weight of each class in the loss: float32 ``[classes]``.
 

@@ -29,7 +29,7 @@ class TrainState:
     """Where a stage is: ``step`` steps of ``epoch`` (counted from 1) are complete.
 
     ``loss_sum``, ``correct`` (scalars on the device) and ``seconds`` add up over the current epoch. ``best_weights``:
-    those with the lowest validation loss so far, where that is monitored.
+    those with the lowest ``best_loss`` so far, where the validation split is monitored.
     """
 
     def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
@@ -47,7 +47,7 @@ class TrainState:
         self.loss_sum, self.correct = torch.zeros_like(self.loss_sum), torch.zeros_like(self.correct)
 
     def keep_best(self, loss: float, epoch: int) -> None:
-        """Keep a copy of the current weights if their validation ``loss`` is the lowest so far."""
+        """Keep a copy of the current weights if ``loss``, what early stopping watches, is the lowest so far."""
         if loss < self.best_loss or epoch == 0:
             self.best_loss, self.best_epoch = loss, epoch
             self.best_weights = copy.deepcopy(self._trained_weights())

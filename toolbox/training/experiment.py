@@ -2,118 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from toolbox.api.errors import EnvironmentFailure, Interrupted, UsageError
-from toolbox.api.progress import Reporter, SilentReporter
-from toolbox.cache.folder import scratch_folder
-from toolbox.data.manifest import write_table
-from toolbox.files import locks
+from toolbox.api.errors import UsageError
 from toolbox.models import freeze
-from toolbox.models.build import resolve_device
 from toolbox.models.precision import Forward
 from toolbox.plugin.spec import parse
-from toolbox.runs.folder import CHECKPOINT, MANIFEST, Run, create_run
-from toolbox.runs.record import RunRecord, StageRecord, Status
+from toolbox.runs.folder import CHECKPOINT, Run
+from toolbox.runs.record import RunRecord, StageRecord
 from toolbox.training import loop
 from toolbox.training.activation_cache import FEATURES, TRUNK, cache_activations, load_pixels
 from toolbox.training.checkpoint import Checkpoints, State
-from toolbox.training.distributed import ProcessGroup, process_group, sync_batch_norm
+from toolbox.training.distributed import ProcessGroup, sync_batch_norm
 from toolbox.training.inputs import Inputs, ModelInputs, augment_online
-from toolbox.training.memory import keep_freed_memory
-from toolbox.training.record import changes, describe, save_model, save_predictions
-from toolbox.training.session import Experiment, Session, torch_threads
-from toolbox.training.stages import Stage, layer_scales, plan_stages, unfrozen_parameters
-
-
-def train(
-    experiment: Experiment,
-    reporter: Reporter,
-    *,
-    resume: Run | None = None,
-    like: RunRecord | None = None,
-) -> Run:
-    """Train, save everything in a run folder, and return the run (not yet evaluated).
-
-    ``resume``: an unfinished run to continue from its checkpoint, or from the start if it has none. ``like``: the
-    record of a run that this one must repeat.
-
-    Raises
-    ------
-    ToolboxError: of any kind; a run that was started then has ``"status": "failed"`` and the reason.
-    Interrupted: the user stopped it; its checkpoint is saved.
-    UsageError: data, split, settings or weights are not those of ``resume`` or ``like``.
-    """
-    settings = experiment.settings
-    stages = plan_stages(settings, experiment.finetune)
-    device = resolve_device(settings)
-    with (
-        scratch_folder() as folder,
-        torch_threads(settings.threads),
-        keep_freed_memory(),
-        process_group(device) as group,
-    ):
-        session = Session(experiment, folder, reporter if group.is_first else SilentReporter())
-        record = describe(session)
-        if resume is not None:
-            _check_unchanged(resume.record, record, f"the run {resume.id} can't be resumed", reporter)
-            record = resume.record.updated(status="running")
-        elif like is not None:
-            _check_unchanged(like, record, f"the run {like.id} can't be repeated", reporter)
-        run = resume or group.broadcast(lambda: create_run(experiment.workspace, experiment.spec.name, record))
-        trainer = Trainer(session, run, stages, group)
-        if group.is_first:
-            write_table(session.manifest.rows, run.path / MANIFEST)
-            with locks.hold_lock(trainer.checkpoints.folder, "training"), _record_failure(run, record, experiment):
-                trainer.run_and_save(record)
-            trainer.checkpoints.clear()
-        else:
-            trainer.follow()
-    return run
-
-
-def _check_unchanged(before: RunRecord, now: RunRecord, refusal: str, reporter: Reporter) -> None:
-    changed = changes(before, now)
-    if changed:
-        raise UsageError(
-            f"{refusal}: {'; '.join(changed)} changed since it started", "Undo the change, or start a new run."
-        )
-    old, new = before.versions, now.versions
-    updates = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
-    if updates:
-        reporter.warn(f"the last digits may differ: {', '.join(updates)} since the run started")
-
-
-@contextmanager
-def _record_failure(run: Run, record: RunRecord, experiment: Experiment) -> Iterator[None]:
-    """If the training fails or is interrupted, write why into the run's record, and add how to resume to the error."""
-    workspace = [] if experiment.workspace == Path() else ["--workspace", str(experiment.workspace)]
-    hint = f"Resume with: {shlex.join(['toolbox', record.kind, '--resume', run.id, *workspace])}"
-
-    def save(status: Status, reason: str) -> None:
-        failed = record.updated(status=status, error=reason)
-        with suppress(EnvironmentFailure):  # on a full disk, report the first failure
-            run.save_record(failed)
-        experiment.trackers.ended(failed.document())
-
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        save("interrupted", "interrupted")
-        raise Interrupted(f"interrupted; {run.path} is kept as far as it came", hint) from error
-    except BaseException as error:
-        save("failed", " ".join(str(error).split()))
-        if isinstance(error, EnvironmentFailure) and isinstance(error.__cause__, OSError):
-            error.hint = f"{error.hint} {hint}".strip()
-        raise
+from toolbox.training.record import save_model, save_predictions
+from toolbox.training.session import Session
+from toolbox.training.stages import Stage, layer_scales, unfrozen_parameters
 
 
 class Trainer:

@@ -22,6 +22,7 @@ from toolbox.data.manifest import Row
 from toolbox.data.source import Source
 from toolbox.files.atomic import make_folder, translate_os_errors
 from toolbox.models.normalize import Normalize, to_tensor
+from toolbox.plugin import guard
 
 IN_MEMORY = 1_000_000_000
 """Bytes up to which decoded images stay in memory; larger arrays are memory-mapped."""
@@ -35,8 +36,9 @@ class Inputs(ABC):
     keys: Sequence[str] | None = None
     """A key for each input that follows from its content, for the cache; ``None`` for inputs that change."""
 
+    stage: str = ""
     epoch: int = 0
-    """The epoch that the next batches belong to; augmentation on the fly draws new parameters in each."""
+    """Stage and epoch that the next batches belong to; augmentation on the fly draws new parameters in each."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -44,6 +46,10 @@ class Inputs(ABC):
     @abstractmethod
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Float inputs for ``indices`` (int64, on the CPU), on the device: ``[B, …]``."""
+
+    def training_batch(self, indices: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """The inputs to train on; ``draws``: how often the epoch drew each sample before (int64 ``[B]``)."""
+        return self.batch(indices)
 
     def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """What to train on for an epoch's batch ``number``: unchanged, unless these inputs are mixed.
@@ -110,7 +116,10 @@ class Pixels(Inputs):
 
 
 class AugmentedPixels(Inputs):
-    """A fresh copy of each image in each epoch, drawn by (seed, the image's pixel hash, epoch), made on the device."""
+    """A new copy at each draw of an image, made on the device.
+
+    Its parameters follow from the seed, the image's pixel hash, the stage, the epoch, and the number of the draw.
+    """
 
     def __init__(self, pixels: Pixels, hashes: Sequence[str], augmenter: Augmenter, seed: int) -> None:
         self.pixels = pixels
@@ -122,18 +131,27 @@ class AugmentedPixels(Inputs):
         return len(self.pixels)
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """The copies of each image's first draw."""
+        return self.training_batch(indices, torch.zeros_like(indices))
+
+    def training_batch(self, indices: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """See :class:`Inputs`."""
         _, height, width, channels = self.pixels.images.shape
         info = ImageInfo(height, width, channels)
-        rngs = (generator(self.seed, self.hashes[index], self.epoch) for index in indices.tolist())
-        params = [self.augmenter.draw(rng, info) for rng in rngs]
-        copies = self.augmenter.apply_tensor(self.pixels.raw(indices), params, height)
+        raw = self.pixels.raw(indices)
+        with guard.guard(self.augmenter):
+            params = [
+                self.augmenter.draw(generator(self.seed, f"{self.hashes[index]}/{self.stage}/{self.epoch}", draw), info)
+                for index, draw in zip(indices.tolist(), draws.tolist(), strict=True)
+            ]
+            copies = self.augmenter.apply_tensor(raw, params, height)
+        _check_like(copies, raw, self.augmenter)
         normalized: torch.Tensor = self.pixels.normalize(copies)
         return normalized
 
 
 class MixedPixels(Inputs):
-    """Images whose batches are mixed, with their targets, by (seed, epoch, number of the batch)."""
+    """Images whose batches are mixed, with their targets, by (seed, stage, epoch, number of the batch)."""
 
     def __init__(self, pixels: Pixels, augmenter: MixingAugmenter, seed: int, classes: int) -> None:
         self.pixels = pixels
@@ -151,10 +169,21 @@ class MixedPixels(Inputs):
     def mix(self, batch: torch.Tensor, targets: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`Inputs`."""
         count, channels, height, width = batch.shape
-        rng = generator(self.seed, f"batch {number}", self.epoch)
-        params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
+        rng = generator(self.seed, f"{self.stage}/{self.epoch}/batch", number)
         soft_targets = torch.nn.functional.one_hot(targets, self.classes).to(batch.dtype)
-        return self.augmenter.mix(batch, soft_targets, params)
+        with guard.guard(self.augmenter):
+            params = self.augmenter.draw_batch(rng, count, ImageInfo(height, width, channels))
+            images, mixed_targets = self.augmenter.mix(batch, soft_targets, params)
+        _check_like(images, batch, self.augmenter)
+        _check_like(mixed_targets, soft_targets, self.augmenter)
+        return images, mixed_targets
+
+
+def _check_like(output: object, expected: torch.Tensor, augmenter: Augmenter | MixingAugmenter) -> None:
+    """Refuse what is not a tensor with the shape and type of ``expected``."""
+    if not isinstance(output, torch.Tensor) or (output.shape, output.dtype) != (expected.shape, expected.dtype):
+        returned = f"{getattr(output, 'dtype', type(output).__name__)} of shape {list(getattr(output, 'shape', []))}"
+        guard.refuse(augmenter, returned, f"{expected.dtype} of shape {list(expected.shape)}")
 
 
 def augment_online(

@@ -20,6 +20,7 @@ from toolbox.training.checkpoint import Checkpoints, State, TrainState
 from toolbox.training.distributed import SINGLE_PROCESS, ProcessGroup
 from toolbox.training.inputs import Inputs, LabeledInputs
 from toolbox.training.interrupts import Interrupts
+from toolbox.training.monitor import Validation, validate
 from toolbox.training.stages import Stage
 
 
@@ -70,8 +71,8 @@ def fit(
 ) -> Outcome:
     """Train the parameters of ``module`` that require gradients, through ``forward`` (inputs to logits).
 
-    With early stopping and validation data, the weights with the lowest validation loss, those at the start included,
-    are restored at the end.
+    With early stopping and validation data, the weights that are best by ``training.monitor``, those at the start
+    included, are restored at the end.
 
     ``lr_scales``: factors on the learning rate by parameter name. ``checkpoints``: where the state is saved, also on
     Ctrl-C; ``resume_from``: such a state. ``group``: the processes that share each batch.
@@ -96,38 +97,46 @@ def fit(
         torch.manual_seed(batches.derive_seed(stage.seed, stage.name, "layers", *position))
     if resume_from is None and monitored:
         # The initial weights are the first candidate: a stage can't end worse than it started.
-        state.keep_best(evaluate(module, forward, monitored, settings.batch_size, group)[0], epoch=0)
-
-    def should_continue() -> bool:
-        epochs = state.epoch - 1
-        return epochs < settings.epochs and not (monitored and epochs - state.best_epoch >= settings.patience)
+        state.keep_best(evaluate(module, forward, monitored, stage, group).monitored, epoch=0)
 
     steps_per_epoch = len(batches.epoch_batches(train.targets, stage, 1))
-    task = (reporter or SilentReporter()).task(stage.name, settings.epochs * steps_per_epoch, "steps")
-    task.advance((state.epoch - 1) * steps_per_epoch + state.step)
+    total_steps = stage.count_steps(steps_per_epoch)
+
+    def steps_before() -> int:
+        """Steps of the epochs before this one."""
+        return (state.epoch - 1) * steps_per_epoch
+
+    def should_continue() -> bool:
+        waited = state.epoch - 1 - state.best_epoch
+        return steps_before() < total_steps and not (monitored and waited >= settings.patience)
+
+    task = (reporter or SilentReporter()).task(stage.name, total_steps, "steps")
+    task.advance(steps_before() + state.step)
     with Interrupts(only_record=group.size > 1) as interrupts:
         try:
             while should_continue():
                 start = time.perf_counter() - state.seconds
                 set_training_mode(module, settings.batch_norm)
-                train.inputs.epoch = state.epoch
-                for indices in batches.epoch_batches(train.targets, stage, state.epoch)[state.step :]:
+                train.inputs.stage, train.inputs.epoch = stage.name, state.epoch
+                # The last epoch may be cut by a budget of steps.
+                epoch = batches.epoch_batches(train.targets, stage, state.epoch)[: total_steps - steps_before()]
+                draws = torch.split(batches.count_draws(torch.cat(epoch)), [len(indices) for indices in epoch])
+                for samples in list(zip(epoch, draws, strict=True))[state.step :]:
                     with interrupts.deferred():
-                        schedules.set_lr(
-                            optimizer, stage, (state.epoch - 1) * steps_per_epoch + state.step, steps_per_epoch
-                        )
-                        _step(forward, train, indices, class_weights, stage, state, group)
+                        schedules.set_lr(optimizer, stage, steps_before() + state.step, steps_per_epoch)
+                        _step(forward, train, *samples, class_weights, stage, state, group)
                         state.seconds = time.perf_counter() - start
                         group.raise_if_any_stopped(interrupts.pending, device)
                     task.advance()
                     if checkpoints and checkpoints.is_due(epoch_end=False):
                         checkpoints.save(state)
-                val_metrics = evaluate(module, forward, val, settings.batch_size, group) if val else (None, None)
+                validation = evaluate(module, forward, val, stage, group) if val else None
                 with interrupts.deferred():
-                    metrics = _epoch_metrics(state, stage, len(train.targets), val_metrics, time.perf_counter() - start)
+                    count = sum(map(len, epoch))
+                    metrics = _epoch_metrics(state, stage, count, validation, time.perf_counter() - start)
                     on_epoch(metrics)
-                    if monitored and metrics.val_loss is not None:
-                        state.keep_best(metrics.val_loss, state.epoch)
+                    if monitored and validation is not None:
+                        state.keep_best(validation.monitored, state.epoch)
                     state.next_epoch()
                 task.describe(str(metrics))
                 if checkpoints and checkpoints.is_due(epoch_end=True):
@@ -147,7 +156,7 @@ def fit(
     epochs = state.epoch - 1
     if monitored:
         module.load_state_dict(state.best_weights, strict=False)
-        return Outcome(epochs, state.best_epoch, epochs < settings.epochs)
+        return Outcome(epochs, state.best_epoch, steps_before() < total_steps)
     if not all(parameter.isfinite().all() for parameter in module.parameters() if parameter.requires_grad):
         raise _diverged(f"a weight is not finite after stage {stage.name}", optimizer)
     return Outcome(epochs, epochs)
@@ -157,19 +166,28 @@ def _step(
     forward: Forward,
     train: LabeledInputs,
     indices: torch.Tensor,
+    draws: torch.Tensor,
     class_weights: torch.Tensor,
     stage: Stage,
     state: TrainState,
     group: ProcessGroup,
 ) -> None:
-    """One step of the optimizer on the batch ``indices``; adds its loss and hits to ``state``."""
-    own, weight = group.shard(indices)
+    """One step of the optimizer on the batch ``indices``; adds its loss and hits to ``state``.
+
+    The loss is divided by the number of images, not by the sum of their class weights. Each class of a mixed target has
+    its own weight.
+    """
+    (own, weight), (own_draws, _) = group.shard(indices), group.shard(draws)
     targets = train.targets[own].to(class_weights.device)
     batch_number = state.step * group.size + group.rank + 1
-    images, mixed_targets = train.inputs.mix(train.inputs.batch(own), targets, batch_number)
+    images, mixed_targets = train.inputs.mix(train.inputs.training_batch(own, own_draws), targets, batch_number)
     logits = forward(images)
-    losses = F.cross_entropy(logits, mixed_targets, label_smoothing=stage.settings.label_smoothing, reduction="none")
-    loss = (losses * class_weights[targets]).sum() * (weight / len(indices))
+    # A class that comes last may have no samples, and so no weight.
+    weights = F.pad(class_weights, (0, logits.shape[1] - len(class_weights)), value=1.0)
+    losses = F.cross_entropy(
+        logits, mixed_targets, weights, label_smoothing=stage.settings.label_smoothing, reduction="none"
+    )
+    loss = losses.sum() * (weight / len(indices))
     correct = (logits.detach().argmax(1) == targets).sum() * weight
     total_loss, total_correct = group.sum(loss.detach(), correct)
     if not torch.isfinite(total_loss):
@@ -185,12 +203,11 @@ def _step(
 
 
 def evaluate(
-    module: nn.Module, forward: Forward, data: LabeledInputs, batch_size: int, group: ProcessGroup = SINGLE_PROCESS
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy in evaluation mode; in a group, those that the first process computes."""
-    logits = predict_logits(module, forward, data.inputs, batch_size)
-    loss = F.cross_entropy(logits, data.targets).item()
-    return group.broadcast(lambda: (loss, (logits.argmax(1) == data.targets).float().mean().item()))
+    module: nn.Module, forward: Forward, data: LabeledInputs, stage: Stage, group: ProcessGroup = SINGLE_PROCESS
+) -> Validation:
+    """The figures of ``data`` in evaluation mode; in a group, those that the first process computes."""
+    logits = predict_logits(module, forward, data.inputs, stage.settings.batch_size)
+    return group.broadcast(lambda: validate(logits, data.targets, stage))
 
 
 def predict_logits(module: nn.Module, forward: Forward, inputs: Inputs, batch_size: int) -> torch.Tensor:
@@ -205,10 +222,10 @@ def _epoch_metrics(
     state: TrainState,
     stage: Stage,
     count: int,
-    val_metrics: tuple[float, float] | tuple[None, None],
+    validation: Validation | None,
     seconds: float,
 ) -> EpochMetrics:
-    val_loss, val_accuracy = val_metrics
+    val_loss = validation.loss if validation else None
     if val_loss is not None and not math.isfinite(val_loss):
         place = f"stage {stage.name}, epoch {state.epoch}"
         raise _diverged(f"the validation loss is {val_loss} in {place}", state.optimizer)
@@ -218,7 +235,7 @@ def _epoch_metrics(
         train_loss=state.loss_sum.item() / count,
         train_accuracy=state.correct.item() / count,
         val_loss=val_loss,
-        val_accuracy=val_accuracy,
+        val_accuracy=validation.accuracy if validation else None,
         lr=state.optimizer.param_groups[0]["lr"],
         seconds=seconds,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +48,7 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
     module, steps = session.built.module, session.built.stages
     module.eval()
     if not session.experiment.finetune or steps is None or session.data.kind == "online":
-        epochs = sum(stage.settings.epochs for stage in stages)
+        epochs = sum(_epochs(stage, session) for stage in stages)
         return _time(lambda: _backward(module(batch))) / len(batch) * epochs, 0
     with torch.no_grad():
         seconds = _time(lambda: module(batch))
@@ -55,12 +56,18 @@ def _probe(session: Session, batch: torch.Tensor, stages: list[Stage]) -> tuple[
         cached_bytes = steps.last(trunk_output)[0].numel() * 4
     unfrozen = unfrozen_parameters(session.built.parts, session.settings.last.unfreeze)
     if unfrozen & session.built.parts.trunk:
-        seconds += _time(lambda: _backward(module(batch))) * stages[-1].settings.epochs
+        seconds += _time(lambda: _backward(module(batch))) * _epochs(stages[-1], session)
     elif unfrozen:
         cached_bytes += trunk_output[0].numel() * 4
-        seconds += _time(lambda: _backward(steps.head(steps.last(trunk_output)))) * stages[-1].settings.epochs
+        seconds += _time(lambda: _backward(steps.head(steps.last(trunk_output)))) * _epochs(stages[-1], session)
     limit = session.settings.training.cache_gb * 1e9
     return seconds / len(batch), cached_bytes if cached_bytes * len(session.data.rows) < limit else 0
+
+
+def _epochs(stage: Stage, session: Session) -> float:
+    """Epochs that a stage takes at most, whole or not."""
+    steps_per_epoch = math.ceil(len(session.data.rows) / stage.settings.batch_size)
+    return stage.count_steps(steps_per_epoch) / steps_per_epoch
 
 
 def _backward(logits: torch.Tensor) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.manifest import Row
 from toolbox.files import atomic, fingerprint
+from toolbox.models.checks import guard_forward
 from toolbox.models.precision import Forward
 from toolbox.runs.folder import MODEL, PREDICTIONS, Run
 from toolbox.runs.identity import differences, identity
@@ -67,13 +68,13 @@ def describe(session: Session) -> RunRecord:
         training_files={label: counts[label] for label in session.manifest.classes},
         training_fingerprint=_fingerprint(session.data.rows),
         data=DataRecord(
-            spec=experiment.prepared.source.spec,
-            note=experiment.prepared.source.dataset.note,
+            spec=experiment.split.source.spec,
+            note=experiment.split.source.dataset.note,
             fingerprint=session.manifest.fingerprint,
             split_fingerprint=session.manifest.split_fingerprint,
             classes=list(session.manifest.classes),
             counts=session.manifest.counts(),
-            quarantined=len(experiment.prepared.quarantined),
+            quarantined=len(experiment.split.quarantined),
         ),
         leaky=experiment.leaky,
         leaks=dict(experiment.leaks),
@@ -89,7 +90,7 @@ def describe(session: Session) -> RunRecord:
 def _resolve_settings(session: Session) -> dict[str, Any]:
     """The settings, with values that depend on the machine or the current folder made explicit."""
     config = session.settings.model_dump(mode="json")
-    config["data"] = session.experiment.prepared.source.spec
+    config["data"] = session.experiment.split.source.spec
     config["device"] = session.device.type
     config["threads"] = torch.get_num_threads()
     for section, key in (("training", "weights"), ("training", "weights_dir"), ("split", "extend")):
@@ -142,14 +143,15 @@ def save_predictions(session: Session, run: Run, held_out_pass: tuple[Forward, I
     data, module = session.data, session.built.module
     rows, source = data.held_out, data.held_out_source
     if not rows:
-        rows, source = session.manifest.rows, session.experiment.prepared.source
+        rows, source = session.manifest.rows, session.experiment.split.source
     if held_out_pass is None or session.precision != "float32":
-        held_out_pass = module, load_pixels(session, rows, source, "evaluation images")
+        forward = guard_forward(module, module, len(session.manifest.classes))
+        held_out_pass = forward, load_pixels(session, rows, source, "evaluation images")
     logits = loop.predict_logits(module, *held_out_pass, session.settings.training.batch_size)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     samples = (
         [*data.rows, *data.held_out]
-        if session.settings.split.protocol == "augment-then-split"
+        if session.data.kind == "augmented" and session.settings.split.protocol != "split-then-augment"
         else session.manifest.rows
     )
     leaked = find_leaked(samples, session.manifest, session.experiment.comparison)

@@ -29,6 +29,7 @@ def lr_factor(stage: Stage, step: int, steps_per_epoch: int) -> float:
     2017.
     """
     settings, epoch = stage.settings, step // steps_per_epoch
+    epochs = max(1, stage.count_steps(steps_per_epoch) / steps_per_epoch)
     warmup_steps = settings.warmup_epochs * steps_per_epoch + settings.warmup_steps
     warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     match settings.schedule:
@@ -39,7 +40,7 @@ def lr_factor(stage: Stage, step: int, steps_per_epoch: int) -> float:
         case "inverse-time":
             return warmup * (1 / (1 + settings.decay * step))
         case "cosine":
-            return warmup * ((1 + math.cos(math.pi * epoch / max(1, settings.epochs))) / 2)
+            return warmup * ((1 + math.cos(math.pi * epoch / epochs)) / 2)
         case "step":
             return warmup * settings.step_factor ** (epoch // settings.step_epochs)
 

@@ -16,6 +16,7 @@ from toolbox.data.audit.near import ImageComparison
 from toolbox.data.manifest import Row
 from toolbox.data.workspace_manifest import SplitDataset
 from toolbox.models import build, precision
+from toolbox.models.checks import guard_forward
 from toolbox.models.precision import Forward
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import Spec, parse
@@ -36,7 +37,7 @@ class Experiment:
 
     spec: Spec
     settings: Settings
-    prepared: SplitDataset
+    split: SplitDataset
     workspace: Path
     registry: Registry
     finetune: bool
@@ -51,7 +52,7 @@ class Session:
     """A training in progress. ``folder``: for temporary files."""
 
     def __init__(self, experiment: Experiment, folder: Path, reporter: Reporter) -> None:
-        settings, manifest = experiment.settings, experiment.prepared.manifest
+        settings, manifest = experiment.settings, experiment.split.manifest
         self.experiment = experiment
         self.settings = settings
         self.manifest = manifest
@@ -59,25 +60,32 @@ class Session:
         self.reporter = reporter
         self.device = build.resolve_device(settings)
         self.precision = precision.resolve_precision(settings.training, self.device)
-        self.data = select_training_data(settings, experiment.prepared, experiment.workspace, reporter)
+        self.data = select_training_data(settings, experiment.split, experiment.workspace, reporter)
         if self.data.kind != "online" and _mixes(experiment):
             name = parse(settings.augment.augmenter).name
             reporter.warn(f"{name} mixes the images of a batch: without --train-on online nothing is mixed")
         torch.manual_seed(derive_seed(settings.seed, "weights"))
         model = experiment.registry.model(experiment.spec)
         self.model = build.configure_model(experiment.spec, model, settings, len(manifest.classes), experiment.finetune)
-        embedded = experiment.prepared.source.dataset.embedded
+        recipe, size = self.data.recipe, self.model.request.size
+        if recipe is not None and recipe.size != size:
+            reporter.warn(
+                f"the copies, {recipe.size} pixels wide, are resized again to {size}: they get less sharp than the"
+                f" originals; make them with 'toolbox augment --size {size}'"
+            )
+        embedded = experiment.split.source.dataset.embedded
         built = build.build_model(self.model, settings.training, allow_random=embedded, reporter=reporter)
         module = built.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.built: BuiltModel = replace(built, module=module)
 
-    def cast(self, forward: Forward) -> Forward:
-        """``forward`` in the session's precision."""
-        return precision.cast(forward, self.precision, self.device)
+    def cast(self, forward: Forward, classes: int = 0) -> Forward:
+        """``forward`` in the session's precision; its output is checked, as logits if ``classes`` is given."""
+        return precision.cast(guard_forward(self.built.module, forward, classes), self.precision, self.device)
 
     def optimize(self, forward: Forward) -> Forward:
         """``forward`` as it is trained: in the session's precision, and compiled if ``training.compile`` is set."""
-        return self.cast(precision.compile_forward(forward) if self.settings.training.compile else forward)
+        compiled = precision.compile_forward(forward) if self.settings.training.compile else forward
+        return self.cast(compiled, len(self.manifest.classes))
 
     def label(self, inputs: Inputs, rows: Sequence[Row]) -> LabeledInputs:
         """``inputs`` with the classes of ``rows``."""

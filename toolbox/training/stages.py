@@ -9,7 +9,7 @@ from typing import Any
 
 from toolbox.api.errors import UsageError, closest
 from toolbox.api.model import Parts
-from toolbox.settings.schema import HeadSettings, LastSettings, Settings, StageSettings, TrainingSettings
+from toolbox.settings.schema import HeadSettings, LastSettings, Monitor, Settings, StageSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,18 @@ class Stage:
             )
         if self.settings.nesterov and not self.settings.momentum:
             raise UsageError(f"stage {self.name}: nesterov needs momentum", "Set training.momentum, to 0.9 say.")
+
+    def count_steps(self, steps_per_epoch: int) -> int:
+        """The largest number of steps that it takes; ``epochs = 0`` leaves the weights as they are in any case."""
+        settings = self.settings
+        return settings.steps if settings.steps and settings.epochs else settings.epochs * steps_per_epoch
+
+    @property
+    def monitor(self) -> Monitor:
+        """What early stopping watches: the loss that is minimized, by default."""
+        if self.settings.monitor != "auto":
+            return self.settings.monitor
+        return "loss" if self.settings.balance == "none" else "balanced-loss"
 
     def to_dict(self) -> dict[str, Any]:
         """The stage as ``run.json`` has it: its name and the settings that can differ between stages."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from toolbox.api.progress import Reporter, SilentReporter
 from toolbox.api.tracker import Tracker
+from toolbox.plugin import guard
+from toolbox.plugin.loader import describe_error
 from toolbox.plugin.registry import Registry
 from toolbox.plugin.spec import parse
 from toolbox.settings.schema import ComponentSpec
@@ -38,13 +40,11 @@ class Trackers:
     def _notify(self, event: str, *arguments: Any) -> None:
         for name, tracker in list(self._trackers.items()):
             try:
-                getattr(tracker, event)(*arguments)
+                with guard.guard(tracker):
+                    getattr(tracker, event)(*arguments)
             except Exception as error:
                 del self._trackers[name]
-                text = " ".join(str(error).split())[:300]
-                self._reporter.warn(
-                    f"the tracker {name} failed and gets nothing more of this run: {type(error).__name__}: {text}"
-                )
+                self._reporter.warn(f"the tracker {name} gets nothing more of this run: {describe_error(error)}")
 
 
 def build_trackers(specs: Sequence[ComponentSpec], registry: Registry, reporter: Reporter) -> Trackers:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from toolbox.api.errors import Refused, UsageError
 from toolbox.api.progress import Reporter
+from toolbox.api.warp import RESAMPLING
 from toolbox.augment import recipe as recipes
 from toolbox.augment.recipe import AugmentedSet, Recipe
 from toolbox.data import manifest as manifests
@@ -32,6 +35,17 @@ class TrainingData:
     held_out_source: Source
     set_name: str = ""
     recipe: Recipe | None = None
+
+
+@dataclass(frozen=True)
+class CopiesAndOriginals(Source):
+    """The source of originals and of their ``copies``, which have a ``source`` among their columns."""
+
+    copies: Source
+
+    def image(self, row: Row) -> Image.Image:
+        """See :meth:`Source.image`."""
+        return self.copies.image(row) if row.columns.get("source") else super().image(row)
 
 
 def select_training_data(
@@ -76,7 +90,7 @@ def select_training_data(
 def _read_copies(
     augmented: AugmentedSet, originals: TrainingData, dataset: SplitDataset, reporter: Reporter
 ) -> TrainingData:
-    """The copies in ``augmented``; under ``augment-then-split`` the held-out samples are copies, too."""
+    """The copies in ``augmented``; by the source studies' protocols the held-out samples, or some, are copies, too."""
     folder, recipe = augmented.path, augmented.recipe
     table = manifests.read(folder / manifests.FILE_NAME)
     expected = recipes.count_files(recipe, recipes.select_sources(recipe.protocol, dataset.manifest))
@@ -99,9 +113,20 @@ def _read_copies(
         )
     # The set may have moved with its workspace: paths are relative to where it is now.
     source = Source(ManifestDataset(replace(table, root=folder)), str(folder))
+    if recipe.resampling != RESAMPLING:
+        reporter.warn(
+            f"{folder.name} was written by an older version, which resized copies by another filter than originals:"
+            " delete it and run 'toolbox augment' again"
+        )
     rows = table.part("train")
     reporter.info(f"training on {len(rows):,} copies in {folder.name}")
     copies = replace(originals, kind="augmented", rows=rows, source=source, set_name=folder.name, recipe=recipe)
-    if recipe.protocol != "augment-then-split":
-        return copies
-    return replace(copies, held_out=[row for row in table.rows if row.split != "train"], held_out_source=source)
+    held_out = [row for row in table.rows if row.split != "train"]
+    if recipe.protocol == "augment-then-split":
+        return replace(copies, held_out=held_out, held_out_source=source)
+    if recipe.protocol == "augment-then-validate":
+        reporter.warn("the validation split are copies of images that are trained on; the test split is none of these")
+        held_out += dataset.manifest.part("test")
+        mixed = CopiesAndOriginals(dataset.source.dataset, dataset.source.spec, source)
+        return replace(copies, held_out=held_out, held_out_source=mixed)
+    return copies

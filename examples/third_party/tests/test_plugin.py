@@ -43,10 +43,10 @@ def test_medmnists_parts_are_splits(tmp_path: Path) -> None:
     spec = {"name": "npz", "path": str(path), "names": ["malignant", "normal"]}
     assert check_component("dataset", spec) == []
     dataset = Registry().dataset(spec)
-    found = list(dataset.samples())
-    assert [sample.split for sample in found] == ["train"] * 8 + ["val"] * 4 + ["test"] * 6
-    assert found[1].label == "normal"
-    assert np.array_equal(np.asarray(dataset.load(found[9])), parts["val_images"][1])  # type: ignore[attr-defined]
+    samples = list(dataset.samples())
+    assert [sample.split for sample in samples] == ["train"] * 8 + ["val"] * 4 + ["test"] * 6
+    assert samples[1].label == "normal"
+    assert np.array_equal(np.asarray(dataset.load(samples[9])), parts["val_images"][1])  # type: ignore[attr-defined]
 
 
 def test_an_archive_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolbox.api.evaluator import Metric
-from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet, wilson
+from toolbox.api.statistics import Bootstrap, MetricInfo, PredictionSet
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,38 +70,15 @@ def predictive_values(bootstrap: Bootstrap, positive: int, name: str, prevalence
         with np.errstate(divide="ignore", invalid="ignore"):
             return sick / (sick + (1 - specificity) * (1 - prevalence)), well / (well + (1 - sensitivity) * prevalence)
 
+    none = np.empty((0, bootstrap.predictions.classes))
     pairs = [
-        both_values(each["class_recall"][:, positive], each["class_specificity"][:, positive])
+        both_values(
+            *((each[name] if len(each[name]) else none)[:, positive] for name in ("class_recall", "class_specificity"))
+        )
         for each in bootstrap.additive
     ]
     metrics = {}
     for at, (key, word) in enumerate((("ppv", "positive"), ("npv", "negative"))):
-        point, samples, jackknife = (pair[at] for pair in pairs)
         label = f"{word} predictive value ({name}) at a prevalence of {prevalence:g}"
-        metric = bootstrap.bootstrap_metric(float(point[0]), samples, jackknife, MetricInfo(label))
-        if metric.method.startswith("Wilson"):
-            metric = _from_wilson_limits(metric, bootstrap, positive, prevalence, at)
-        metrics[f"{key}_at_prevalence"] = metric
+        metrics[f"{key}_at_prevalence"] = bootstrap.bootstrap_metric([pair[at] for pair in pairs], MetricInfo(label))
     return metrics
-
-
-def _from_wilson_limits(metric: Metric, bootstrap: Bootstrap, positive: int, prevalence: float, at: int) -> Metric:
-    """Where a rate is 0 or 1 in every resample: both rates' Wilson limits in Bayes' rule, which is wide enough."""
-    truth = bootstrap.predictions.targets == positive
-    predicted = bootstrap.predictions.predicted == positive
-    units = bootstrap.predictions.units
-    share = units.count / len(truth)  # groups count once
-    counts = [
-        (int((truth & predicted).sum()), int(truth.sum())),
-        (int((~truth & ~predicted).sum()), int((~truth).sum())),
-    ]
-    (low_se, high_se), (low_sp, high_sp) = (wilson(hits * share, max(1e-9, count * share)) for hits, count in counts)
-
-    def value(sensitivity: float, specificity: float) -> float:
-        sick, well = sensitivity * prevalence, specificity * (1 - prevalence)
-        parts = [(sick, (1 - specificity) * (1 - prevalence)), (well, (1 - sensitivity) * prevalence)][at]
-        return parts[0] / sum(parts) if sum(parts) > 0 else 0.0
-
-    ends = sorted((value(low_se, low_sp), value(high_se, high_sp)))
-    point = metric.value if metric.value is not None else ends[0]
-    return replace(metric, low=min(ends[0], point), high=max(ends[1], point), method="Wilson limits of both rates")

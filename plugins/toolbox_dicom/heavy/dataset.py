@@ -56,7 +56,7 @@ class DicomDataset(VirtualDataset):
 
     def samples(self) -> Iterator[Sample]:
         """The chosen slices of every series, by path and position; a file without a readable header is one sample,
-        so that it is told when it is loaded.
+        so that loading it reports the error.
 
         Raises
         ------

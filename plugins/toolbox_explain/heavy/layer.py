@@ -50,7 +50,7 @@ class Layer:
         """Yield a module that the map passes through, channels first, while the block runs."""
         view = nn.Identity()
         hook = self.module.register_forward_hook(
-            lambda module, given, output: self.put_back(output, view(self.as_map(output)))
+            lambda module, arguments, output: self.put_back(output, view(self.as_map(output)))
         )
         try:
             yield view

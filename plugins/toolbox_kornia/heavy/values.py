@@ -15,7 +15,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in what the eye takes for brightness (ITU-R BT.601)."""
 
 SHARPEN = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
-"""Pillow's smoothing kernel (``ImageFilter.SMOOTH``), from which sharpness is told."""
+"""Pillow's smoothing kernel (``ImageFilter.SMOOTH``), by which sharpness is measured."""
 
 
 def _gaussian_steps() -> Floats:

@@ -77,8 +77,8 @@ def histograms(images: torch.Tensor) -> npt.NDArray[np.int64]:
     counts = torch.zeros(count, channels, 256, dtype=torch.int64, device=images.device)
     flat = images.flatten(2).long()
     counts.scatter_add_(2, flat, torch.ones_like(flat))
-    found: npt.NDArray[np.int64] = counts.cpu().numpy()
-    return found
+    result: npt.NDArray[np.int64] = counts.cpu().numpy()
+    return result
 
 
 def sharpen(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:

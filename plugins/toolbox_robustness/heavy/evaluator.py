@@ -147,9 +147,15 @@ class Robustness(Evaluator):
                 bootstrap.jackknife_weights(units.count),
             )
         )
+        unseen = np.empty(0)
+        if np.ptp(samples) < 1e-9:
+            # Every answer is the same: allow for one that was not seen, as the other metrics do.
+            weights = rng.standard_exponential((units.count, self.resamples))
+            one = sizes.mean() * rng.standard_exponential(self.resamples)
+            unseen = (hits @ weights + one * (right.mean() < 0.5)) / (sizes @ weights + one)
         info = MetricInfo(f"accuracy under {len(self.conditions)} corruptions (mean)")
         return Bootstrap(predictions, (), self.resamples).bootstrap_metric(
-            float(right.mean()), samples, jackknife, info
+            [np.array([right.mean()]), samples, jackknife, unseen], info
         )
 
     def _figure(self, clean: Metric, accuracies: dict[Condition, Metric]) -> Figure:
@@ -180,8 +186,8 @@ class Robustness(Evaluator):
         worst = dict(self.conditions)  # severities rise
         pictures = []
         for kind, severity in worst.items() if image is not None else ():
-            shown = self._corrupt(model.prepared(image), evidence, at, (kind, severity))  # type: ignore[arg-type]  # there
-            picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
+            pixels = self._corrupt(model.prepared(image), evidence, at, (kind, severity))  # type: ignore[arg-type]  # there
+            picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
             words = f"{kind}, severity {severity}: {CORRUPTIONS[kind].words(severity)}"
             pictures.append(Picture(picture, f"The image {evidence.ids[at]} under {words}.", words))
         note = f"{evidence.ids[at]} at the model's input size and the largest severity."

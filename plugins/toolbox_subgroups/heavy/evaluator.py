@@ -165,7 +165,7 @@ class Subgroups(Evaluator):
 
     def _bars(self, metrics_by_group: Mapping[str, Mapping[str, Metric]], sizes: Mapping[str, int]) -> Figure:
         names = [f"{name} ({sizes[name]:,})" for name in metrics_by_group]
-        shown = [
+        bars = [
             label for label in ("accuracy", "AUC") if any(metrics[label].value for metrics in metrics_by_group.values())
         ]
         accuracies = ", ".join(
@@ -175,12 +175,12 @@ class Subgroups(Evaluator):
             name=self._name("accuracy"),
             title=f"Accuracy by {self.column}",
             kind="bars",
-            alt=f"Bars of {' and '.join(shown)} by {self.column}; accuracy: {accuracies}.",
+            alt=f"Bars of {' and '.join(bars)} by {self.column}; accuracy: {accuracies}.",
             x_label=f"{self.column} (images)",
             y_label="share",
             series=[
                 Series(label, names, [metrics_by_group[name][label].value for name in metrics_by_group])
-                for label in shown
+                for label in bars
             ],
         )
 

@@ -147,7 +147,7 @@ def _status(url: str) -> int:
         except Exception as error:
             answers.append(error)
 
-    # A thread of its own, because looking up a name heeds no timeout; a daemon, so that nobody waits for it.
+    # In a thread, because a name lookup ignores timeouts; a daemon, so that nothing waits for it.
     thread = Thread(target=ask, daemon=True)
     thread.start()
     thread.join(1.5 * PATIENCE)

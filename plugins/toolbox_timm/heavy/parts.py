@@ -39,8 +39,8 @@ def find_parts(module: TimmModule, blocks: Blocks, architecture: str) -> Parts:
     before = tuple(block - head for block in blocks if block - head)
     trunk = frozenset[str]().union(*before)
     parts = Parts(trunk, names - trunk - head, head, (*before, names - trunk - head))
-    for part, found in (("trunk", parts.trunk), ("last block", parts.last), ("head", parts.head)):
-        if not found:
+    for part, members in (("trunk", parts.trunk), ("last block", parts.last), ("head", parts.head)):
+        if not members:
             raise UsageError(f"{architecture} has no {part} that timm knows of", "Choose another architecture.")
     return parts
 
@@ -101,8 +101,9 @@ def _matcher(module: TimmModule) -> Any:
 
 def find_classifiers(module: TimmModule) -> list[nn.Module]:
     """What makes the logits, by timm's method: one layer, or several whose logits are averaged (DeiT's, distilled)."""
-    found = module.get_classifier() if hasattr(module, "get_classifier") else None
-    return [layer for layer in (found if isinstance(found, tuple | list) else (found,)) if isinstance(layer, nn.Module)]
+    classifier = module.get_classifier() if hasattr(module, "get_classifier") else None
+    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    return [layer for layer in layers if isinstance(layer, nn.Module)]
 
 
 def _classifier_parameters(module: TimmModule) -> Iterator[str]:

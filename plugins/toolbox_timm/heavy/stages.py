@@ -62,15 +62,15 @@ def _averaged(module: TimmModule, trunk: Step, last: Step) -> Stages:
 
 
 def capture_inputs(layers: Sequence[nn.Module], call: Callable[[], object]) -> list[Tensor]:
-    """What each of ``layers`` is given while ``call`` runs, which calls each once and in this order."""
-    caught: list[Tensor] = []
-    hooks = [layer.register_forward_pre_hook(lambda _, given: caught.append(given[0])) for layer in layers]
+    """The input of each of ``layers`` while ``call`` runs, which calls each once and in this order."""
+    captured: list[Tensor] = []
+    hooks = [layer.register_forward_pre_hook(lambda _, arguments: captured.append(arguments[0])) for layer in layers]
     try:
         call()
     finally:
         for hook in hooks:
             hook.remove()
-    return caught
+    return captured
 
 
 def exact(stages: Stages, module: nn.Module, images: Tensor, logits: Tensor) -> bool:

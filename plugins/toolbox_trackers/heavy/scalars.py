@@ -22,12 +22,12 @@ def of_epoch(line: Mapping[str, Any]) -> dict[str, float]:
 
 def of_evaluation(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """The values of ``evaluation.json``'s metrics, and the ends of their intervals."""
-    found = {}
+    scalars = {}
     for name, metric in evaluation["metrics"].items():
         for key, ending in (("value", ""), ("low", "/low"), ("high", "/high")):
             if _known(metric[key]):
-                found[f"{evaluation['split']}/{name}{ending}"] = float(metric[key])
-    return found
+                scalars[f"{evaluation['split']}/{name}{ending}"] = float(metric[key])
+    return scalars
 
 
 def _known(value: object) -> bool:

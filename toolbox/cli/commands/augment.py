@@ -52,7 +52,7 @@ def augment(
     if name and not verify:
         raise UsageError(f"unexpected argument {name!r}", "A set is named with --verify only.")
     terminal = call.terminal
-    workspace = call.open_workspace(read_only=preview is not None or verify or replay is not None)
+    workspace = call.open_workspace()
     if verify:
         _verify(workspace, terminal, name)
     elif replay is not None:
@@ -117,9 +117,9 @@ def _plan(workspace: Workspace, terminal: Terminal) -> None:
         {
             "dry_run": True,
             "path": path,
-            "files": plan.estimate.files,
-            "bytes": plan.estimate.bytes,
-            "seconds": round(plan.estimate.seconds, 1),
+            "files": plan.files,
+            "bytes": plan.bytes,
+            "seconds": round(plan.seconds, 1),
             "exists": plan.exists,
         }
     )

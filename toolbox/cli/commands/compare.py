@@ -23,6 +23,10 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME", help="The metric that decides (accuracy); repeat it to show others too."),
     ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(metavar="POINTS", help="Also test whether a run is at most so many points worse; 0: don't."),
+    ] = 0.0,
 ) -> None:
     """Compare runs on the same test images: paired tests, intervals of the difference, and a verdict.
 
@@ -30,6 +34,6 @@ def compare(
     """
     from toolbox.cli.views.comparison import comparison_result
 
-    document = call.open_workspace().compare(runs, metric or ())
-    call.terminal.show(*comparison_result(document))
-    call.terminal.emit(document)
+    result = call.open_workspace().compare(runs, metric or (), margin)
+    call.terminal.show(*comparison_result(result))
+    call.terminal.emit(result.document())

@@ -27,17 +27,7 @@ def list_components(
     offers = registry.offers(as_kind(kind) if kind else None)
     call.terminal.show(*components_table(offers))
     call.warn_of_broken_plugins(registry)
-    rows = [
-        {
-            "kind": offer.component.kind,
-            "name": offer.component.name,
-            "summary": offer.component.summary,
-            "plugin": offer.plugin,
-            "distribution": offer.distribution,
-        }
-        for offer in offers
-    ]
-    call.terminal.emit({"components": rows})
+    call.terminal.emit({"components": [offer.document() for offer in offers]})
 
 
 @command(app, panel=PANEL)
@@ -68,16 +58,7 @@ def show(
         "summary": component.summary,
         "description": description,
         "example": example,
-        "parameters": [
-            {
-                "name": item.name,
-                "type": item.type,
-                "default": item.default if _is_json(item.default) else str(item.default),
-                "required": item.required,
-                "description": item.description,
-            }
-            for item in parameters
-        ],
+        "parameters": [item.document() for item in parameters],
     }
     missing = [item for item in parameters if item.required and item.name not in spec.parameters]
     if component.kind == "model" and not missing:
@@ -98,12 +79,6 @@ def doctor(call: Call) -> None:
     registry = Registry()
     report = {**environment.versions(), **environment.describe_hardware()}
     call.terminal.show(environment_table(report), *plugin_failures(registry))
-    failed = [
-        {"name": plugin.name, "distribution": plugin.distribution, "error": plugin.error, "hint": plugin.hint}
-        for plugin in registry.failures()
-    ]
+    failures = [plugin.document() for plugin in registry.failures()]
+    failed = [{key: failure[key] for key in ("name", "distribution", "error", "hint")} for failure in failures]
     call.terminal.emit({"environment": report, "plugins": len(registry.plugins), "failed_plugins": failed})
-
-
-def _is_json(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float | str | list | dict)

@@ -14,6 +14,8 @@ from toolbox.cli.options import setting
 
 app = typer.Typer(help="Inspect a dataset, split it, and look for leaks.", no_args_is_help=True)
 
+_QUARANTINE = "quarantine.csv, which 'toolbox data split' writes"
+
 
 @command(app, *options.DATASET, options.DRY_RUN)
 def prepare(
@@ -71,7 +73,7 @@ def inspect(
         reporter.info(f"Wrote {picture}")
         document["picture"] = str(picture)
     terminal.emit(document)
-    terminal.end(indexed.quarantined)
+    terminal.end(indexed.quarantined, where=_QUARANTINE)
 
 
 @command(
@@ -96,27 +98,29 @@ def split(call: Call) -> None:
     from toolbox.cli.views.data import split_result
     from toolbox.data import manifest
     from toolbox.data.audit import gate
+    from toolbox.data.audit.findings import audit_manifest
 
     workspace, terminal = call.open_workspace(resplit=True), call.terminal
-    prepared, path = workspace.prepared, workspace.path / manifest.FILE_NAME
+    dataset = workspace.split if call.dry_run else workspace.save_split()
+    path = workspace.path / manifest.FILE_NAME
     written = "Would write" if call.dry_run else "Wrote"
-    terminal.show(*split_result(prepared), f"{written} [bold]{escape(str(path))}[/].")
-    leaks = workspace.known_leaks
-    if leaks.leaks and prepared.settings.protocol == "split-then-augment":
+    terminal.show(*split_result(dataset), f"{written} [bold]{escape(str(path))}[/].")
+    leaks = audit_manifest(dataset.manifest, None)
+    if leaks.leaks and dataset.settings.protocol == "split-then-augment":
         terminal.reporter().warn(f"{gate.describe_leaks(leaks)}; 'toolbox data audit' shows them")
-    rows = prepared.manifest.rows
+    rows = dataset.manifest.rows
     terminal.emit(
         {
             "path": str(path),
             "samples": len(rows),
-            "counts": prepared.manifest.counts(),
+            "counts": dataset.manifest.counts(),
             "groups": len({row.group for row in rows if row.group}),
-            "fingerprint": prepared.manifest.fingerprint,
-            "dropped": dict(prepared.dropped),
-            "quarantined": len(prepared.quarantined),
+            "fingerprint": dataset.manifest.fingerprint,
+            "dropped": dict(dataset.dropped),
+            "quarantined": len(dataset.quarantined),
         }
     )
-    terminal.end(prepared.quarantined)
+    terminal.end(dataset.quarantined)
 
 
 @command(app, *options.DATASET, options.DEVICE, options.FORCE)
@@ -141,9 +145,9 @@ def audit(
         terminal.show(*canary_result(result))
         terminal.emit(result.document())
     else:
-        report, page = workspace.run_audit(overwrite=call.force), workspace.path / PAGE_NAME
+        report, page = workspace.save_audit(overwrite=call.force), workspace.path / PAGE_NAME
         terminal.show(*audit_result(report, page))
         terminal.emit({**report.document(), "page": str(page)})
         if report.leaks:
             raise typer.Exit(EXIT_REFUSED)
-    terminal.end(workspace.quarantined)
+    terminal.end(workspace.quarantined, where=_QUARANTINE)

@@ -13,7 +13,6 @@ from toolbox.cli.command import Call, command
 
 if TYPE_CHECKING:
     from toolbox.api.progress import Reporter
-    from toolbox.runs.folder import Run
 
 app = typer.Typer()
 
@@ -42,11 +41,11 @@ early_stopping = true
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the demo, and the command that does the same. ``run`` returns the run that it trained, if any."""
+    """A step of the demo, and the command that does the same."""
 
     command: str
     purpose: str
-    run: Callable[[], Run | None]
+    run: Callable[[], object]
 
 
 @command(app, panel="Begin")
@@ -61,6 +60,7 @@ def demo(
 
     from toolbox.cli.views.runs import run_result, runs_table
     from toolbox.cli.views.tables import duration
+    from toolbox.runs.folder import Run
     from toolbox.workspace import REPORT
 
     terminal = call.terminal
@@ -69,7 +69,7 @@ def demo(
     for step in _steps(folder, terminal.reporter()):
         terminal.show(f"\n[bold cyan]$ {escape(step.command)}[/]  [dim]# {escape(step.purpose)}[/]")
         run = step.run()
-        if run is not None:
+        if isinstance(run, Run):
             runs.append(run)
             terminal.show(*run_result(run, terminal.results.width))
     seconds = time.perf_counter() - start
@@ -92,26 +92,21 @@ def demo(
 def _steps(folder: Path, reporter: Reporter) -> Iterator[Step]:
     """The demo's steps in the workspace ``folder``, whose ``toolbox.toml`` is written first."""
     from toolbox.files.atomic import write_text
+    from toolbox.files.command_line import command_line
     from toolbox.settings.layers import FILE_NAME
     from toolbox.workspace import Workspace
 
     write_text(folder / FILE_NAME, SETTINGS)
 
-    def workspace(command: str) -> Workspace:
-        return Workspace(folder, reporter=reporter, command=command)
+    def step(purpose: str, run: Callable[[Workspace], object], *words: str) -> Step:
+        command = command_line(*words, workspace=folder)
+        return Step(command, purpose, lambda: run(Workspace(folder, reporter=reporter, command=command)))
 
-    def augment() -> None:
-        workspace("toolbox augment").augment()
-
-    def report() -> None:
-        workspace("toolbox report").report()
-
-    scratch, tuned = "toolbox train alzheimer-cnn", "toolbox finetune efficientnet-lite0 --unfreeze-last"
-    yield Step("toolbox augment", "five files for each training slice", augment)
-    yield Step(scratch, "study A's network, from scratch", lambda: workspace(scratch).train("alzheimer-cnn"))
-    yield Step(
-        tuned,
+    yield step("five files for each training slice", Workspace.augment, "augment")
+    yield step("study A's network, from scratch", lambda ws: ws.train("alzheimer-cnn"), "train", "alzheimer-cnn")
+    yield step(
         "ImageNet weights; a new head, then the last block",
-        lambda: workspace(tuned).finetune("efficientnet-lite0", unfreeze_last=True),
+        lambda ws: ws.finetune("efficientnet-lite0", unfreeze_last=True),
+        *("finetune", "efficientnet-lite0", "--unfreeze-last"),
     )
-    yield Step("toolbox report", "everything in one HTML file", report)
+    yield step("everything in one HTML file", Workspace.report, "report")

@@ -11,6 +11,14 @@ from toolbox.cli.command import Call, command
 
 app = typer.Typer()
 
+_NEXT = (
+    ("data", "inspect"),
+    ("data", "split"),
+    ("data", "audit"),
+    ("augment", "--factor", 5),
+    ("finetune", "efficientnet-lite0", "--unfreeze-last"),
+)
+
 
 @command(app, options.WORKSPACE, panel="Begin")
 def init(
@@ -27,22 +35,21 @@ def init(
     from rich.markup import escape
 
     from toolbox.data.source import open_source
+    from toolbox.files.command_line import command_line
     from toolbox.plugin.registry import Registry
-    from toolbox.workspace import init as write
+    from toolbox.settings.template import write_settings_file
 
     data = path or "phantom"
     registry = Registry()
     call.warn_of_broken_plugins(registry)
-    samples = sum(not sample.problem for sample in open_source(data, registry).dataset.samples())
-    file = write(call.folder, data, force)
+    samples = sum(not sample.problem for sample in open_source(data, registry).samples())
+    file = write_settings_file(call.folder, data, force)
     if not path:
         call.terminal.reporter().warn(
             "no PATH given: this workspace uses the embedded dataset; for yours: toolbox init FOLDER --force"
         )
     call.terminal.show(
         f"Wrote [bold]{escape(str(file))}[/] for {escape(data)} ({samples:,} images). Next:",
-        "  toolbox data inspect",
-        "  toolbox augment --factor 5",
-        "  toolbox finetune efficientnet-lite0 --unfreeze-last",
+        *(f"  {escape(command_line(*words, workspace=call.folder))}" for words in _NEXT),
     )
     call.terminal.emit({"path": str(file), "data": data, "samples": samples})

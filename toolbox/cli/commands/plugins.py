@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,7 @@ from toolbox.cli import completion, options
 from toolbox.cli.command import Call, command
 
 if TYPE_CHECKING:
-    from toolbox.cli.terminal import Terminal
-    from toolbox.plugin.installer import Installer
+    from toolbox.plugin.discovery import Installed
 
 app = typer.Typer(help="Install plugins, list them, write your own.", no_args_is_help=True)
 USE, WRITE = "Use", "Write"
@@ -31,21 +31,7 @@ def list_plugins(call: Call) -> None:
 
     plugins = Registry().plugins
     call.terminal.show(plugins_table(plugins))
-    rows = [
-        {
-            "name": plugin.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "api_version": plugin.api_version,
-            "components": [{"kind": component.kind, "name": component.name} for component in plugin.components],
-            "enabled": not plugin.disabled_by,
-            "disabled_by": plugin.disabled_by,
-            "error": plugin.error,
-            "hint": plugin.hint,
-        }
-        for plugin in plugins
-    ]
-    call.terminal.emit({"plugins": rows})
+    call.terminal.emit({"plugins": [plugin.document() for plugin in plugins]})
 
 
 @command(app, options.DRY_RUN, panel=USE)
@@ -66,43 +52,39 @@ def install(
     from rich.text import Text
 
     from toolbox.plugin import installer
-    from toolbox.plugin.discovery import installed, normalised
 
     terminal = call.terminal
-    installer.check_wanted(requirements)
+    installer.check_requirements(requirements)
     program = installer.Installer()
-    before = {(plugin.name, plugin.distribution) for plugin in installed()}
     terminal.messages.print("A plugin is code: it runs with all your rights whenever the toolbox does.")
-    changes = _plan(program, requirements, upgrade, yes, terminal)
+    try:
+        changes = program.plan(requirements, upgrade=upgrade, build=False)
+    except installer.BuildNeeded as error:
+        terminal.messages.print(error.message, markup=False, soft_wrap=True)
+        if not yes:
+            _confirm("Continue?")
+        changes = program.plan(requirements, upgrade=upgrade)
     terminal.show("To be installed:" if changes else "Nothing to install: everything is already installed.")
     terminal.show(*(Text(f"  {change}") for change in changes))
-    document: dict[str, Any] = {
-        "install": [{"name": item.name, "version": item.version, "present": item.present} for item in changes]
-    }
-    if call.dry_run or not changes:
-        terminal.emit({**document, "plugins": []})
-        return
-    if not yes:
-        _confirm("Install?")
-    program.install(requirements, upgrade=upgrade)
-    names = {normalised(change.name) for change in changes}
-    plugins = [
-        plugin
-        for plugin in installed()
-        if normalised(plugin.distribution) in names or (plugin.name, plugin.distribution) not in before
-    ]
-    for plugin in plugins:
-        terminal.show(f"Installed the plugin {plugin.name} ({plugin.distribution} {plugin.version}). Check it with:")
-        terminal.show(f"  toolbox plugins check {plugin.name}")
-    if not plugins:
-        terminal.reporter().warn("no plugin was installed: there is no entry point in the group 'toolbox'")
-    terminal.emit({**document, "plugins": [plugin.name for plugin in plugins]})
+    plugins: list[Installed] = []
+    if changes and not call.dry_run:
+        if not yes:
+            _confirm("Install?")
+        plugins = program.install(requirements, changes, upgrade=upgrade)
+        for plugin in plugins:
+            terminal.show(
+                f"Installed the plugin {plugin.name} ({plugin.distribution} {plugin.version}). Check it with:"
+            )
+            terminal.show(f"  toolbox plugins check {plugin.name}")
+        if not plugins:
+            terminal.reporter().warn("no plugin was installed: there is no entry point in the group 'toolbox'")
+    terminal.emit({"install": [asdict(change) for change in changes], "plugins": [plugin.name for plugin in plugins]})
 
 
 @command(app, panel=USE)
 def uninstall(call: Call, name: Name, yes: Yes = False) -> None:
     """Uninstall the distribution of a plugin, even if the plugin can't be loaded."""
-    from toolbox.plugin import disabled, installer
+    from toolbox.plugin import installer
 
     distribution = installer.removable(name)
     plugins = [plugin.name for plugin in installer.named(distribution)]
@@ -110,7 +92,6 @@ def uninstall(call: Call, name: Name, yes: Yes = False) -> None:
     if not yes:
         _confirm(f"Uninstall {distribution}?")
     installer.Installer().uninstall(distribution)
-    disabled.remove([distribution, *plugins])
     call.terminal.show(f"Uninstalled {distribution}.")
     call.terminal.emit({"uninstalled": distribution, "plugins": plugins})
 
@@ -171,19 +152,16 @@ def check(
     from toolbox.plugin import installer
     from toolbox.plugin.discovery import installed
     from toolbox.plugin.registry import Registry
-    from toolbox.testing import check_plugin, needs_more
+    from toolbox.testing import check_plugin, missing_parameters
 
     registry = Registry()
     names = sorted({plugin.name for plugin in (installer.named(name) if name else installed())})
     rows: list[dict[str, str]] = []
     skipped: list[dict[str, Any]] = []
     for plugin in names:
-        findings, incomplete = check_plugin(plugin, registry), list(needs_more(plugin, registry))
+        findings, incomplete = check_plugin(plugin, registry), list(missing_parameters(plugin, registry))
         call.terminal.show(*check_lines(plugin, findings, incomplete))
-        rows += [
-            {"plugin": plugin, "component": item.component, "check": item.check, "problem": item.problem}
-            for item in findings
-        ]
+        rows += [{"plugin": plugin, **asdict(finding)} for finding in findings]
         skipped += [
             {"plugin": plugin, "component": f"{kind} {component}", "needs": parameters}
             for kind, component, parameters in incomplete
@@ -219,25 +197,6 @@ def new(
     call.terminal.show(f"Wrote [bold]{escape(str(folder))}[/] ({len(files)} files). Next:")
     call.terminal.show(*(f"  {escape(line)}" for line in scaffold.next_steps(name, kinds, folder)))
     call.terminal.emit({"path": str(folder), "files": [file.relative_to(folder).as_posix() for file in files]})
-
-
-def _plan(program: Installer, requirements: list[str], upgrade: bool, yes: bool, terminal: Terminal) -> list[Any]:
-    """What would be installed. Finding out runs no third-party code unless the user agrees."""
-    from toolbox.api.errors import EnvironmentFailure
-    from toolbox.plugin import installer
-
-    sources = installer.runs_code(requirements)
-    if not sources:
-        try:
-            return list(program.plan(requirements, upgrade=upgrade, build=False))
-        except EnvironmentFailure as error:
-            terminal.messages.print(f"No wheel available ({error.message})", markup=False, soft_wrap=True)
-            sources = requirements
-    warning = f"Building from source already runs third-party code: {', '.join(sources)}"
-    terminal.messages.print(warning, markup=False, soft_wrap=True)
-    if not yes:
-        _confirm("Continue?")
-    return list(program.plan(requirements, upgrade=upgrade))
 
 
 def _confirm(question: str) -> None:

@@ -34,6 +34,7 @@ def report(
     from toolbox.cli.views.runs import report_result
     from toolbox.report import formats
     from toolbox.report.document import document
+    from toolbox.runs.folder import find_runs
 
     terminal, workspace = call.terminal, call.open_workspace()
     formats.check(file_format)
@@ -41,6 +42,6 @@ def report(
     path = workspace.write_report(inputs, output, file_format, overwrite=call.force)
     terminal.show(*report_result(inputs, terminal.results.width), Text(f"Report: {path}", "bold"))
     if terminal.as_json:
-        evaluations = [run.evaluation.document() for run in workspace.chosen_runs(runs or ())]
+        evaluations = [run.evaluation.document() for run in find_runs(workspace.path, runs or ())]
         parts = {name: document(inputs)[name] for name in ("summary", "comparisons", "refused")}
         terminal.emit({"path": str(path), "runs": evaluations, **parts})

@@ -10,9 +10,9 @@ from rich.text import Text
 from toolbox.cli.views.tables import duration, gigabytes
 
 if TYPE_CHECKING:
+    from toolbox.augment.plan import AugmentPlan
     from toolbox.augment.verify import ReplayResult, VerifyResult
     from toolbox.augment.writer import AugmentResult
-    from toolbox.workspace import AugmentPlan
 
 
 def result_lines(result: AugmentResult) -> list[RenderableType]:
@@ -33,9 +33,9 @@ def result_lines(result: AugmentResult) -> list[RenderableType]:
 
 def plan_line(plan: AugmentPlan, path: str) -> RenderableType:
     """What would be written to ``path``."""
-    estimate, exists = plan.estimate, " It already exists." if plan.exists else ""
-    size, time = gigabytes(estimate.bytes), duration(estimate.seconds)
-    return Text(f"Would write {estimate.files:,} copies to {path}: about {size}, {time}.{exists}")
+    exists = " It already exists." if plan.exists else ""
+    size, time = gigabytes(plan.bytes), duration(plan.seconds)
+    return Text(f"Would write {plan.files:,} copies to {path}: about {size}, {time}.{exists}")
 
 
 def verified_lines(verified: VerifyResult) -> list[RenderableType]:

@@ -22,8 +22,7 @@ from toolbox.files.names import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from toolbox.cli.terminal import Terminal
-    from toolbox.models.predict import Predicted
-    from toolbox.workspace import Predictions
+    from toolbox.models.predict import Predicted, Predictions
 
 _BAR, _LABEL, _PERCENT = 20, 24, len("100.0 %")
 _IN_MEMORY = 16_000_000

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolbox.files.command_line import command_line
 from toolbox.report import plots, tables
-from toolbox.report.inputs import ComparisonView, ReportInputs, RunView
+from toolbox.report.inputs import ReportInputs, RunView
 from toolbox.report.plots import Plot, stage_name
 from toolbox.report.summary import summarize
 from toolbox.report.tables import Cell, TextTable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from toolbox.evaluation.compare import ComparisonResult
 
 MIN_WIDTH = 60
 """Columns below which curves are left out: they would not be legible."""
@@ -73,13 +77,19 @@ def _values(cells: Sequence[Text]) -> Table:
 
 
 def _metrics_of(run: RunView) -> RenderableType:
+    from rich.console import Group
+
     metrics = tables.all_metrics(run)
     if metrics is None:
         return _text("No metrics yet.")
     rows = [[name, value, Cell(interval.text)] for name, value, interval in metrics.rows[:MAX_METRICS]]
-    if len(metrics.rows) > MAX_METRICS:
-        rows.append([Cell(f"{len(metrics.rows) - MAX_METRICS} more: toolbox evaluate {run.id}"), Cell(""), Cell("")])
-    return text_table(replace(metrics, rows=rows))
+    table = text_table(replace(metrics, rows=rows))
+    if len(metrics.rows) <= MAX_METRICS:
+        return table
+    workspace = run.folder.parents[1] if run.folder else Path()
+    line = _text(f"{len(metrics.rows) - MAX_METRICS} more: {command_line('evaluate', run.id, workspace=workspace)}")
+    line.no_wrap, line.overflow = True, "ignore"  # in one piece, to be copied
+    return Group(table, line)
 
 
 def heading(run: RunView) -> RenderableType:
@@ -87,7 +97,7 @@ def heading(run: RunView) -> RenderableType:
     return _text(run_name(run), "bold")
 
 
-def differences(comparison: ComparisonView) -> RenderableType:
+def differences(comparison: ComparisonResult) -> RenderableType:
     """The differences between runs with the same test set: a line per pair, or per metric of two runs."""
     from rich.console import Group
 

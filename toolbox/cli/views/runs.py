@@ -47,7 +47,7 @@ def training_plan(plan: Mapping[str, Any]) -> list[RenderableType]:
             f"Would train {plan['model']} ({plan['parameters']:,} parameters, weights: {plan['weights']}) on"
             f" {plan['train_images']:,} images ({plan['train_on']}) of {plan['size']} pixels on {plan['device']}:"
         ),
-        *(f"  {stage['name']}: {stage['epochs']} epoch(s) at lr {stage['lr']:g}" for stage in plan["stages"]),
+        *(f"  {stage['name']}: {_budget(stage)} at lr {stage['lr']:g}" for stage in plan["stages"]),
         f"At most about {duration(plan['seconds'])}; up to {gigabytes(plan['bytes'])} of disk.",
     ]
 
@@ -73,8 +73,12 @@ def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
     for run in inputs.runs if len(inputs.runs) <= MAX_CURVES else ():
         curves = report.learning_curves(run, width, CURVE_LINES)
         things += [report.heading(run), curves] if curves is not None else []
-    things += [report.differences(found) for found in inputs.comparisons if found.verdicts]
+    things += [report.differences(found) for found in inputs.comparisons if found.comparisons]
     return [*things, report.summary(inputs)]
+
+
+def _budget(stage: Mapping[str, Any]) -> str:
+    return f"{stage['steps']:,} steps" if stage["steps"] and stage["epochs"] else f"{stage['epochs']} epoch(s)"
 
 
 def _leakage(evaluation: EvaluationRecord) -> list[RenderableType]:

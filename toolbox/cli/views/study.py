@@ -15,7 +15,7 @@ from toolbox.cli.views.tables import duration, gigabytes, table
 from toolbox.report.wording import number
 
 if TYPE_CHECKING:
-    from toolbox.study.estimate import Estimate
+    from toolbox.study.estimate import StudyEstimate
     from toolbox.study.file import StudyFile
     from toolbox.study.ledger import Entry
     from toolbox.study.plan import Plan, PlannedRun
@@ -34,7 +34,7 @@ def studies_table(studies: Mapping[str, StudyFile]) -> list[RenderableType]:
     return [rows, Text("'toolbox study show NAME' prints one, 'toolbox study new NAME' copies it for editing.", "dim")]
 
 
-def plan_table(study: Study, estimate: Estimate) -> list[RenderableType]:
+def plan_table(study: Study, estimate: StudyEstimate) -> list[RenderableType]:
     """Every arm with its runs (seeds, folds) and their time, and the whole study's."""
     plan, entries = study.plan, study.status()
     cells: dict[str, list[PlannedRun]] = {}

@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolbox.api.images import resize_to_square
-
 Floats = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
 
@@ -34,7 +32,8 @@ _FLAT = 1.5  # grey levels of band-passed contrast below which a picture has no 
 
 def working(image: Image.Image) -> Grey:
     """``image`` in grey on a square of :data:`WORKING` pixels: uint8 ``[128, 128]``."""
-    return np.asarray(resize_to_square(image.convert("L"), WORKING), dtype=np.uint8)
+    grey = image.convert("L").resize((WORKING, WORKING), Image.Resampling.BILINEAR)
+    return np.asarray(grey, dtype=np.uint8)
 
 
 def describe(grey: Grey) -> npt.NDArray[np.float16]:

@@ -63,7 +63,7 @@ class PreparePlan:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PrepareEstimate:
     """What it will take, from doing a few of the images in memory. ``bytes`` counts whole blocks of the disk."""
 
     files: int
@@ -131,7 +131,7 @@ def _holds(folder: Path, recipe: PrepareRecipe) -> bool:
         return False
 
 
-def estimate(plan: PreparePlan) -> Estimate:
+def estimate(plan: PreparePlan) -> PrepareEstimate:
     """Disk and time, from some images spread over the dataset; writes nothing."""
     rows = plan.index.manifest.rows
     probed = rows[:: max(1, len(rows) // _PROBED)][:_PROBED]
@@ -140,7 +140,7 @@ def estimate(plan: PreparePlan) -> Estimate:
     seconds = (time.perf_counter() - start) / len(probed) * len(rows)
     # A file takes whole blocks of the disk, 4 KiB on the usual ones.
     blocks = sum(size // 4096 + 1 for size in sizes) / len(sizes) * 4096
-    return Estimate(len(rows), int(blocks * len(rows)), seconds)
+    return PrepareEstimate(len(rows), int(blocks * len(rows)), seconds)
 
 
 def _fingerprint(dataset_index: Index) -> str:

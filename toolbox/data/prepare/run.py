@@ -16,7 +16,7 @@ from toolbox.api.threads import map_in_threads
 from toolbox.data import manifest as manifests
 from toolbox.data.index import QuarantinedSample, write_quarantine
 from toolbox.data.manifest import Row
-from toolbox.data.prepare.plan import FILE_NAME, Estimate, PreparePlan, estimate, render
+from toolbox.data.prepare.plan import FILE_NAME, PrepareEstimate, PreparePlan, estimate, render
 from toolbox.files import atomic
 from toolbox.files.resumable_folder import ResumableFolder
 from toolbox.settings import environment
@@ -152,7 +152,7 @@ def _add_note(row: Row, note: str) -> Row:
     return row if "source_note" in row.columns else replace(row, columns={**row.columns, "source_note": note})
 
 
-def _check_disk(needed: Estimate, share: float, folder: Path) -> None:
+def _check_disk(needed: PrepareEstimate, share: float, folder: Path) -> None:
     free, size = shutil.disk_usage(folder).free, needed.bytes * share
     if size > free:
         raise EnvironmentFailure(

@@ -1,1 +1,1 @@
-"""The checks, a file for each kind of component; imported when a component of that kind is checked."""
+"""The checks: ``common`` to all components, and a file or two for each kind."""

@@ -1,23 +1,29 @@
-"""What the core relies on in an augmenter that makes copies, for pictures in memory."""
+"""Augmenters that make copies: parameters that depend on a key, and copies that depend on their parameters."""
 
 from __future__ import annotations
 
+import copy
 import inspect
-import json
 import math
-import pickle
-from typing import Any
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolbox.api.augmenter import Augmenter, ImageInfo, Params
+from toolbox.api.augmenter import Augmenter, ImageInfo, MixingAugmenter, Params
 from toolbox.api.warp import warp
-from toolbox.testing.finding import Checks, Problems
-from toolbox.testing.pictures import Images, drawn, pictures, seeded, watched
+from toolbox.testing.check import Checks, Problems
+from toolbox.testing.inputs import Images, check_reproducible, draw, photos
+from toolbox.testing.kinds.common import can_be_pickled
+from toolbox.testing.second_process import fingerprint, fingerprint_elsewhere
 from toolbox.testing.subject import Subject
 
+if TYPE_CHECKING:
+    import torch
+
 COPIES = 12
-"""Copies that are made for a check."""
+"""Copies that a check makes."""
 
 SHAPES = ((40, 52, 3), (24, 24, 3), (40, 52, 1))
 """Heights, widths and channels of the sources."""
@@ -25,230 +31,238 @@ SHAPES = ((40, 52, 3), (24, 24, 3), (40, 52, 1))
 SIZES = (32, 40)
 """Sides of the copies: smaller than all sources, and larger than one."""
 
+draw_check = Checks((Augmenter, MixingAugmenter))
 check = Checks(Augmenter)
 
 
-@check
+@draw_check
 def draws_are_json(subject: Subject) -> Problems:
-    """``draw`` gives a dict of JSON scalars, the same after they were written and read again.
+    """``draw`` (of a mixing augmenter, ``draw_batch``) returns a dict of JSON scalars.
 
-    A line of the lineage holds them, and a copy can be made again from that line alone. NumPy's numbers are none:
+    A line of the lineage holds them, and a copy can be made again from that line alone. NumPy's numbers are no JSON:
     write ``float(…)``, ``int(…)``, ``bool(…)``. A field of noise is drawn as its seed.
     """
     for number, shape in enumerate(SHAPES):
-        yield from problems_of(drawn(subject.made, number, ImageInfo(*shape)))
+        params = draw(subject.component, number, ImageInfo(*shape))
+        if not isinstance(params, dict):
+            yield f"it draws a {type(params).__name__}, not a dict"
+            return
+        for name, value in params.items():
+            if type(name) is not str:
+                yield f"a parameter's name is a {type(name).__name__}, not a str"
+            elif type(value) not in (bool, int, float, str):
+                yield f"the parameter {name!r} is a {type(value).__module__}.{type(value).__name__}, no JSON scalar"
+            elif type(value) is float and not math.isfinite(value):
+                yield f"the parameter {name!r} is {value}, which JSON can't hold"
 
 
-@check
-def draws_hang_on_the_key_alone(subject: Subject) -> Problems:
-    """The same key and source give the same parameters: whatever was drawn before, in whichever process.
+@draw_check
+def draws_depend_on_the_key_alone(subject: Subject) -> Problems:
+    """The same key and source give the same parameters, whatever was drawn before, in any process.
 
-    Copies are made in several processes, in any order, and again after an interruption. Draw from ``rng`` only:
-    generators that a process shares (``random``, ``np.random``, torch's) and what the augmenter remembers of its
-    last call have no part in it. ``hash`` of a text differs from process to process.
+    Copies are made in several processes, in any order, and again after an interruption. Draw from ``rng`` only: not
+    from global generators (``random``, ``np.random``, torch's), nor from what the augmenter remembers of its last
+    call, nor from ``hash`` of a string, which differs between processes.
     """
-    yield from key_alone(subject)
+    numbers = range(COPIES)
+    yield from check_reproducible(subject, "draw", lambda augmenter: [draw(augmenter, number) for number in numbers])
+    forwards = [draw(subject.component, number) for number in numbers]
+    if [draw(subject.component, number) for number in reversed(numbers)] != forwards[::-1]:
+        yield "the same keys in another order give other parameters"
+    elif fingerprint_elsewhere(subject) != fingerprint(subject.component):
+        yield "the same keys give other parameters in another process"
+
+
+@draw_check
+def draws_vary(subject: Subject) -> Problems:
+    """Different keys give different parameters, or none: fifty equal copies of an image are one too many."""
+    params = [draw(subject.component, number) for number in range(64)]
+    if params[0] and all(each == params[0] for each in params):
+        yield f"64 keys give the same parameters: {params[0]}"
 
 
 @check
-def draws_differ(subject: Subject) -> Problems:
-    """Different keys give different parameters, or none: fifty equal copies of a picture are one too many."""
-    yield from not_all_alike(subject)
+def copies_have_the_size(subject: Subject) -> Problems:
+    """Copies have the requested size, for one channel and for three, of sources that are smaller and larger.
 
-
-@check
-def gives_the_size_asked_for(subject: Subject) -> Problems:
-    """``apply`` gives uint8 ``[N, size, size, C]``, for one channel and for three, smaller and larger sources.
-
-    The whole source is mapped onto the square; what has another shape or type can't be written or batched.
+    ``apply`` returns uint8 ``[N, size, size, C]``; ``apply_tensor`` uint8 ``[N, C, size, size]`` on the device of its
+    input, whose channels lie last in memory. The whole source is mapped onto the square.
     """
-    for shape in SHAPES:
-        for size in SIZES:
-            images, params = sources(subject, *shape)
-            copies = subject.made.apply(images, params, size)
-            wanted = (len(images), size, size, shape[2])
-            if not isinstance(copies, np.ndarray):
-                yield f"apply gives a {type(copies).__name__}, not an array"
-            elif copies.shape != wanted:
-                yield f"apply gives {copies.shape} for {images.shape} and size {size}, not {wanted}"
-            elif copies.dtype != np.uint8:
-                yield f"apply gives {copies.dtype}, not uint8"
+    for shape, size in product(SHAPES, SIZES):
+        images, params = _sources(subject, shape)
+        square = (len(images), size, size, shape[2])
+        for method, batch in _batches(images):
+            copies = getattr(subject.component, method)(batch, params, size)
+            expected = square if method == "apply" else tuple(np.array(square)[[0, 3, 1, 2]])
+            if type(copies) is not type(batch):
+                yield f"{method} returns a {type(copies).__name__}, not a {type(batch).__name__}"
+            elif tuple(copies.shape) != expected:
+                yield f"{method} returns the shape {tuple(copies.shape)} for size {size}, not {expected}"
+            elif copies.dtype != batch.dtype or getattr(copies, "device", "") != getattr(batch, "device", ""):
+                yield f"{method} returns {copies.dtype} on {getattr(copies, 'device', 'cpu')}, unlike its input"
 
 
 @check
-def keeps_the_range(subject: Subject) -> Problems:
-    """Values are grey levels from 0 to 255: not fractions of 1, and not turned over at the ends.
+def values_keep_their_range(subject: Subject) -> Problems:
+    """Values are grey levels from 0 to 255: not fractions of 1, and without overflow.
 
-    10 more than a uint8 of 250 is 4: noise that is added so gives a white picture black dots. (Pictures turned over as
-    a whole, or in patches, are let pass: they may be meant.)
+    10 more than a uint8 of 250 is 4: noise added like that gives a white image black dots. (Images inverted as a
+    whole, or in patches, pass: that may be intended.)
     """
-    images, params = sources(subject, *SHAPES[0])
-    if _array(subject, images, params, 40).max() <= 1:
+    images, params = _sources(subject, SHAPES[0])
+    if np.max(subject.component.apply(images, params, 40)) <= 1:
         yield "all values of the copies are 0 or 1: grey levels go from 0 to 255"
     for level, other in ((250, "black"), (5, "white")):
-        flat = np.full_like(images, level)
-        # Taking something out (a rectangle, a border) makes patches of black or white; turning over makes dots.
-        copies = _array(subject, flat, params, 40)[:, 10:30, 10:30].astype(int)
-        far = np.abs(copies - level) > 200
-        alone = far & (_neighbours(far) < 3)
-        if alone.mean() > 0.01:
-            yield f"pictures of grey level {level} get single {other} pixels: are values turned over at 0 and 255?"
+        copies = np.asarray(subject.component.apply(np.full_like(images, level), params, 40))
+        # Erasing (a rectangle, a border) makes patches of black or white; overflow makes single dots.
+        far = np.abs(copies[:, 10:30, 10:30].astype(int) - level) > 200
+        if (far & (_neighbours(far) < 3)).mean() > 0.01:
+            yield f"images of grey level {level} get single {other} pixels: do values overflow at 0 and 255?"
 
 
 @check
-def leaves_its_input_alone(subject: Subject) -> Problems:
-    """``apply`` changes neither images nor parameters, takes a read-only array, and gives none of its memory back.
+def input_is_unchanged(subject: Subject) -> Problems:
+    """Neither images nor parameters are changed, read-only arrays are accepted, and copies have memory of their own.
 
-    One source is handed over for many copies, without being copied itself.
+    One source is passed for many copies without being copied itself; a tensor is the training set itself.
     """
-    images, params = sources(subject, *SHAPES[0])
-    before, said = images.copy(), json.dumps(params)
-    copies = subject.made.apply(images, params, 40)
-    if not np.array_equal(images, before):
-        yield "apply writes into the images that it is given"
-        return
-    if json.dumps(params) != said:
-        yield "apply changes the parameters that it is given"
-    if np.shares_memory(copies, images):
-        yield "the copies share memory with the images that they were made of"
-    shared = np.broadcast_to(images[0], images.shape)  # read only, and one picture for all
-    if not np.array_equal(subject.made.apply(shared, params, 40), subject.made.apply(shared.copy(), params, 40)):
-        yield "one source broadcast to many copies gives others than as many sources"
+    images, params = _sources(subject, SHAPES[0])
+    params_before = copy.deepcopy(params)
+    for method, batch in _batches(images):
+        before = np.array(batch)
+        copies = getattr(subject.component, method)(batch, params, 40)
+        if not np.array_equal(np.asarray(batch), before):
+            yield f"{method} writes into its images"
+            return
+        if np.shares_memory(np.asarray(copies), np.asarray(batch)):
+            yield f"the copies of {method} share memory with its images"
+        if params != params_before:
+            yield f"{method} changes its parameters"
+    shared = np.broadcast_to(images[0], images.shape)  # read only, and one image for all
+    one, other = (subject.component.apply(each, params, 40) for each in (shared, shared.copy()))
+    if not np.array_equal(one, other):
+        yield "one source broadcast to many copies gives other copies than as many sources"
 
 
 @check
-def a_copy_hangs_on_its_parameters_alone(subject: Subject) -> Problems:
-    """The same image and parameters give the same copy to the bit, also when the parameters were read from a file.
+def copies_are_reproducible(subject: Subject) -> Problems:
+    """The same image and parameters give the same copy to the bit: ``apply`` draws nothing itself.
 
-    ``apply`` draws nothing itself: a copy could not be made again from its lineage.
+    Otherwise a copy could not be made again from its lineage.
     """
-    images, params = sources(subject, *SHAPES[0])
-    found: list[str] = []
-    with seeded(1), watched(found):
-        first = subject.made.apply(images, params, 32)
-    with seeded(2):
-        again = subject.again().apply(images, json.loads(json.dumps(params)), 32)
-    if not np.array_equal(first, again):
-        yield "the same parameters give another copy the second time"
-    if found:
-        yield f"apply draws from {' and '.join(found)} shared generator"
+    images, params = _sources(subject, SHAPES[0])
+    yield from check_reproducible(
+        subject, "apply", lambda augmenter: augmenter.apply(images, params, 32), np.array_equal
+    )
 
 
 @check
-def a_copy_does_not_hang_on_its_batch(subject: Subject) -> Problems:
-    """A batch of one gives what the same image gives in a batch of many, and the order does not matter.
+def copies_are_independent_of_the_batch(subject: Subject) -> Problems:
+    """An image has the same copy alone, in a batch of many, and in a batch in another order.
 
-    How many copies are made at a time is a matter of speed, and must change no byte of a set.
+    The size of the batches is a matter of speed, and must change no byte. Tensors may differ by ``tolerance``.
+    """
+    for shape, (method, tolerance) in product(SHAPES, (("apply", 0.0), ("apply_tensor", subject.component.tolerance))):
+        images, params = _sources(subject, shape)
+        batch = _copies(subject.component, method, images, params, 32)
+        alone = [_copies(subject.component, method, images[i : i + 1], params[i : i + 1], 32)[0] for i in range(COPIES)]
+        backwards = _copies(subject.component, method, images[::-1], params[::-1], 32)[::-1]
+        for what, other in (("one by one", np.stack(alone)), ("in another order", backwards)):
+            difference = _differences(batch, other).max()
+            if difference > tolerance:
+                yield f"{method}: images {what} ({shape[2]} channels) give copies that differ by {difference:.2g}"
+
+
+@check
+def arrays_and_tensors_agree(subject: Subject) -> Problems:
+    """``apply`` and ``apply_tensor`` differ by no more than ``tolerance`` grey levels on average.
+
+    Training on copies in a folder and on copies made on a device is meant to be the same experiment.
     """
     for shape in SHAPES:
-        images, params = sources(subject, *shape)
-        together = subject.made.apply(images, params, 32)
-        alone = [subject.made.apply(images[i : i + 1], params[i : i + 1], 32)[0] for i in range(len(images))]
-        if not np.array_equal(together, np.stack(alone)):
-            yield f"with {shape[2]} channels, images one by one give other copies than all at once"
-        elif not np.array_equal(subject.made.apply(images[::-1], params[::-1], 32)[::-1], together):
-            yield f"with {shape[2]} channels, another order of the batch gives other copies"
+        images, params = _sources(subject, shape)
+        array, tensor = (_copies(subject.component, method, images, params, 40) for method in ("apply", "apply_tensor"))
+        differences = _differences(array, tensor)
+        worst = int(differences.argmax())
+        if differences[worst] > subject.component.tolerance:
+            yield (
+                f"with {shape[2]} channels, apply and apply_tensor differ by {differences[worst]:.2f} grey levels on"
+                f" average (tolerance: {subject.component.tolerance:g}) for {params[worst]}"
+            )
 
 
 @check
-def does_nothing_at_zero_strength(subject: Subject) -> Problems:
-    """With the parameters that ``neutral`` names (or ``strength=0``, where there is one), a copy is its source.
+def neutral_changes_nothing(subject: Subject) -> Problems:
+    """With the parameters that ``neutral`` names (or ``strength=0``, if there is one), a copy equals its source.
 
-    So that what an experiment without augmentation differs in is the augmentation.
+    So that augmentation is all that differs from an experiment without it.
     """
-    neutral = dict(subject.made.neutral)
+    neutral = dict(subject.component.neutral)
     if not neutral and "strength" in inspect.signature(subject.factory).parameters:
         neutral = {"strength": 0}
     if not neutral:
         return
-    still: Augmenter = subject.again(**neutral)
-    for channels in (1, 3):
-        images = pictures(COPIES, 36, 36, channels)
-        params = [drawn(still, number, ImageInfo(36, 36, channels)) for number in range(COPIES)]
-        off = np.abs(still.apply(images, params, 36).astype(int) - images).max()
-        if off > 1:
-            yield f"with {neutral} a copy differs from its source by up to {off} grey levels"
+    augmenter: Augmenter = subject.rebuild(**neutral)
+    for method, channels in product(("apply", "apply_tensor"), (1, 3)):
+        images = photos(COPIES, 36, 36, channels)
+        params = [draw(augmenter, number, ImageInfo(36, 36, channels)) for number in range(COPIES)]
+        difference = np.abs(_copies(augmenter, method, images, params, 36).astype(int) - images).max()
+        if difference > 1:
+            yield f"with {neutral}, a copy by {method} differs from its source by up to {difference} grey levels"
 
 
 @check
-def affine_maps_are_what_they_say(subject: Subject) -> Problems:
-    """Where ``affine`` says that a copy is its source moved and nothing else, ``apply`` gives the same copy.
+def affine_equals_apply(subject: Subject) -> Problems:
+    """Where ``affine`` describes a copy, ``apply`` makes the same copy.
 
-    Such copies are written from the planes that JPEG holds, without ``apply``.
+    Such copies are written without ``apply``, from the planes that JPEG holds.
     """
-    images, params = sources(subject, *SHAPES[0])
+    images, params = _sources(subject, SHAPES[0])
     for number, each in enumerate(params):
-        affine = subject.made.affine(each)
+        affine = subject.component.affine(each)
         if affine is None:
             continue
         one = images[number : number + 1]
-        off = float(np.abs(warp(one, [affine], 40).astype(int) - subject.made.apply(one, [each], 40)).mean())
-        if off > subject.made.tolerance:
-            yield f"affine and apply differ by {off:.1f} grey levels on average for {each}"
+        difference = float(_differences(warp(one, [affine], 40), subject.component.apply(one, [each], 40))[0])
+        if difference > subject.component.tolerance:
+            yield f"affine and apply differ by {difference:.1f} grey levels on average for {each}"
 
 
-@check
-def travels(subject: Subject) -> Problems:
-    """It can be pickled, so that several processes can make copies; one that can't is worked with by one alone."""
-    try:
-        pickle.loads(pickle.dumps(subject.made))
-    except Exception as error:
-        yield f"it can't be pickled: {error}"
+check(can_be_pickled)
+CHECKS = [*draw_check, *check]
 
 
-def sources(subject: Subject, height: int, width: int, channels: int) -> tuple[Images, list[Params]]:
-    """Pictures of one shape, and what is drawn for them."""
-    info = ImageInfo(height, width, channels)
-    params = [drawn(subject.made, number, info) for number in range(COPIES)]
-    return pictures(COPIES, height, width, channels), params
+def _sources(subject: Subject, shape: tuple[int, int, int]) -> tuple[Images, list[Params]]:
+    """Images of one shape, and what is drawn for them."""
+    params = [draw(subject.component, number, ImageInfo(*shape)) for number in range(COPIES)]
+    images: Images = subject.cached(("photos", shape), lambda: photos(COPIES, *shape)).copy()
+    return images, params
 
 
-def problems_of(params: Any) -> Problems:
-    """What is not JSON in drawn parameters."""
-    if not isinstance(params, dict):
-        yield f"it draws a {type(params).__name__}, not a dict"
-        return
-    for name, value in params.items():
-        if type(name) is not str:
-            yield f"a parameter's name is a {type(name).__name__}, not a str"
-        elif type(value) not in (bool, int, float, str):
-            yield f"the parameter {name!r} is a {type(value).__module__}.{type(value).__name__}, no JSON scalar"
-        elif type(value) is float and not math.isfinite(value):
-            yield f"the parameter {name!r} is {value}, which JSON has no word for"
+def _batches(images: Images) -> Iterator[tuple[str, Any]]:
+    """Each method with its kind of batch."""
+    yield "apply", images
+    yield "apply_tensor", _as_tensor(images)
 
 
-def key_alone(subject: Subject) -> Problems:
-    """What is drawn otherwise than by the key: shared by the two protocols of augmenters."""
-    numbers = range(COPIES)
-    found: list[str] = []
-    with seeded(1), watched(found):
-        first = [drawn(subject.made, number) for number in numbers]
-    with seeded(2):
-        backwards = [drawn(subject.made, number) for number in reversed(numbers)][::-1]
-        anew = subject.again()
-        fresh = [drawn(anew, number) for number in numbers]
-    if found:
-        yield f"it draws from {' and '.join(found)} shared generator"
-    if backwards != first:
-        yield "the same keys in another order give other parameters"
-    elif fresh != first:
-        yield "the same keys give an augmenter that was made anew other parameters"
-    else:
-        from toolbox.testing.elsewhere import fingerprint
+def _as_tensor(images: Images) -> torch.Tensor:
+    """As training passes them: uint8 ``[N, C, H, W]`` on the CPU, channels last in memory."""
+    import torch
 
-        if subject.elsewhere("answer")["answer"] != fingerprint(subject.made):
-            yield "the same keys give other parameters in another process"
+    return torch.from_numpy(images.copy()).permute(0, 3, 1, 2)
 
 
-def not_all_alike(subject: Subject) -> Problems:
-    """Whether parameters hang on the key at all."""
-    found = [drawn(subject.made, number) for number in range(64)]
-    if found[0] and all(params == found[0] for params in found):
-        yield f"64 keys give the same parameters: {found[0]}"
+def _copies(augmenter: Augmenter, method: str, images: Images, params: list[Params], size: int) -> Images:
+    """Copies by either method: uint8 ``[N, size, size, C]``."""
+    if method == "apply":
+        return augmenter.apply(images, params, size)
+    copies: Images = augmenter.apply_tensor(_as_tensor(images), params, size).permute(0, 2, 3, 1).numpy()
+    return copies
 
 
-def _array(subject: Subject, images: Images, params: list[Params], size: int) -> Images:
-    return np.asarray(subject.made.apply(images, params, size))
+def _differences(one: Images, other: Images) -> Any:
+    """Mean absolute difference of each image in grey levels: float ``[N]``."""
+    return np.abs(one.astype(float) - other).mean(axis=(1, 2, 3))
 
 
 def _neighbours(mask: Any) -> Any:

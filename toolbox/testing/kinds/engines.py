@@ -1,4 +1,4 @@
-"""What the core relies on in an engine."""
+"""Engines: results in order, items taken as needed, and an end when it is closed."""
 
 from __future__ import annotations
 
@@ -8,44 +8,42 @@ from contextlib import closing
 
 from toolbox.api.engine import Engine
 from toolbox.api.errors import EnvironmentFailure
-from toolbox.testing.finding import Checks, Problems
+from toolbox.testing.check import Checks, Problems
 from toolbox.testing.subject import Subject
 
-COUNT = 200
-
-check = Checks(Engine)
+CHECKS = check = Checks(Engine)
 
 
 @check
-def keeps_the_order(subject: Subject) -> Problems:
-    """Results come in the order of the items, each once, also for no items and when the engine is used again."""
-    for count in (COUNT, 0, 3):
-        if list(subject.made.map(square, range(count))) != [number**2 for number in range(count)]:
-            yield f"{count} items: the results are not those of the items in their order"
+def results_keep_the_order(subject: Subject) -> Problems:
+    """Each item has one result, in the order of the items, also for no items and when the engine is used again."""
+    for count in (200, 0, 3):
+        if list(subject.component.map(square, range(count))) != [number**2 for number in range(count)]:
+            yield f"{count} items: the results are not those of the items, in their order"
 
 
 @check
 def takes_items_as_needed(subject: Subject) -> Problems:
     """Only a bounded number of items is taken ahead of the results: there may be a million of them."""
-    taken = 0
+    count = 0
 
     def items() -> Iterator[int]:
-        nonlocal taken
+        nonlocal count
         for number in range(10_000):
-            taken += 1
+            count += 1
             yield number
 
-    with closing(subject.made.map(square, items())) as results:
+    with closing(subject.component.map(square, items())) as results:
         next(results)
-        if taken > 5_000:
-            yield f"{taken} items are taken before the first result is given"
+        if count > 5_000:
+            yield f"it takes {count} items before it gives the first result"
 
 
 @check
-def raises_what_work_raises(subject: Subject) -> Problems:
-    """What the work raises is raised where the results are read, with its message and hint."""
+def raises_what_the_work_raises(subject: Subject) -> Problems:
+    """An error in the work is raised where the results are read, with its message and hint."""
     try:
-        list(subject.made.map(refuse, [1]))
+        list(subject.component.map(fail, [1]))
     except EnvironmentFailure as error:
         if (error.message, error.hint) != ("no", "try again"):
             yield f"the error arrives as {error.message!r}, {error.hint!r}"
@@ -57,14 +55,16 @@ def raises_what_work_raises(subject: Subject) -> Problems:
 
 @check
 def stops_when_closed(subject: Subject) -> Problems:
-    """Closing the generator returns soon, finishing what is in progress or not."""
+    """Closing the generator returns soon and takes no more items, whether items in progress are finished or not."""
     for finish in (True, False):
-        results = subject.made.map(square, range(10_000), finish=finish)
+        results = subject.component.map(square, items := iter(range(10_000)), finish=finish)
         next(results)
         start = time.perf_counter()
         results.close()
         if time.perf_counter() - start > 30:
             yield f"closing takes more than 30 seconds (finish={finish})"
+        if next(items, 10_000) > 5_000:
+            yield f"closing works through the rest of the items (finish={finish})"
 
 
 def square(number: int) -> int:
@@ -72,6 +72,6 @@ def square(number: int) -> int:
     return number**2
 
 
-def refuse(number: int) -> int:
+def fail(number: int) -> int:
     """Work that fails."""
     raise EnvironmentFailure("no", "try again")

@@ -1,107 +1,82 @@
-"""What the core relies on in an augmenter that mixes the images of a batch while training."""
+"""Augmenters that mix the images of a batch while training; what they draw is checked like other augmenters'."""
 
 from __future__ import annotations
 
-import json
+from itertools import product
+from typing import TYPE_CHECKING
 
 from toolbox.api.augmenter import ImageInfo, MixingAugmenter
-from toolbox.testing.finding import Checks, Problems
-from toolbox.testing.kinds.augmenters import key_alone, not_all_alike, problems_of
-from toolbox.testing.pictures import drawn, key, pictures, seeded, watched
+from toolbox.testing.check import Checks, Problems
+from toolbox.testing.inputs import check_reproducible, draw, photos
 from toolbox.testing.subject import Subject
 
+if TYPE_CHECKING:
+    import torch
+
 CLASSES = 3
-BATCHES = (1, 2, 8)
 
-check = Checks(MixingAugmenter)
-
-
-@check
-def batch_draws_are_json(subject: Subject) -> Problems:
-    """``draw_batch`` gives a dict of JSON scalars; see ``draws-are-json``."""
-    for number in range(4):
-        yield from problems_of(drawn(subject.made, number))
+CHECKS = check = Checks(MixingAugmenter)
 
 
 @check
-def batch_draws_hang_on_the_key_alone(subject: Subject) -> Problems:
-    """The same key, batch size and shape give the same parameters: a training can be resumed to the bit."""
-    yield from key_alone(subject)
+def batches_keep_their_shape(subject: Subject) -> Problems:
+    """Images and targets keep shape and type, with finite values, also in a batch of one.
 
-
-@check
-def batch_draws_differ(subject: Subject) -> Problems:
-    """Different keys give different parameters, or none."""
-    yield from not_all_alike(subject)
-
-
-@check
-def mixes_keep_their_shape(subject: Subject) -> Problems:
-    """Images and targets have the shape and type that they had, all numbers; a batch of one can be had, too.
-
-    The last batch of an epoch has what is left.
+    The last batch of an epoch holds what is left.
     """
     import torch
 
-    for count in BATCHES:
-        for channels in (1, 3):
-            for what, before, after in zip(
-                ("images", "targets"), _batch(count, channels), _mixed(subject, count, channels, 0), strict=True
-            ):
-                if after.shape != before.shape or after.dtype != before.dtype:
-                    yield (
-                        f"a batch of {count}: {what} of {tuple(before.shape)}, {before.dtype} become"
-                        f" {tuple(after.shape)}, {after.dtype}"
-                    )
-                elif not torch.isfinite(after).all():
-                    yield f"a batch of {count}: {what} hold values that are no numbers"
+    for count, channels in product((1, 2, 8), (1, 3)):
+        before = _batch(count, channels)
+        after = _mix(subject, count, channels, 0)
+        for what, one, other in zip(("images", "targets"), before, after, strict=True):
+            if other.shape != one.shape or other.dtype != one.dtype:
+                yield (
+                    f"a batch of {count}: {what} of shape {tuple(one.shape)}, {one.dtype} become"
+                    f" {tuple(other.shape)}, {other.dtype}"
+                )
+            elif not torch.isfinite(other).all():
+                yield f"a batch of {count}: {what} hold values that are not finite"
 
 
 @check
-def targets_add_up_to_one(subject: Subject) -> Problems:
-    """Each row of the targets is a distribution over the classes: none below 0, and 1 in all."""
+def targets_sum_to_one(subject: Subject) -> Problems:
+    """Each row of the targets is a distribution over the classes: none below 0, with a sum of 1."""
     import torch
 
-    for count in BATCHES:
-        for number in range(8):
-            targets = _mixed(subject, count, 3, number)[1]
-            if (targets < 0).any() or not torch.allclose(targets.sum(1), torch.ones(count), atol=1e-5):
-                yield f"a batch of {count}: the targets of an image are {targets[0].tolist()}"
-                return
+    for count, number in product((1, 2, 8), range(8)):
+        targets = _mix(subject, count, 3, number)[1]
+        if (targets < 0).any() or not torch.allclose(targets.sum(1), torch.ones(count), atol=1e-5):
+            yield f"a batch of {count}: the targets of an image are {targets[0].tolist()}"
+            return
 
 
 @check
-def a_mix_hangs_on_its_parameters_alone(subject: Subject) -> Problems:
-    """The same batch and parameters give the same mix, and ``mix`` does not change what it is given."""
+def mixing_is_reproducible(subject: Subject) -> Problems:
+    """The same batch and parameters give the same result, and ``mix`` does not change its input."""
     import torch
 
-    images, targets = _batch(8, 3)
-    before = images.clone(), targets.clone()
-    params = drawn(subject.made, 1)
-    found: list[str] = []
-    with seeded(1), watched(found):
-        first = subject.made.mix(images, targets, params)
-    if not (torch.equal(images, before[0]) and torch.equal(targets, before[1])):
-        yield "mix writes into the batch that it is given"
-        return
-    with seeded(2):
-        again = subject.again().mix(images, targets, json.loads(json.dumps(params)))
-    if not all(torch.equal(*pair) for pair in zip(first, again, strict=True)):
-        yield "the same parameters give another mix the second time"
-    if found:
-        yield f"mix draws from {' and '.join(found)} shared generator"
+    batch, params = _batch(8, 3), draw(subject.component, 1)
+    yield from check_reproducible(
+        subject,
+        "mix",
+        lambda augmenter: torch.cat([part.flatten() for part in augmenter.mix(*batch, params)]),
+        torch.equal,
+    )
+    if not all(map(torch.equal, batch, _batch(8, 3))):
+        yield "mix writes into its batch"
 
 
-def _batch(count: int, channels: int):  # type: ignore[no-untyped-def]
+def _batch(count: int, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Images as a model gets them, and one-hot targets."""
     import torch
 
-    images = torch.from_numpy(pictures(count, 24, 32, channels)).permute(0, 3, 1, 2).float()
-    labels = torch.arange(count) % CLASSES
-    return (images - 128) / 64, torch.nn.functional.one_hot(labels, CLASSES).float()
+    images = torch.from_numpy(photos(count, 24, 32, channels)).permute(0, 3, 1, 2).float()
+    targets = torch.nn.functional.one_hot(torch.arange(count) % CLASSES, CLASSES).float()
+    return (images - 128) / 64, targets
 
 
-def _mixed(subject: Subject, count: int, channels: int, number: int):  # type: ignore[no-untyped-def]
-    images, targets = _batch(count, channels)
-    params = subject.made.draw_batch(key(number), count, ImageInfo(24, 32, channels))
-    return subject.made.mix(images, targets, params)
+def _mix(subject: Subject, count: int, channels: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    params = draw(subject.component, number, ImageInfo(24, 32, channels), count)
+    mixed: tuple[torch.Tensor, torch.Tensor] = subject.component.mix(*_batch(count, channels), params)
+    return mixed

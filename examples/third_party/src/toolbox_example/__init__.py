@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from toolbox import AugmenterComponent, DatasetComponent, EvaluatorComponent, ModelComponent, hookimpl
+from toolbox import (
+    AugmenterComponent,
+    DatasetComponent,
+    EngineComponent,
+    EvaluatorComponent,
+    ModelComponent,
+    TrackerComponent,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -46,4 +54,26 @@ def toolbox_evaluators() -> Iterator[EvaluatorComponent]:
         summary="for classes that have an order: weighted kappa and mean distance",
         factory="toolbox_example.heavy.evaluator:Graded",
         example="toolbox evaluate --evaluator graded:weights=linear",
+    )
+
+
+@hookimpl
+def toolbox_trackers() -> Iterator[TrackerComponent]:
+    """The ``markdown`` tracker."""
+    yield TrackerComponent(
+        name="markdown",
+        summary="a Markdown table of the losses in the run's folder",
+        factory="toolbox_example.heavy.tracker:MarkdownTable",
+        example="toolbox train small-cnn --set training.trackers=['markdown']",
+    )
+
+
+@hookimpl
+def toolbox_engines() -> Iterator[EngineComponent]:
+    """The ``joblib`` engine."""
+    yield EngineComponent(
+        name="joblib",
+        summary="joblib's workers, here or on a cluster",
+        factory="toolbox_example.heavy.engine:Joblib",
+        example="toolbox augment --set augment.engine=joblib",
     )

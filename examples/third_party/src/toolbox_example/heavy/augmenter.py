@@ -46,11 +46,11 @@ class Erase(Augmenter):
 
     def draw(self, rng: np.random.Generator, info: ImageInfo) -> Params:
         """The rectangle's left, top, right and bottom as fractions of the sides; all 0 for none."""
-        wanted, shape = rng.random() < self.probability, math.exp(rng.uniform(-math.log(3), math.log(3)))
+        erase, shape = rng.random() < self.probability, math.exp(rng.uniform(-math.log(3), math.log(3)))
         area = rng.uniform(0, self.area)
         width, height = min(1.0, math.sqrt(area * shape)), min(1.0, math.sqrt(area / shape))
         left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-        if not wanted:
+        if not erase:
             return {"left": 0.0, "top": 0.0, "right": 0.0, "bottom": 0.0}
         return {"left": left, "top": top, "right": left + width, "bottom": top + height}
 

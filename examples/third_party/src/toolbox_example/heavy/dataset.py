@@ -40,7 +40,7 @@ class NpzDataset(VirtualDataset):
         self.path = path.expanduser().resolve()
         self.names = names
         self.home = self.path.parent
-        self._parts = {part: len(self._arrays[f"{part}images"]) for part in self._found()}
+        self._parts = {part: len(self._arrays[f"{part}images"]) for part in self._find_parts()}
 
     def samples(self) -> Iterator[Sample]:
         """Every image, in the archive's order."""
@@ -74,7 +74,7 @@ class NpzDataset(VirtualDataset):
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise UsageError(f"{self.path} can't be read as an archive of arrays: {error}", "Check 'path'.") from error
 
-    def _found(self) -> list[str]:
+    def _find_parts(self) -> list[str]:
         """The prefixes of the arrays: none, or MedMNIST's parts."""
         parts = [part for part in ("train_", "val_", "test_", "") if f"{part}images" in self._arrays]
         if not parts or (len(parts) > 1 and "" in parts):

@@ -60,9 +60,9 @@ class Graded(Evaluator):
         true = grade_of[evidence.targets][by_id]
         answered = grade_of[evidence.probabilities.argmax(1)][by_id]
         groups = [evidence.groups[index] if evidence.groups else "" for index in by_id]
-        drawn = list(self._drawn(groups, evidence.seed))
-        kappa = self._metric(self._kappa, true, answered, drawn, f"{self.weights}-weighted kappa")
-        distance = self._metric(_distance, true, answered, drawn, "mean distance in grades")
+        resamples = list(self._resample(groups, evidence.seed))
+        kappa = self._metric(self._kappa, true, answered, resamples, f"{self.weights}-weighted kappa")
+        distance = self._metric(_distance, true, answered, resamples, "mean distance in grades")
         off = np.bincount(np.abs(true - answered), minlength=len(evidence.classes))
         rows = [(f"{grades} grades off", int(count)) for grades, count in enumerate(off)]
         table = Table("grades-off", "How far answers are off", ("distance", "samples"), rows)
@@ -79,15 +79,15 @@ class Graded(Evaluator):
             raise UsageError(f"graded: 'order' must name all of {', '.join(names)}")
         return np.array([order.index(name) for name in names])
 
-    def _drawn(self, groups: list[str], seed: int) -> list[Grades]:
+    def _resample(self, groups: list[str], seed: int) -> list[Grades]:
         """The samples of each resample: groups are drawn whole."""
         units: dict[str, list[int]] = {}
         for place, group in enumerate(groups):
             units.setdefault(group or f"sample {place}", []).append(place)
         members = [np.array(places) for places in units.values()]
         rng = generator("graded", seed)
-        chosen = rng.integers(0, len(members), (self.resamples, len(members)))
-        return [np.concatenate([members[unit] for unit in each]) for each in chosen]
+        draws = rng.integers(0, len(members), (self.resamples, len(members)))
+        return [np.concatenate([members[unit] for unit in each]) for each in draws]
 
     def _kappa(self, true: Grades, answered: Grades) -> float:
         with warnings.catch_warnings():
@@ -99,13 +99,13 @@ class Graded(Evaluator):
         of: Callable[[Grades, Grades], float],
         true: Grades,
         answered: Grades,
-        drawn: list[Grades],
+        resamples: list[Grades],
         label: str,
     ) -> Metric:
         value = of(true, answered)
         if not np.isfinite(value):
             return Metric(None, label=label, share=False)
-        again = np.array([of(true[places], answered[places]) for places in drawn])
+        again = np.array([of(true[places], answered[places]) for places in resamples])
         known = again[np.isfinite(again)]
         if len(known) < len(again) / 2:
             return Metric(value, label=label, share=False)
