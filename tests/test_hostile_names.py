@@ -27,8 +27,9 @@ def hostile(tmp_path: Path) -> Path:
     ["data inspect", "data split", "data audit", "data prepare --size 8", "augment --factor 2 --workers 0"],
 )
 def test_no_command_sends_control_characters_from_names_to_the_terminal(
-    toolbox: Toolbox, hostile: Path, command: str
+    toolbox: Toolbox, hostile: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(hostile.parent)
     result = toolbox(*command.split(), "--data", hostile)
     assert result.code == 3 and "]0;title" in result.stderr
     assert not CONTROL.search(result.stdout + result.stderr)
