@@ -313,7 +313,7 @@ def test_looks_at_a_test_set_are_counted(toolbox: Toolbox, photos: Path, tmp_pat
     path.write_text(path.read_text() * (MANY // 2) + '{"test_set": "cut')
     seen = uses_of(ws.run())
     assert seen is not None and seen.count == MANY and "validation set" in seen.words
-    assert ("looks at its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
+    assert ("uses of its test set", "20, 20 of them by this run") in run_view(ws.run()).facts
     assert "validation set" in toolbox("evaluate", "-C", tmp_path / "ws").stdout
 
 

@@ -24,7 +24,7 @@ def values_of(name: str) -> list[Any]:
     if info.choices:
         candidates: list[Any] = [choice == "true" if info.type is bool else choice for choice in info.choices]
     elif isinstance(info.default, list):
-        candidates = [["classification:resamples=100"], ["tensorboard", "mlflow"]]
+        candidates = [["classification:resamples=100"], ["tensorboard", "mlflow"], [0.5], [0.25, 0.5, 0.25]]
     elif info.type in (int, float):
         candidates = [info.type(value) for value in (0.25, 0.5, 1, 2, 9, 33)]
     else:

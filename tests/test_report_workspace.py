@@ -98,7 +98,7 @@ def test_the_data_section_tells_split_licence_audit_and_looks(made: Path, page: 
     assert "No leaks" in text and "different pictures were described" in text
     assert {"audit.json", "audit.html"} <= {a["href"] for a in Page(page).all("a")}
     assert "Free for <b>all</b>. No warranty." in text and "LICENSE.txt" in text
-    assert re.search(r"looks at the test set\s*4", text)
+    assert re.search(r"uses of the test set\s*4", text)
     assert "of these images were trained on" in text
 
 

@@ -20,6 +20,8 @@ from toolbox.settings.schema import Settings, known_names, setting_info
 TEXTS: dict[str, Any] = {
     "evaluators": ["classification:resamples=10"],
     "training.trackers": ["tensorboard"],
+    "training.mean": [0.5],
+    "training.std": [0.25, 0.5, 0.25],
     "last.unfreeze": "2",
 }
 

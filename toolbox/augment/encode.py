@@ -79,16 +79,16 @@ class CopyEncoder:
         """The encoded copies, one for each of ``params``."""
         keys = [repr(each) for each in params]  # JSON scalars: tells 1 from True, and every float from every other
         last = {key: place for place, key in enumerate(keys)}
-        made: dict[str, bytes] = {}
+        copies_by_key: dict[str, bytes] = {}
         for start in range(0, len(params), self._batch_size):
             places = range(start, min(start + self._batch_size, len(params)))
-            fresh = {keys[place]: params[place] for place in places if keys[place] not in made}
-            made.update(self._made(fresh))
+            fresh = {keys[place]: params[place] for place in places if keys[place] not in copies_by_key}
+            copies_by_key.update(self._encode(fresh))
             for place in places:
                 key = keys[place]
-                yield made[key] if last[key] > place else made.pop(key)
+                yield copies_by_key[key] if last[key] > place else copies_by_key.pop(key)
 
-    def _made(self, params: Mapping[str, Params]) -> Iterator[tuple[str, bytes]]:
+    def _encode(self, params: Mapping[str, Params]) -> Iterator[tuple[str, bytes]]:
         """Copies that only move their source by way of JPEG's planes, all others by the augmenter's own."""
         recipe = self._recipe
         found = {key: self._augmenter.affine(each) for key, each in params.items()} if recipe.format == "jpeg" else {}

@@ -107,12 +107,12 @@ def count_files(recipe: Recipe, rows: Sequence[Row]) -> dict[str, int]:
     for row in rows:
         by_class[row.label].append(row.id)
     goal = recipe.factor * max(map(len, by_class.values()))
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for names in by_class.values():
         each, more = divmod(goal, len(names))
         order = sorted(names, key=lambda name: fingerprint.of_bytes(f"{recipe.seed}/{name}".encode()))
-        found.update({name: each + (place < more) for place, name in enumerate(order)})
-    return found
+        counts.update({name: each + (place < more) for place, name in enumerate(order)})
+    return counts
 
 
 def split_copies(recipe: Recipe, copies: Iterable[Row]) -> Iterable[Row]:
@@ -185,11 +185,11 @@ def read_copies(workspace: Path, settings: Settings, manifest: Manifest) -> Iter
 
     Copies that ``augment-then-validate`` deals to validation on purpose are on the side of training.
     """
-    for found in find_matching(workspace, settings.split.protocol, manifest):
-        for row in manifests.read(found.path / manifests.FILE_NAME).rows:
+    for augmented in find_matching(workspace, settings.split.protocol, manifest):
+        for row in manifests.read(augmented.path / manifests.FILE_NAME).rows:
             if "source" in row.columns:
                 split = "train" if settings.split.protocol == "augment-then-validate" else row.split
-                yield replace(row, path=f"{FOLDER}/{found.path.name}/{row.path}", split=split)
+                yield replace(row, path=f"{FOLDER}/{augmented.path.name}/{row.path}", split=split)
 
 
 def find_matching(workspace: Path, protocol: str, manifest: Manifest) -> list[AugmentedSet]:
@@ -197,6 +197,6 @@ def find_matching(workspace: Path, protocol: str, manifest: Manifest) -> list[Au
     folder = workspace / FOLDER
     if not folder.is_dir():
         return []
-    wanted = (protocol, sources_fingerprint(select_sources(protocol, manifest)), manifest.split_fingerprint)
+    key = (protocol, sources_fingerprint(select_sources(protocol, manifest)), manifest.split_fingerprint)
     sets = [load_set(path.parent) for path in sorted(folder.glob(f"[!.]*/{FILE_NAME}"))]
-    return [found for found in sets if (found.recipe.protocol, found.recipe.sources, found.recipe.split) == wanted]
+    return [each for each in sets if (each.recipe.protocol, each.recipe.sources, each.recipe.split) == key]

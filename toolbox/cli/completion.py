@@ -191,13 +191,13 @@ def joined(words: Sequence[str], current: int) -> tuple[list[str], int, str]:
     (['toolbox', 'augment', '--augmenter', 'mri:sh'], 3, 'mri:')
     """
     whole: list[str] = []
-    kept, after_break = "", False
+    unfinished, after_break = "", False
     for word in [*words, ""][: current + 1]:
         is_break = bool(word) and not word.strip(":=")
         continues = bool(whole) and (is_break or after_break)
         # If the word is the break itself, bash appends the offer to it.
-        kept = (whole[-1] if continues else "") + (word if is_break else "")
+        unfinished = (whole[-1] if continues else "") + (word if is_break else "")
         whole[-1:] = [whole[-1] + word] if continues else [*whole[-1:], word]
         after_break = is_break
     # After --option=, the value alone is completed.
-    return whole, len(whole) - 1, kept.partition("=")[2] if kept.startswith("--") else kept
+    return whole, len(whole) - 1, unfinished.partition("=")[2] if unfinished.startswith("--") else unfinished

@@ -142,8 +142,8 @@ def collect(options: Iterable[Option], values: Mapping[str, Any]) -> dict[str, A
             if name in writers:
                 raise UsageError(f"{writers[name].flag} and {option.flag} both set {name}", "Use one of them.")
             writers[name] = option
-            given = value if option.constant is None else option.constant
-            settings[name] = parse_setting(name, given) if isinstance(given, str) else given
+            setting_value = value if option.constant is None else option.constant
+            settings[name] = parse_setting(name, setting_value) if isinstance(setting_value, str) else setting_value
     return settings
 
 

@@ -22,28 +22,30 @@ def assign_folds(units: Mapping[str, Sequence[Row]], folds: int, seed: int) -> d
     UsageError: fewer folds than two, or a class with fewer units than folds.
     """
     if folds < 2:
-        raise UsageError(f"split.folds = {folds}: cross-validation needs at least 2 folds", "Say --folds 5, or 0.")
+        raise UsageError(
+            f"split.folds = {folds}: cross-validation needs at least 2 folds", "Pass --folds 5, or 0 for none."
+        )
     counts = {name: Counter(row.label for row in rows) for name, rows in units.items()}
     totals: Counter[str] = sum(counts.values(), Counter())
     for label in sorted(totals):
         having = sum(label in count for count in counts.values())
         if having < folds:
             raise UsageError(
-                f"class {label!r} has {having} images or groups that can be dealt: too few for {folds} folds",
-                f"Say --folds {having} or fewer." if having > 1 else "Add groups of that class, or leave --folds out.",
+                f"class {label!r} has {having} images or groups to assign: too few for {folds} folds",
+                f"Pass --folds {having} or fewer." if having > 1 else "Add groups of that class, or leave --folds out.",
             )
     loads: list[Counter[str]] = [Counter() for _ in range(folds)]
-    dealt: dict[str, int] = {}
+    fold_of: dict[str, int] = {}
     for name, rows in units.items():
         known = next((row.fold for row in rows if row.fold), "")
         if known:
-            dealt[name] = _known(known, folds, rows[0])
-            loads[dealt[name]] += counts[name]
-    fresh = [name for name in units if name not in dealt]
+            fold_of[name] = _known(known, folds, rows[0])
+            loads[fold_of[name]] += counts[name]
+    fresh = [name for name in units if name not in fold_of]
     for name in sorted(fresh, key=lambda name: (-len(units[name]), _key(name, seed))):
-        dealt[name] = min(range(folds), key=lambda fold: (_growth(loads[fold], counts[name], totals), fold))
-        loads[dealt[name]] += counts[name]
-    return dealt
+        fold_of[name] = min(range(folds), key=lambda fold: (_growth(loads[fold], counts[name], totals), fold))
+        loads[fold_of[name]] += counts[name]
+    return fold_of
 
 
 def _growth(load: Mapping[str, int], unit: Mapping[str, int], totals: Mapping[str, int]) -> tuple[float, int]:
@@ -56,7 +58,7 @@ def _known(fold: str, folds: int, row: Row) -> int:
     if not fold.isdecimal() or int(fold) >= folds:
         raise UsageError(
             f"{row.path}: the fold {fold!r} is none of 0 to {folds - 1}",
-            "The manifest's own folds stay; say --folds with their number, or empty the column.",
+            "The manifest's own folds stay. Pass --folds with their number, or empty the column.",
         )
     return int(fold)
 

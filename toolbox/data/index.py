@@ -58,11 +58,11 @@ def build_index(source: Source, reporter: Reporter) -> Index:
 
     rows, modes, notes, bad = [], [], [], []
     looked = map_in_threads(look, samples)
-    for found in tracked(looked, reporter, "reading images", len(samples), "images"):
-        if isinstance(found, QuarantinedSample):
-            bad.append(found)
+    for image in tracked(looked, reporter, "reading images", len(samples), "images"):
+        if isinstance(image, QuarantinedSample):
+            bad.append(image)
             continue
-        row, mode, note = found
+        row, mode, note = image
         rows.append(row)
         modes.append(mode)
         if note:

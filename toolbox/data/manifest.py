@@ -78,9 +78,9 @@ class Manifest:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many samples each class has in each split."""
-        found = Counter((row.split, row.label) for row in self.rows)
-        splits = [split for split in (*SPLITS, "") if any(key[0] == split for key in found)]
-        return {split: {label: found[split, label] for label in self.classes} for split in splits}
+        numbers = Counter((row.split, row.label) for row in self.rows)
+        splits = [split for split in (*SPLITS, "") if any(key[0] == split for key in numbers)]
+        return {split: {label: numbers[split, label] for label in self.classes} for split in splits}
 
 
 def write(

@@ -63,8 +63,8 @@ class Source:
             if not isinstance(loaded, Image.Image):
                 guard.refuse(self.dataset, guard.a_type(loaded), "an image")
             image, note = to_grey_or_rgb(loaded)
-            told = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
-            return DecodedImage(image, loaded.mode, told), _digest_of(self.dataset.file(known))
+            description = "; ".join(filter(None, [str(loaded.info.get("note", "")), note]))
+            return DecodedImage(image, loaded.mode, description), _digest_of(self.dataset.file(known))
         data = read_file((self.dataset.root or Path()) / sample.path)
         return decode(data), fingerprint.of_bytes(data)
 

@@ -54,19 +54,19 @@ def assign(
         rows = merge_groups(rows, duplicates)
     if settings.duplicates == "group":
         _check_joined(rows, own)
-    given = {row.split for row in rows}
+    present = {row.split for row in rows}
     divide = settings.protocol == "augment-then-split"
     if old is not None:
         rows = _extended(rows, old, divide)
     if settings.fold and not settings.folds:
-        raise UsageError(f"split.fold = {settings.fold}, and there are no folds", "Say --folds 5, too.")
+        raise UsageError(f"split.fold = {settings.fold}, and there are no folds", "Also pass --folds 5.")
     if settings.folds:
-        held_out = "val" if "test" in given else "test"
+        held_out = "val" if "test" in present else "test"
         rows = _folded(rows, settings, held_out, divide)
-        given |= {"test", held_out}
+        present |= {"test", held_out}
     val = 0 if settings.protocol == "augment-then-validate" else settings.val
     for split, ratio in (("test", settings.test), ("val", val)):
-        if split not in given and ratio > 0:
+        if split not in present and ratio > 0:
             rows = _draw(rows, split, ratio, settings.seed, divide, extending=old is not None)
     rows = tuple(row if row.split else row.with_split("train") for row in rows)
     if settings.duplicates == "drop":
@@ -169,16 +169,16 @@ def _draw(rows: Sequence[Row], split: str, ratio: float, seed: int, divide: bool
     return tuple(row.with_split(split) if row.id in taken else row for row in rows)
 
 
-def _fill(names: Sequence[str], sizes: dict[str, int], wanted: int, key: str) -> list[str]:
+def _fill(names: Sequence[str], sizes: dict[str, int], target: int, key: str) -> list[str]:
     """Units in hash order until ``wanted`` samples are reached as nearly as whole units allow, at least one."""
     chosen: list[str] = []
     total = 0
     for name in sorted(names, key=lambda name: hashlib.sha256(f"{key}/{name}".encode()).digest()):
         size = sizes[name]
-        if abs(total + size - wanted) < abs(total - wanted) or not chosen:
+        if abs(total + size - target) < abs(total - target) or not chosen:
             chosen.append(name)
             total += size
-        if total >= wanted:
+        if total >= target:
             break
     return chosen
 
@@ -198,7 +198,7 @@ def _check_joined(rows: Sequence[Row], own: Mapping[str, str]) -> None:
         if other.split != row.split:
             raise UsageError(
                 f"{other.path} and {row.path} are duplicates, and the dataset's own splits divide them",
-                "Say --drop-leaks: it takes the training side out.",
+                "Pass --drop-leaks to leave the training side out.",
             )
 
 

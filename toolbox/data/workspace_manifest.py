@@ -41,11 +41,13 @@ def load_split(source: Source, settings: SplitSettings, workspace: Path, reporte
 
     Raises what :func:`index.build_index` and :func:`split_dataset` do.
     """
-    found = index.build_index(source, reporter)
-    return _reused(source, settings, workspace, found) or split_dataset(source, settings, found, reporter)
+    dataset_index = index.build_index(source, reporter)
+    return _reused(source, settings, workspace, dataset_index) or split_dataset(
+        source, settings, dataset_index, reporter
+    )
 
 
-def split_dataset(source: Source, settings: SplitSettings, found: Index, reporter: Reporter) -> SplitDataset:
+def split_dataset(source: Source, settings: SplitSettings, dataset_index: Index, reporter: Reporter) -> SplitDataset:
     """Split what ``found`` holds, near-duplicates treated as ``settings.duplicates`` says.
 
     Raises
@@ -54,19 +56,19 @@ def split_dataset(source: Source, settings: SplitSettings, found: Index, reporte
     """
     old = manifest.read(Path(settings.extend).expanduser()) if settings.extend else None
     if old is not None:
-        known, count = split.count_known(old, found.manifest.rows), len(found.manifest.rows)
+        known, count = split.count_known(old, dataset_index.manifest.rows), len(dataset_index.manifest.rows)
         tell = reporter.info if known else reporter.warn
         tell(f"{settings.extend}: {known:,} of {count:,} images keep the place that it gives them")
     if settings.duplicates == "keep":
-        return SplitDataset(source, split.assign(found.manifest, settings, old), found, settings, {})
+        return SplitDataset(source, split.assign(dataset_index.manifest, settings, old), dataset_index, settings, {})
     from toolbox.data.audit.near import compare_images
 
-    comparison = compare_images(found.manifest.rows, source, reporter)
-    links = findings.link_duplicates(found.manifest, comparison)
-    dealt = split.assign(found.manifest, settings, old, links)
-    dropped = findings.find_training_leaks(dealt, comparison) if settings.duplicates == "drop" else {}
-    kept = tuple(row for row in dealt.rows if row.id not in dropped)
-    return SplitDataset(source, replace(dealt, rows=kept), found, settings, dropped)
+    comparison = compare_images(dataset_index.manifest.rows, source, reporter)
+    links = findings.link_duplicates(dataset_index.manifest, comparison)
+    assigned = split.assign(dataset_index.manifest, settings, old, links)
+    dropped = findings.find_training_leaks(assigned, comparison) if settings.duplicates == "drop" else {}
+    rows = tuple(row for row in assigned.rows if row.id not in dropped)
+    return SplitDataset(source, replace(assigned, rows=rows), dataset_index, settings, dropped)
 
 
 def check_place(workspace: Path, source: Source) -> None:
@@ -125,7 +127,7 @@ def save(prepared: SplitDataset, workspace: Path, asked: Mapping[str, Any], repo
         if all(sidecar.get(name) == value for name, value in known.items()) and "replaces" not in sidecar:
             return
     elif sidecar and sidecar.get("fingerprint") != prepared.manifest.fingerprint:
-        reporter.info(f"{path.name} does not match --data and [split] any more: made anew")
+        reporter.info(f"{path.name} no longer matches --data and [split]; it is rewritten")
     manifest.write(prepared.manifest, path, asked, known)
 
 
@@ -138,7 +140,7 @@ def _known(prepared: SplitDataset) -> dict[str, Any]:
     }
 
 
-def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Index) -> SplitDataset | None:
+def _reused(source: Source, settings: SplitSettings, workspace: Path, dataset_index: Index) -> SplitDataset | None:
     """The workspace's manifest, if it was dealt from the same samples by the same settings and not edited since."""
     path = workspace / manifest.FILE_NAME
     if not path.is_file() or source.spec == str(path.resolve()):
@@ -146,18 +148,18 @@ def _reused(source: Source, settings: SplitSettings, workspace: Path, found: Ind
     sidecar = manifest.read_sidecar(path)
     same = (
         sidecar.get("data") == source.spec
-        and sidecar.get("samples_fingerprint") == found.manifest.fingerprint
+        and sidecar.get("samples_fingerprint") == dataset_index.manifest.fingerprint
         and sidecar.get("split") == settings.model_dump(mode="json")
     )
     dropped = sidecar.get("dropped")
     if not same or not isinstance(dropped, dict) or not manifest.is_current(path):
         return None
-    dealt = {row.id: row for row in manifest.read(path).rows}
+    saved = {row.id: row for row in manifest.read(path).rows}
     rows = tuple(
-        replace(row, group=dealt[row.id].group, split=dealt[row.id].split, fold=dealt[row.id].fold)
-        for row in found.manifest.rows
-        if row.id in dealt
+        replace(row, group=saved[row.id].group, split=saved[row.id].split, fold=saved[row.id].fold)
+        for row in dataset_index.manifest.rows
+        if row.id in saved
     )
-    if len(rows) != len(dealt) or len(rows) + len(dropped) != len(found.manifest.rows):
+    if len(rows) != len(saved) or len(rows) + len(dropped) != len(dataset_index.manifest.rows):
         return None
-    return SplitDataset(source, replace(found.manifest, rows=rows), found, settings, dropped)
+    return SplitDataset(source, replace(dataset_index.manifest, rows=rows), dataset_index, settings, dropped)

@@ -264,7 +264,7 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] = (), margin: float = 0.
     if len(runs) < 2 or len({run.path.resolve() for run in runs}) < len(runs):
         raise UsageError("a comparison needs at least two different runs", "toolbox compare RUN_A RUN_B")
     if margin < 0:
-        raise UsageError(f"a margin of {margin:g} points is negative", "Give its size, say --margin 2.")
+        raise UsageError(f"a margin of {margin:g} points is negative", "Pass its size, as in --margin 2.")
     requested = [statistics.check_metric(name) for name in (metrics or SHOWN)]
     notes: list[str] = []
     for other in runs[1:]:

@@ -57,7 +57,7 @@ def run_view(run: Run, images: bool = True) -> RunView:
         record=run.record,
         evaluation=run.evaluation,
         history=[_epoch(line) for line in run.history()],
-        facts=[*_facts(run.record), *_looks(run)],
+        facts=[*_facts(run.record), *_test_set_uses(run)],
         warnings=[*_warnings(run.record), *run.evaluation.notes],
         galleries=[gallery for gallery in galleries if images or not gallery.shows_data],
         external=run.external_evaluations(),
@@ -87,9 +87,9 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _looks(run: Run) -> list[tuple[str, str]]:
+def _test_set_uses(run: Run) -> list[tuple[str, str]]:
     uses = uses_of(run)
-    return [] if uses is None else [("looks at its test set", f"{uses.count:,}, {uses.by_run:,} of them by this run")]
+    return [] if uses is None else [("uses of its test set", f"{uses.count:,}, {uses.by_run:,} of them by this run")]
 
 
 def _stage_words(stage: StageRecord) -> str:

@@ -61,7 +61,7 @@ def data_view(
             ("validation share asked for", f"{split.val:g}"),
             ("split seed", str(split.seed)),
             ("grouped by", split.group_by or "what the dataset says"),
-            *_looks(newest),
+            *_test_set_uses(newest),
         ],
         license=_license(source),
         audit=_audit(workspace, data.fingerprint, images, beside),
@@ -76,9 +76,9 @@ def _source(spec: str, registry: Registry) -> Source | None:
         return None
 
 
-def _looks(run: Run) -> list[tuple[str, str]]:
+def _test_set_uses(run: Run) -> list[tuple[str, str]]:
     uses = uses_of(run)
-    return [] if uses is None else [("looks at the test set", f"{uses.count:,}")]
+    return [] if uses is None else [("uses of the test set", f"{uses.count:,}")]
 
 
 def _license(source: Source | None) -> tuple[str, str] | None:

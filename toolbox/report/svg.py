@@ -66,8 +66,8 @@ def for_file(svg: str, alt: str, source: str = "", tooltips: Mapping[str, Sequen
 
 def source_of(file: str) -> str:
     """The ``source`` that a file was written with."""
-    found = re.match(r'<svg xmlns="[^"]*" data-source="(\w*)"', file)
-    return found[1] if found else ""
+    match = re.match(r'<svg xmlns="[^"]*" data-source="(\w*)"', file)
+    return match[1] if match else ""
 
 
 def for_page(file: str, key: str) -> tuple[str, float]:

@@ -282,14 +282,16 @@ def matrix(figure: Figure) -> TextTable:
 
 def from_plugin(table: Table) -> TextTable:
     """A plugin's table without columns that are empty; one holds figures if every value that is there is a number."""
-    kept = [at for at in range(len(table.columns)) if at == 0 or any(row[at] not in (None, "") for row in table.rows)]
+    columns = [
+        at for at in range(len(table.columns)) if at == 0 or any(row[at] not in (None, "") for row in table.rows)
+    ]
     numeric = [
-        at > 0 and all(isinstance(row[at], numbers.Real) or row[at] is None for row in table.rows) for at in kept
+        at > 0 and all(isinstance(row[at], numbers.Real) or row[at] is None for row in table.rows) for at in columns
     ]
     return TextTable(
         table.title,
-        [Column(table.columns[at], numeric) for at, numeric in zip(kept, numeric, strict=True)],
-        [[_plain(row[at]) for at in kept] for row in table.rows],
+        [Column(table.columns[at], numeric) for at, numeric in zip(columns, numeric, strict=True)],
+        [[_plain(row[at]) for at in columns] for row in table.rows],
     )
 
 
@@ -318,8 +320,8 @@ def _crosswise(table: Table, plain: Table | None) -> TextTable:
     metrics = list(dict.fromkeys(str(row[1]) for row in table.rows))
     rows: dict[str, dict[str, Cell]] = {}
     for name, metric, value, low, high, *method in table.rows:
-        found = Metric(_figure(value), _figure(low), _figure(high), str(method[0]) if method else "")
-        rows.setdefault(str(name), {})[str(metric)] = value_cell(found)
+        figure = Metric(_figure(value), _figure(low), _figure(high), str(method[0]) if method else "")
+        rows.setdefault(str(name), {})[str(metric)] = value_cell(figure)
     more = [at for at, column in enumerate(plain.columns) if at and column not in metrics] if plain else []
     for row in plain.rows if plain else ():
         rows.setdefault(str(row[0]), {}).update({plain.columns[at]: _plain(row[at]) for at in more})  # type: ignore[union-attr]  # more is empty without it

@@ -46,7 +46,7 @@ class UseCount(Part):
     @property
     def words(self) -> str:
         """A sentence for people."""
-        text = "this test set was looked at " + ("once" if self.count == 1 else f"{self.count:,} times")
+        text = "this test set has been used " + ("once" if self.count == 1 else f"{self.count:,} times")
         if not self.many:
             return text
         return f"{text}; used so often it is a validation set: keep some images that no run has seen"

@@ -95,14 +95,14 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
 
 def paths_beside(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Those of ``values`` that are paths relative to ``folder``, the settings file's, as paths from here."""
-    found = {}
+    paths = {}
     for name in ("data", "split.extend", "training.weights", "training.weights_dir"):
         text = values.get(name)
         if isinstance(text, str) and text and not Path(text).is_absolute():
             beside = folder / text
             if looks_like_path(text) or (":" not in text and beside.exists()):
-                found[name] = str(beside)
-    return found
+                paths[name] = str(beside)
+    return paths
 
 
 def from_assignments(assignments: Iterable[str]) -> Layer:

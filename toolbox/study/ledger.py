@@ -31,7 +31,7 @@ def read(folder: Path) -> dict[str, Entry]:
     path = folder / FILE_NAME
     if not path.exists():
         return {}
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     with translate_os_errors("read", path), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
@@ -42,8 +42,8 @@ def read(folder: Path) -> dict[str, Entry]:
                     continue
             except (ValueError, TypeError):
                 continue
-            found[entry.key] = entry
-    return found
+            entries[entry.key] = entry
+    return entries
 
 
 def append(folder: Path, entry: Mapping[str, Any]) -> None:

@@ -57,7 +57,8 @@ def _auc(probabilities: torch.Tensor, targets: torch.Tensor) -> float:
     present = torch.bincount(targets).nonzero().flatten().tolist()
     if len(present) < 2:
         raise UsageError(
-            "training.monitor = auc: all validation images are of one class", "Watch the loss, or split anew."
+            "training.monitor = auc: all validation images are of one class",
+            "Watch the loss, or split again with another seed.",
         )
     return float(torch.tensor([_area(probabilities[:, index], targets == index) for index in present]).mean())
 

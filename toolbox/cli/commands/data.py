@@ -61,8 +61,8 @@ def inspect(
     if picture is not None:
         sheets.check(picture, workspace.source, overwrite=call.force)
     indexed = index.build_index(workspace.source, reporter)
-    kept = inspecting.load_workspace_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
-    document = inspecting.summarize(indexed, workspace.source, kept)
+    workspace_split = inspecting.load_workspace_split(workspace.path, workspace.source, indexed.manifest.rows, reporter)
+    document = inspecting.summarize(indexed, workspace.source, workspace_split)
     terminal.show(*inspection(document))
     drawn = inspecting.draw_samples(indexed.manifest, seed)
     if samples:

@@ -73,7 +73,7 @@ def report_result(inputs: ReportInputs, width: int) -> list[RenderableType]:
     for run in inputs.runs if len(inputs.runs) <= MAX_CURVES else ():
         curves = report.learning_curves(run, width, CURVE_LINES)
         things += [report.heading(run), curves] if curves is not None else []
-    things += [report.differences(found) for found in inputs.comparisons if found.comparisons]
+    things += [report.differences(comparison) for comparison in inputs.comparisons if comparison.comparisons]
     return [*things, report.summary(inputs)]
 
 

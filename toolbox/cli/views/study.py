@@ -112,8 +112,8 @@ def results_tables(file: StudyFile, results: Results) -> list[RenderableType]:
     things: list[RenderableType] = [Text(file.title, "bold"), rows]
     if results.leakage:
         things.append(Text("How much of the accuracy was leakage", "bold"))
-        things += [Text(f"{found.title}: {found.words}") for found in results.leakage]
+        things += [Text(f"{comparison.title}: {comparison.words}") for comparison in results.leakage]
     if file.question and results.comparisons:
         things.append(Text(file.question, "bold"))
-    things += [Text(f"{found.title}: {found.words}") for found in results.comparisons]
+    things += [Text(f"{comparison.title}: {comparison.words}") for comparison in results.comparisons]
     return things

@@ -67,7 +67,7 @@ def foreground(grey: Grey) -> tuple[int, int, int, int]:
     low, high = np.percentile(grey, (1, 99))
     differs = np.abs(grey - np.float32(np.median(border))) > max(0.1 * (high - low), 4.0)
     rows, columns = (np.flatnonzero(_smoothed(differs.mean(axis=axis)) > 0.2) for axis in (1, 0))
-    if min(np.ptp(found) if len(found) else 0 for found in (rows, columns)) < WORKING // 4:
+    if min(np.ptp(content) if len(content) else 0 for content in (rows, columns)) < WORKING // 4:
         return 0, height, 0, width
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 

@@ -75,8 +75,8 @@ class Audit:
 
     def counts(self) -> dict[str, int]:
         """How many leaks there are of each kind, in the order of :data:`KINDS`."""
-        found = Counter(finding.kind for finding in self.leaks)
-        return {kind: found[kind] for kind in KINDS if found[kind]}
+        numbers = Counter(finding.kind for finding in self.leaks)
+        return {kind: numbers[kind] for kind in KINDS if numbers[kind]}
 
     def document(self) -> dict[str, Any]:
         """As ``audit.json`` has it."""
@@ -103,15 +103,15 @@ def audit_manifest(manifest: Manifest, comparison: ImageComparison | None, copie
     ``comparison`` is what :func:`toolbox.data.audit.near.compare_images` says of its rows; ``copies`` are rows of
     augmented sets, each with its ``source`` (a sample's id) among its columns.
     """
-    found = [
+    findings = [
         *_identical(manifest),
         *(_near(manifest, comparison) if comparison else ()),
         *_divided(manifest),
         *_copies(manifest, copies),
     ]
     order = {kind: number for number, kind in enumerate(KINDS)}
-    found.sort(key=lambda finding: (not finding.leak, order[finding.kind], -(finding.score or 0), finding.ids))
-    return Audit(manifest.fingerprint, tuple(found), comparison)
+    findings.sort(key=lambda finding: (not finding.leak, order[finding.kind], -(finding.score or 0), finding.ids))
+    return Audit(manifest.fingerprint, tuple(findings), comparison)
 
 
 def link_duplicates(manifest: Manifest, comparison: ImageComparison | None) -> list[tuple[str, str]]:
@@ -228,18 +228,18 @@ def _geometry(pair: Pair) -> str:
 
 
 def _by_pixels(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+    rows_by_pixels: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found[row.pixels or f"unknown {row.id}"].append(row)
-    return found
+        rows_by_pixels[row.pixels or f"unknown {row.id}"].append(row)
+    return rows_by_pixels
 
 
 def _by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+    rows_by_group: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.group:
-            found[row.group].append(row)
-    return found
+            rows_by_group[row.group].append(row)
+    return rows_by_group
 
 
 def _same(row: Row, by_pixels: Mapping[str, list[Row]]) -> list[Row]:

@@ -87,24 +87,24 @@ def compare_images(rows: Sequence[Row], source: Source, reporter: Reporter) -> I
         descriptions = _described(keys, pictures, known, reporter)
         proposals = propose.propose(descriptions, reporter)
         links = sorted((int(first), int(second)) for first, second in proposals.pairs)
-        found = _registered(links, keys, pictures, known, reporter)
+        registrations = _registered(links, keys, pictures, known, reporter)
     place = {row.id: number for number, row in enumerate(rows)}
     pairs = [
         _pair(first_of[keys[first]], first_of[keys[second]], registration, place)
-        for (first, second), registration in zip(links, found, strict=True)
+        for (first, second), registration in zip(links, registrations, strict=True)
         if registration.score >= SIMILAR
     ]
     pairs.sort(key=lambda pair: (pair.kind, -pair.score, place[pair.first], place[pair.second]))
     return ImageComparison(tuple(pairs), len(keys), len(links), proposals.left_out)
 
 
-def kind_of(found: Registration) -> str:
+def kind_of(registration: Registration) -> str:
     """What a pair registered like that is: ``"near-duplicate"``, ``"similar"``, or ``""`` for neither."""
     low, high = SCALES
-    close = low <= found.smallest and found.largest <= high and abs(found.rotation) < ROTATION
-    if found.score >= DUPLICATE and close:
+    close = low <= registration.smallest and registration.largest <= high and abs(registration.rotation) < ROTATION
+    if registration.score >= DUPLICATE and close:
         return "near-duplicate"
-    return "similar" if found.score >= SIMILAR else ""
+    return "similar" if registration.score >= SIMILAR else ""
 
 
 class _Pictures:
@@ -156,8 +156,8 @@ def _described(
 def _registered(
     links: Sequence[tuple[int, int]], keys: Sequence[str], pictures: _Pictures, known: store.Store, reporter: Reporter
 ) -> list[Registration]:
-    found = known.registrations([(keys[first], keys[second]) for first, second in links])
-    missing = [link for link in links if (keys[link[0]], keys[link[1]]) not in found]
+    by_keys = known.registrations([(keys[first], keys[second]) for first, second in links])
+    missing = [link for link in links if (keys[link[0]], keys[link[1]]) not in by_keys]
 
     def work(link: tuple[int, int]) -> tuple[tuple[int, int], tuple[str, str], Registration]:
         (first, first_pixels), (second, second_pixels) = pictures.get(link[0]), pictures.get(link[1])
@@ -165,17 +165,19 @@ def _registered(
 
     done = tracked(map_in_threads(work, missing), reporter, "comparing pixels", len(missing), "pairs")
     while some := list(islice(done, _TOGETHER)):
-        found.update({(keys[link[0]], keys[link[1]]): registration for link, _, registration in some})
+        by_keys.update({(keys[link[0]], keys[link[1]]): registration for link, _, registration in some})
         known.keep_registrations((pixels, registration) for _, pixels, registration in some)
-    return [found[keys[first], keys[second]] for first, second in links]
+    return [by_keys[keys[first], keys[second]] for first, second in links]
 
 
-def _pair(first: Row, second: Row, found: Registration, place: dict[str, int]) -> Pair:
-    scale, rotation = found.scale, found.rotation
+def _pair(first: Row, second: Row, registration: Registration, place: dict[str, int]) -> Pair:
+    scale, rotation = registration.scale, registration.rotation
     if place[first.id] > place[second.id]:
         first, second, scale = second, first, 1 / scale
-        rotation = rotation if found.mirrored else -rotation  # a mirrored map turns the same way from either side
-    return Pair(first.id, second.id, kind_of(found), found.score, scale, rotation, found.mirrored)
+        rotation = (
+            rotation if registration.mirrored else -rotation
+        )  # a mirrored map turns the same way from either side
+    return Pair(first.id, second.id, kind_of(registration), registration.score, scale, rotation, registration.mirrored)
 
 
 def _key(row: Row) -> str:

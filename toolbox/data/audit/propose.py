@@ -73,8 +73,8 @@ class _Best:
         rank = np.arange(len(node)) - begins[node]
         full = node[rank == self.keep - 1]
         self.least[full] = likeness[rank == self.keep - 1]
-        kept = rank < self.keep
-        self.edges = [(node[kept], other[kept], likeness[kept])]
+        within = rank < self.keep
+        self.edges = [(node[within], other[within], likeness[within])]
         self.waiting = 0
         return self.edges[0]
 
@@ -94,8 +94,10 @@ def propose(
     look = functools.partial(_look, halves, best)
     # Blocks are worked on side by side; a BLAS with threads of its own would only be in their way.
     with threadpoolctl.threadpool_limits(1, "blas"):
-        for found in tracked(map_in_threads(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"):
-            first, second, likeness, number = found
+        for block_pairs in tracked(
+            map_in_threads(look, blocks), reporter, "comparing descriptions", len(blocks), "blocks"
+        ):
+            first, second, likeness, number = block_pairs
             likely += number
             best.add(first, second, likeness)
     node, other, likeness = best.prune()
@@ -130,29 +132,29 @@ def _look(
     likeness = _likeness(halves, row, column)
     if row == column:
         likeness[np.tril_indices(len(likeness))] = -1
-    wanted = likeness >= LIKELY
-    number = int(np.count_nonzero(wanted))
+    candidates = likeness >= LIKELY
+    number = int(np.count_nonzero(candidates))
     rows, columns = (best.least[start : start + BLOCK] for start in block)
     if number > 4 * best.keep * BLOCK:  # a crowd: what is not among a picture's best here is not among its best
         rows, columns = np.maximum(rows, _nth(likeness, best.keep)), np.maximum(columns, _nth(likeness.T, best.keep))
     if max(rows.max(), columns.max()) > LIKELY:
-        wanted = likeness >= rows[:, None]
-        wanted |= likeness >= columns[None, :]
-    some = np.flatnonzero(wanted.any(axis=1))
-    first, second = np.nonzero(wanted[some])
+        candidates = likeness >= rows[:, None]
+        candidates |= likeness >= columns[None, :]
+    some = np.flatnonzero(candidates.any(axis=1))
+    first, second = np.nonzero(candidates[some])
     first = some[first]
     return first + row, second + column, likeness[first, second], number
 
 
 def _likeness(halves: list[tuple[Floats, Floats]], row: int, column: int) -> Floats:
-    found: Floats | None = None
+    highest: Floats | None = None
     for even, uneven in halves:
         these = uneven[row : row + BLOCK] @ uneven[column : column + BLOCK].T
         np.abs(these, out=these)
         these += even[row : row + BLOCK] @ even[column : column + BLOCK].T
-        found = these if found is None else np.maximum(found, these, out=found)
-    assert found is not None
-    return found
+        highest = these if highest is None else np.maximum(highest, these, out=highest)
+    assert highest is not None
+    return highest
 
 
 def _nth(likeness: Floats, keep: int) -> Floats:

@@ -107,11 +107,11 @@ class _Attempt:
         """Register at ``side`` pixels; agreement is measured at 64 at least, since 32 leave too little of the band."""
         if self.score == 0:
             return
-        found = _improved(self.first.at(side), self.second.at(side), self.matrix, iterations, gain)
-        if found is None or np.linalg.det(found[:, :2]) <= 0:  # it may turn a picture over by itself
+        matrix = _improved(self.first.at(side), self.second.at(side), self.matrix, iterations, gain)
+        if matrix is None or np.linalg.det(matrix[:, :2]) <= 0:  # it may turn a picture over by itself
             self.score = 0.0
             return
-        self.matrix, measured = found, max(side, 64)
+        self.matrix, measured = matrix, max(side, 64)
         self.score = _agreement(self.first.at(measured), self.second.at(measured), self.matrix)
         if self.score < _HOPELESS.get(side, 0.0):
             self.score = 0.0
@@ -144,12 +144,12 @@ def _improved(first: Floats, second: Floats, matrix: Floats, iterations: int, ga
     everywhere = np.ones((side, side), np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, gain)
     try:
-        _, found = cv2.findTransformECC(first, second, _at(matrix, side), cv2.MOTION_AFFINE, criteria, everywhere, 1)
+        _, improved = cv2.findTransformECC(first, second, _at(matrix, side), cv2.MOTION_AFFINE, criteria, everywhere, 1)
     except cv2.error:  # uncorrelated pictures, or one without structure
         return None
-    if not np.isfinite(found).all():
+    if not np.isfinite(improved).all():
         return None
-    return _at(np.asarray(found, dtype=np.float32), WORKING, side)
+    return _at(np.asarray(improved, dtype=np.float32), WORKING, side)
 
 
 def _at(matrix: Floats, side: int, known_at: int = WORKING) -> Floats:

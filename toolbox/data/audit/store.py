@@ -1,7 +1,7 @@
 """Keeps descriptions and registrations across commands, by the hash of the pixels that they were made from.
 
-It is a cache and no more: whatever is wrong with it (damaged, locked, no permission, disk full), what it would have
-said is computed anew, and nobody is told. Processes may share it.
+It is only a cache: whatever is wrong with it (damaged, locked, no permission, disk full), what it would have answered
+is computed again, without a message. Processes may share it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Store:
 
     def descriptions(self, pixels: Sequence[str]) -> dict[str, npt.NDArray[np.float16]]:
         """The known descriptions (float16 ``[2, 256]``) of pictures with these hashes."""
-        found: dict[str, npt.NDArray[np.float16]] = {}
+        by_pixels: dict[str, npt.NDArray[np.float16]] = {}
         for start in range(0, len(pixels), _AT_ONCE):
             some = pixels[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
@@ -48,8 +48,8 @@ class Store:
                 if isinstance(data, bytes) and len(data) == 2 * 2 * SIDE * SIDE:
                     values = np.frombuffer(data, "<f2").reshape(2, SIDE * SIDE).astype(np.float16)
                     if np.isfinite(values).all():
-                        found[key] = values
-        return found
+                        by_pixels[key] = values
+        return by_pixels
 
     def keep_descriptions(self, items: Iterable[tuple[str, npt.NDArray[np.float16]]]) -> None:
         """Remember descriptions by their pictures' hashes."""
@@ -58,8 +58,8 @@ class Store:
 
     def registrations(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Registration]:
         """The known registrations of pictures with these pairs of hashes."""
-        found: dict[tuple[str, str], Registration] = {}
-        wanted = set(pairs)
+        by_pair: dict[tuple[str, str], Registration] = {}
+        requested = set(pairs)
         firsts = sorted({first for first, _ in pairs})
         for start in range(0, len(firsts), _AT_ONCE):
             some = firsts[start : start + _AT_ONCE]
@@ -68,17 +68,24 @@ class Store:
                 f" WHERE first IN ({','.join('?' * len(some))})"
             )
             for first, second, *numbers, mirrored in self._ask(question, some):
-                if (first, second) in wanted and all(isinstance(number, float) for number in numbers):
+                if (first, second) in requested and all(isinstance(number, float) for number in numbers):
                     score, smallest, largest, rotation = numbers
                     if abs(score) <= 1 and 0 < smallest <= largest:
-                        found[first, second] = Registration(score, smallest, largest, rotation, bool(mirrored))
-        return found
+                        by_pair[first, second] = Registration(score, smallest, largest, rotation, bool(mirrored))
+        return by_pair
 
     def keep_registrations(self, items: Iterable[tuple[tuple[str, str], Registration]]) -> None:
         """Remember registrations by their pictures' hashes, in the order that they were registered in."""
         rows = [
-            (*pair, found.score, found.smallest, found.largest, found.rotation, int(found.mirrored))
-            for pair, found in items
+            (
+                *pair,
+                registration.score,
+                registration.smallest,
+                registration.largest,
+                registration.rotation,
+                int(registration.mirrored),
+            )
+            for pair, registration in items
         ]
         self._write("INSERT OR REPLACE INTO registration VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -101,7 +108,7 @@ class Store:
             self._tried(write)
 
     def _tried(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """``work`` on the file; where it fails, the file is left alone from then on, or made anew if damaged."""
+        """``work`` on the file; where it fails, the file is left alone from then on, or rebuilt if damaged."""
         if self._connection is None:
             return None
         try:
@@ -110,7 +117,7 @@ class Store:
             self.close()
         except (sqlite3.Error, OverflowError, ValueError):
             self.close()
-            self._connection = _connect(self._path, anew=True)
+            self._connection = _connect(self._path, rebuild=True)
         return None
 
 
@@ -124,12 +131,12 @@ def opened() -> Iterator[Store]:
         store.close()
 
 
-def _connect(path: Path, anew: bool = False) -> sqlite3.Connection | None:
+def _connect(path: Path, rebuild: bool = False) -> sqlite3.Connection | None:
     """Open the database at ``path``, recreated if damaged; ``None`` if that fails."""
     connection = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if anew:
+        if rebuild:
             path.unlink(missing_ok=True)
         connection = sqlite3.connect(path, timeout=_PATIENCE)
         connection.executescript(_TABLES)
@@ -138,4 +145,4 @@ def _connect(path: Path, anew: bool = False) -> sqlite3.Connection | None:
         if connection is not None:
             connection.close()
         damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        return _connect(path, anew=True) if damaged and not anew else None
+        return _connect(path, rebuild=True) if damaged and not rebuild else None

@@ -35,8 +35,8 @@ def name_files(rows: Sequence[Row], source: Source, suffix: str) -> dict[str, st
         names[row.id] = (folder, safe_name(stem))
     taken = Counter(filesystem_key(str(folder / f"{stem}{suffix}")) for folder, stem in names.values())
     taken.update({filesystem_key(str(above)) for folder, _ in names.values() for above in (folder, *folder.parents)})
-    found = {}
+    files = {}
     for key, (folder, stem) in names.items():
         alone = taken[filesystem_key(str(folder / f"{stem}{suffix}"))] == 1
-        found[key] = str(folder / f"{stem}{'' if alone else '-' + fingerprint.of_bytes(key.encode())[:12]}{suffix}")
-    return found
+        files[key] = str(folder / f"{stem}{'' if alone else '-' + fingerprint.of_bytes(key.encode())[:12]}{suffix}")
+    return files
