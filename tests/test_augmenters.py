@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from itertools import product
 from typing import Any, get_args
 
@@ -17,46 +14,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
+from tests.augmenter_arrays import Images, as_array, as_tensor, draws, generator, noise, off
 from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 from toolbox.api.errors import UsageError
 from toolbox.plugin.registry import Registry
-from toolbox.plugin.schema import parameters
 from toolbox_kornia.heavy.geometry import Steps, pixel_matrix
 from toolbox_kornia.heavy.studies import Alzheimer, FlipRotateZoom
 from toolbox_kornia.heavy.warp import Border, Interpolation
 
-Images = npt.NDArray[np.uint8]
-
 RECIPES: list[Augmenter] = [FlipRotateZoom(), Alzheimer(), Alzheimer(shear=11.3, border="reflect")]
 INFO = ImageInfo(height=375, width=500, channels=3)
 SCIPY_MODES: dict[Border, str] = {"reflect": "reflect", "replicate": "nearest", "constant": "grid-constant"}
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def draws(augmenter: Augmenter, count: int) -> list[Params]:
-    return [augmenter.draw(generator(seed), INFO) for seed in range(count)]
-
-
-def noise(*shape: int) -> Images:
-    """The hardest picture for a resampling: neighbours have nothing to do with each other."""
-    return generator(0).integers(0, 256, shape, dtype=np.uint8)
-
-
-def as_tensor(images: Images) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-
-
-def as_array(images: torch.Tensor) -> Images:
-    array: Images = images.permute(0, 2, 3, 1).numpy()
-    return array
-
-
-def off(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Mean absolute difference of a pixel, in grey levels."""
-    return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
 def oracle(image: Images, params: Params, size: int, border: Border, order: int = 1) -> npt.NDArray[np.float64]:
@@ -288,18 +256,6 @@ def test_memory_layout_does_not_matter(interpolation: Interpolation) -> None:
         assert np.array_equal(augmenter.apply(view, params, 32), expected)
 
 
-def test_the_input_is_left_alone() -> None:
-    augmenter = Alzheimer()
-    images, params = noise(4, 32, 32, 3), draws(augmenter, 4)
-    tensor = as_tensor(images)
-    before, tensor_before, params_before = images.copy(), tensor.clone(), [dict(each) for each in params]
-    augmenter.apply(images, params, 32)[:] = 0
-    augmenter.apply_tensor(tensor, params, 32).zero_()
-    assert np.array_equal(images, before)
-    assert torch.equal(tensor, tensor_before)
-    assert params == params_before
-
-
 def test_no_images_give_no_copies() -> None:
     augmenter = FlipRotateZoom()
     assert augmenter.apply(noise(0, 9, 9, 3), [], 16).shape == (0, 16, 16, 3)
@@ -344,20 +300,6 @@ def test_alzheimer_draws_every_step_within_its_range(seed: int, **ranges: float)
     for axis in ("zoom_x", "zoom_y"):
         assert 1 - ranges["zoom"] <= params[axis] <= 1 + ranges["zoom"]
     assert isinstance(params["flip"], bool)
-
-
-@pytest.mark.parametrize("augmenter", RECIPES)
-def test_draws_come_from_the_generator_alone_and_survive_json(augmenter: Augmenter) -> None:
-    first = draws(augmenter, 50)
-    np.random.seed(1)  # neither global generator plays a part
-    torch.manual_seed(1)
-    assert draws(augmenter, 50) == first
-    assert len({json.dumps(params) for params in first}) > 30
-    assert json.loads(json.dumps(first)) == first
-    assert all(type(value) in (bool, int, float, str) for params in first for value in params.values())
-    images = noise(50, 20, 20, 1)
-    replayed = augmenter.apply(images, json.loads(json.dumps(first)), 16)
-    assert np.array_equal(replayed, augmenter.apply(images, first, 16))
 
 
 def test_changing_one_range_leaves_the_other_draws_alone() -> None:
@@ -469,25 +411,6 @@ def test_recipes_are_on_offer_with_their_ranges(registry: Registry) -> None:
 def test_values_out_of_range_are_refused(registry: Registry, spec: str) -> None:
     with pytest.raises(UsageError):
         registry.augmenter(spec)
-
-
-def test_every_parameter_is_described() -> None:
-    for recipe in (FlipRotateZoom, Alzheimer):
-        assert recipe.__doc__
-        for parameter in parameters(recipe, recipe.__name__):
-            assert parameter.description, parameter.name
-
-
-def test_copies_are_made_without_torch() -> None:
-    """A long import less for offline augmentation, which needs none of it."""
-    script = """
-import sys, numpy as np
-from toolbox_kornia.heavy.geometry import Steps, pixel_matrix
-from toolbox_kornia.heavy.studies import Alzheimer
-copies = Alzheimer().apply(np.ones((1, 9, 9, 3), np.uint8), [{"rotation": 5.0}], 8)
-assert (copies == 1).all() and "torch" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize(("border", "interpolation"), list(product(get_args(Border), get_args(Interpolation))))

@@ -24,7 +24,7 @@ SPECS = {
     ("evaluator", "subgroups"): ["subgroups:column=site"],
     ("dataset", "phantom"): ["phantom", "phantom:subjects=12,shuffle_labels=true"],
     ("model", "alzheimer-cnn"): ["alzheimer-cnn", "alzheimer-cnn:variant=test-2,init=he,dropout=0.3"],
-    ("model", "timm"): ["timm:arch=test_resnet", "timm:arch=test_vit", "timm:arch=test_convnext"],
+    ("model", "timm"): ["timm:arch=test_resnet", "timm:arch=test_vit"],
 }
 """What is checked of a component that needs a parameter, or is worth a second look; of others, their name alone."""
 

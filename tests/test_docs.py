@@ -40,9 +40,6 @@ def cats_and_dogs(folder: Path) -> None:
     shutil.rmtree(folder / "more")
 
 
-FOLDS = ("divided", "whole")
-
-
 def run_all(toolbox: Toolbox, name: str) -> None:
     for arguments in commands(name):
         done = toolbox(*arguments)
@@ -116,11 +113,8 @@ def test_the_canarys_table(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     (arguments,) = commands("canary")
     canary = toolbox(*arguments, "--json").document
-    cells = [
-        f"{canary[folds]['value']:.2f} ({canary[folds]['low']:.2f} to {canary[folds]['high']:.2f})" for folds in FOLDS
-    ]
     page = (ROOT / "docs/how-to/split.md").read_text("utf-8")
-    assert [cell for cell in cells if cell not in page] == []
+    assert canary["words"] in page.replace("\n", " ").replace("> ", "")
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from toolbox.data.audit import findings
 from toolbox.data.audit.leaked import find_leaked
 from toolbox.data.audit.near import ImageComparison, Pair
 from toolbox.data.manifest import Manifest, Row
-from toolbox.evaluation.canary import shuffle_labels
+from toolbox.evaluation.canary import label_by_group
 
 
 def row(name: str, split: str, label: str = "a", pixels: str = "", group: str = "", **columns: str) -> Row:
@@ -187,32 +187,49 @@ def test_augment_then_split_puts_copies_on_both_sides_and_says_so(toolbox: Toolb
     assert right.document["leaky"] is False and right.document["train_on"] == "originals"
 
 
-def test_labels_are_shuffled_among_groups_as_many_of_each_as_before() -> None:
-    rows = [row(f"{g}-{n}", "", "ab"[g % 2], group=str(g)) for g in range(20) for n in range(3)]
-    new = shuffle_labels(rows, seed=0)
-    assert sorted(sample.label for sample in new) == sorted(sample.label for sample in rows)
-    assert all(len({s.label for s in new if s.group == str(g)}) == 1 for g in range(20))
-    assert [s.label for s in new] != [s.label for s in rows]
-    assert shuffle_labels(rows[::-1], 0) == new[::-1] and shuffle_labels(rows, 1) != new
+def test_the_canary_gives_each_group_its_most_frequent_label() -> None:
+    rows = [
+        row(f"{g}-{n}", "test", "ab"[g % 2] if n else "ba"[g % 2], group=str(g)) for g in range(10) for n in range(3)
+    ]
+    labeled = label_by_group([*rows, row("alone", "")])
+    assert [(r.id, r.label, r.split) for r in labeled] == [(r.id, "ab"[int(r.group) % 2], "") for r in rows]
 
 
-def test_the_canary_needs_groups() -> None:
-    with pytest.raises(UsageError, match="groups of several images"):
-        shuffle_labels([row("1", ""), row("2", "", group="p")], 0)
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("1", ""), row("2", "", group="p")], "groups of several images"),
+        (
+            [row(f"{g}-{n}", "", "aab"[n], group=str(g)) for g in range(9) for n in range(3)],
+            "every group is mostly 'a': there are no labels to shuffle",
+        ),
+        (
+            [row(f"{g}-{n}", "", "ab"[g < 3], group=str(g)) for g in range(9) for n in range(3)],
+            "class 'b' has 3 groups; the canary needs 5 of each class",
+        ),
+    ],
+)
+def test_the_canary_needs_labels_that_can_be_shuffled_among_groups(rows: list[Row], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        label_by_group(rows)
 
 
 @pytest.mark.slow
 def test_the_canary_on_phantom_prints_both_figures(toolbox: Toolbox, tmp_path: Path) -> None:
     done = toolbox("data", "audit", "--canary", "--data", "phantom", "-C", tmp_path, "--json")
-    sung = done.document
-    assert sung["divided"]["low"] > 0.8 and sung["whole"]["low"] < sung["chance"] + 0.05
-    assert "Shuffled labels hold nothing to learn" in done.stderr
-    print(f"divided {sung['divided']['value']:.3f}, by group {sung['whole']['value']:.3f}, chance {sung['chance']:.3f}")
+    canary = done.document
+    assert canary["divided"]["accuracy"] > 0.8 and canary["divided"]["p_value"] < 0.001 and canary["leaks"]
+    assert canary["whole"]["p_value"] > 0.001
+    assert (
+        canary["words"].startswith("Leakage: shuffled labels hold nothing to learn but the groups")
+        and "Leakage: " in done.stderr
+    )
+    print(canary["words"])
 
 
 def test_a_short_canary_goes_the_whole_way(toolbox: Toolbox, tmp_path: Path) -> None:
     done = toolbox("data", "audit", "--canary", "--canary-epochs", 1, "--data", "phantom:size=32", "-C", tmp_path)
-    assert done.code == 0 and "folds that divide groups" in done.stdout and "chance" in done.stdout
+    assert done.code == 0 and "groups divided" in done.stdout and "by chance" in done.stdout
 
 
 def test_a_workspace_in_the_datasets_folder_is_refused_before_anything_is_written(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from kornia import enhance
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage, stats
 
+from tests.augmenter_arrays import Images, as_array, as_tensor, draws, generator, off
 from toolbox.api.augmenter import Augmenter, ImageInfo, Params
 from toolbox.api.errors import UsageError
 from toolbox.plugin.registry import Registry
@@ -27,8 +27,6 @@ from toolbox_kornia.heavy import values
 from toolbox_kornia.heavy.auto import OPERATIONS, Automatic, RandAugment, TrivialAugment
 from toolbox_kornia.heavy.colour import Colour, hue_turn
 from toolbox_kornia.heavy.mri import Mri
-
-Images = npt.NDArray[np.uint8]
 
 RECIPES: list[Augmenter] = [
     Colour(),
@@ -41,14 +39,6 @@ RECIPES: list[Augmenter] = [
 ]
 IDS = ["colour", "colour full", "mri", "mri full", "randaugment", "randaugment full", "trivialaugment"]
 each_recipe = pytest.mark.parametrize("augmenter", RECIPES, ids=IDS)
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def draws(augmenter: Augmenter, count: int, channels: int = 3) -> list[Params]:
-    return [augmenter.draw(generator(seed), ImageInfo(375, 500, channels)) for seed in range(count)]
 
 
 def scenes(*shape: int) -> Images:
@@ -65,19 +55,6 @@ def head(side: int = 96) -> Images:
     inside = (x / 0.6) ** 2 + (y / 0.75) ** 2 < 1
     picture = inside * (140 + 40 * np.cos(9 * x) * np.cos(7 * y))
     return picture.astype(np.uint8)[None, :, :, None]
-
-
-def as_tensor(images: Images) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-
-
-def as_array(images: torch.Tensor) -> Images:
-    array: Images = images.permute(0, 2, 3, 1).numpy()
-    return array
-
-
-def off(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
 # ------------------------------------------------------------------------------------------ laws of all of them
@@ -121,20 +98,6 @@ def test_grey_stays_grey(augmenter: Augmenter) -> None:
 
 
 @each_recipe
-def test_draws_come_from_the_generator_alone_and_survive_json(augmenter: Augmenter) -> None:
-    first = draws(augmenter, 40)
-    np.random.seed(1)  # neither global generator plays a part
-    torch.manual_seed(1)
-    assert draws(augmenter, 40) == first == json.loads(json.dumps(first))
-    assert len({json.dumps(params) for params in first}) > 20
-    assert all(type(value) in (bool, int, float, str) for params in first for value in params.values())
-    images = scenes(40, 30, 30, 1)
-    assert np.array_equal(
-        augmenter.apply(images, json.loads(json.dumps(first)), 24), augmenter.apply(images, first, 24)
-    )
-
-
-@each_recipe
 @pytest.mark.parametrize("channels", [1, 3])
 def test_no_parameters_and_small_pictures(augmenter: Augmenter, channels: int) -> None:
     images = scenes(3, 40, 40, channels)
@@ -148,19 +111,6 @@ def test_no_parameters_and_small_pictures(augmenter: Augmenter, channels: int) -
     for size in (1, 2, 7):
         assert augmenter.apply(images, params, size).shape == (3, size, size, channels)
         assert augmenter.apply_tensor(as_tensor(images), params, size).shape == (3, channels, size, size)
-
-
-@each_recipe
-def test_the_input_is_left_alone(augmenter: Augmenter) -> None:
-    images, params = scenes(6, 32, 32, 3), draws(augmenter, 6)
-    tensor, before = as_tensor(images), images.copy()
-    images.setflags(write=False)
-    one = np.broadcast_to(images[0], images.shape)
-    assert np.array_equal(augmenter.apply(one, params, 32), augmenter.apply(np.stack([images[0]] * 6), params, 32))
-    augmenter.apply(images, params, 32)[:] = 0
-    augmenter.apply_tensor(tensor, params, 32).zero_()
-    assert np.array_equal(images, before)
-    assert torch.equal(tensor, as_tensor(before))
 
 
 ZERO: list[Augmenter] = [
@@ -187,12 +137,14 @@ def test_operations_of_no_strength_change_nothing(name: str) -> None:
 
 
 def test_copies_are_made_without_torch() -> None:
+    """A long import less for offline augmentation, which needs none of it."""
     script = """
 import sys, numpy as np
 from toolbox.api.augmenter import ImageInfo
-from toolbox_kornia.heavy import auto, colour, mri
+from toolbox_kornia.heavy import auto, colour, mri, studies
 rng = np.random.Generator(np.random.Philox(0))
-for recipe in (colour.Colour(), mri.Mri(), auto.RandAugment(ops=9), auto.TrivialAugment()):
+recipes = (colour.Colour(), mri.Mri(), auto.RandAugment(ops=9), auto.TrivialAugment(), studies.Alzheimer())
+for recipe in recipes:
     recipe.apply(np.ones((1, 9, 9, 3), np.uint8), [recipe.draw(rng, ImageInfo(9, 9, 3))], 8)
 assert "torch" not in sys.modules
 """
@@ -480,6 +432,7 @@ def test_values_out_of_range_are_refused(registry: Registry, spec: str) -> None:
         registry.augmenter(spec)
 
 
+@pytest.mark.slow
 @each_recipe
 @pytest.mark.parametrize("kind", ["cats_dogs", "brain_tumour"])
 def test_real_pictures_survive(augmenter: Augmenter, kind: str, real_data: Path) -> None:

@@ -202,6 +202,7 @@ def test_hundreds_of_pictures_stay_under_five_megabytes() -> None:
     assert "And 450 more" in found.text and "24 of 300" in found.text
 
 
+@pytest.mark.slow
 def test_twenty_runs_stay_under_five_megabytes_and_are_folded() -> None:
     runs = [a_run(f"{at:03d}", history=history(20, 30)) for at in range(20)]
     text = render(compared(*runs, data=the_data()))

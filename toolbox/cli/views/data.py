@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from toolbox.cli.views.tables import duration, gigabytes, table
-from toolbox.report.wording import interval, likeliest_pairs, number, shorten
+from toolbox.report.wording import likeliest_pairs, number, p_text, shorten
 
 if TYPE_CHECKING:
     from toolbox.data.audit.findings import Audit
@@ -122,21 +122,13 @@ def audit_result(audit: Audit, page: Path) -> list[RenderableType]:
 
 
 def canary_result(canary: Canary) -> list[RenderableType]:
-    """Both accuracies on shuffled labels, and what their difference means."""
-    rows = table("labels shuffled by group", "accuracy", "95 % interval")
-    rows.add_row("folds that divide groups", number(canary.divided.value), interval(canary.divided))
-    rows.add_row("folds by group", number(canary.whole.value), interval(canary.whole))
-    rows.add_row("chance (the largest class)", number(canary.chance), "")
-    title = f"{canary.model} on {canary.images:,} images of {canary.groups:,} groups, {canary.folds} folds"
-    if (canary.divided.low or 0) > canary.chance:
-        meaning = Text(
-            "Shuffled labels hold nothing to learn: accuracy above chance means that the network recognizes groups."
-            " On this data, a split that divides groups measures that as well.",
-            "yellow",
-        )
-    else:
-        meaning = Text("Even a split that divides groups stays at chance: this model does not recognize groups.")
-    return [Text(title, "bold"), rows, meaning]
+    """Both accuracies on shuffled labels beside chance, and what they mean."""
+    rows = table("labels shuffled by group", "accuracy", "by chance", "95 % of shuffles", "p")
+    for name, test in (("groups divided", canary.divided), ("groups whole", canary.whole)):
+        chance_range = f"{number(test.low)}\N{EN DASH}{number(test.high)}"
+        rows.add_row(name, number(test.accuracy), number(test.chance), chance_range, p_text(test.p_value))
+    title = f"{canary.model} on {canary.images:,} images of {canary.groups:,} groups, {canary.shuffles} shuffles"
+    return [Text(title, "bold"), rows, Text(canary.words, "yellow" if canary.leaks else "")]
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
